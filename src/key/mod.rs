@@ -1,0 +1,177 @@
+//! Naming what is asked: the cache key (RFC 9111 section 2).
+//!
+//! [`CacheKey`] is what a stored response is found by; [`MakeKey`] makes it from a request;
+//! `normalize` brings URIs to one form; `vary` tells variants under one key apart (section 4.1).
+
+mod make_key;
+mod normalize;
+mod vary;
+
+pub use make_key::{DefaultKey, MakeKey, RequestHead};
+pub use vary::{Selecting, SelectingField, SelectingValue};
+
+use std::fmt;
+
+use bytes::Bytes;
+
+/// The name under which responses are stored.
+///
+/// A key is a list of labelled parts (partition, method class, normalised URI, body digest, ...). Its
+/// [canonical form](Self::canonical) writes every part behind its length, so that different parts can
+/// never run together into the same key. Storages compare the canonical form on every read and may use
+/// the [digest](Self::digest) as a name of fixed size.
+///
+/// ```
+/// use larder::key::CacheKey;
+///
+/// let one = CacheKey::builder().part("a", "bc").build();
+/// let other = CacheKey::builder().part("ab", "c").build();
+/// assert_ne!(one, other);
+/// assert_ne!(one.digest(), other.digest());
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CacheKey {
+    canonical: Bytes,
+}
+
+impl CacheKey {
+    /// Starts a key without parts.
+    #[must_use]
+    pub fn builder() -> CacheKeyBuilder {
+        CacheKeyBuilder { canonical: Vec::with_capacity(128) }
+    }
+
+    /// The key with this canonical form, as read back from a storage.
+    ///
+    /// Returns `None` when the bytes are not a canonical form.
+    #[must_use]
+    pub fn from_canonical(canonical: Bytes) -> Option<Self> {
+        let key = Self { canonical };
+        let mut parts = key.parts();
+        while parts.next().is_some() {}
+        parts.rest.is_empty().then_some(key)
+    }
+
+    /// The injective encoding of all parts: `label:length:value,` for each.
+    #[must_use]
+    pub fn canonical(&self) -> &Bytes {
+        &self.canonical
+    }
+
+    /// A 256-bit digest (BLAKE3) of the canonical form: a name of fixed size for file names and remote keys.
+    #[must_use]
+    pub fn digest(&self) -> [u8; 32] {
+        *blake3::hash(&self.canonical).as_bytes()
+    }
+
+    /// The [digest](Self::digest) as 64 lower-case hexadecimal digits.
+    #[must_use]
+    pub fn hex_digest(&self) -> String {
+        blake3::hash(&self.canonical).to_hex().to_string()
+    }
+
+    /// A fast 128-bit hash (XXH3) for maps and indexes inside one process or file. It is not
+    /// collision resistant: compare the canonical form as well.
+    #[must_use]
+    pub fn hash128(&self) -> u128 {
+        xxhash_rust::xxh3::xxh3_128(&self.canonical)
+    }
+
+    /// The value of the first part with this label.
+    #[must_use]
+    pub fn part(&self, label: &str) -> Option<&[u8]> {
+        self.parts().find(|(found, _)| *found == label).map(|(_, value)| value)
+    }
+
+    /// The normalised URI, where the key has one.
+    #[must_use]
+    pub fn uri(&self) -> Option<&str> {
+        self.part(Self::URI).and_then(|uri| std::str::from_utf8(uri).ok())
+    }
+
+    /// Label of the part that separates principals from each other.
+    pub const PARTITION: &'static str = "p";
+    /// Label of the method class: `GET` stands for GET and HEAD.
+    pub const METHOD: &'static str = "m";
+    /// Label of the normalised URI.
+    pub const URI: &'static str = "u";
+    /// Label of the digest of a request body and its metadata.
+    pub const BODY: &'static str = "b";
+
+    fn parts(&self) -> Parts<'_> {
+        Parts { rest: &self.canonical }
+    }
+}
+
+impl fmt::Debug for CacheKey {
+    /// Partitions and body digests can be secret, so only method class and URI without its query are shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let uri = self.uri().map(|uri| uri.split('?').next().unwrap_or_default());
+        f.debug_struct("CacheKey").field("uri", &uri).finish_non_exhaustive()
+    }
+}
+
+struct Parts<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Parts<'a> {
+    type Item = (&'a str, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (label, rest) = split_once(self.rest, b':')?;
+        let (length, rest) = split_once(rest, b':')?;
+        let label = std::str::from_utf8(label).ok()?;
+        let length = std::str::from_utf8(length).ok()?.parse::<usize>().ok()?;
+        let (value, rest) = rest.split_at_checked(length)?;
+        self.rest = rest.strip_prefix(b",")?;
+        Some((label, value))
+    }
+}
+
+fn split_once(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
+    let position = bytes.iter().position(|byte| *byte == at)?;
+    Some((bytes.get(..position)?, bytes.get(position + 1..)?))
+}
+
+/// Builds a [`CacheKey`] from labelled parts.
+#[derive(Debug)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct CacheKeyBuilder {
+    canonical: Vec<u8>,
+}
+
+impl CacheKeyBuilder {
+    /// Adds a part. Labels are names of your own without a colon (a colon is dropped); values are any bytes.
+    pub fn part(mut self, label: &str, value: impl AsRef<[u8]>) -> Self {
+        let value = value.as_ref();
+        self.canonical.extend(label.bytes().filter(|byte| *byte != b':'));
+        self.canonical.push(b':');
+        write_decimal(&mut self.canonical, value.len());
+        self.canonical.push(b':');
+        self.canonical.extend_from_slice(value);
+        self.canonical.push(b',');
+        self
+    }
+
+    /// The key of all parts added.
+    #[must_use]
+    pub fn build(self) -> CacheKey {
+        CacheKey { canonical: self.canonical.into() }
+    }
+}
+
+/// Formatting machinery costs more than the rest of the key, so the few digits are written here.
+fn write_decimal(out: &mut Vec<u8>, mut number: usize) {
+    let start = out.len();
+    loop {
+        out.push(b'0' + u8::try_from(number % 10).unwrap_or_default());
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    if let Some(digits) = out.get_mut(start..) {
+        digits.reverse();
+    }
+}

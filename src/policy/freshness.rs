@@ -1,0 +1,1 @@
+//! Freshness lifetime and age (RFC 9111 section 4.2).

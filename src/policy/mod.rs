@@ -1,0 +1,62 @@
+//! Deciding, purely: header fields and times in, an enum with its reason out. One file per subject of RFC 9111.
+
+mod directives;
+mod freshness;
+mod invalidation;
+mod reuse;
+mod settings;
+mod storable;
+mod update;
+mod validation;
+
+pub use directives::{RequestDirectives, ResponseDirectives};
+pub use invalidation::invalidated;
+pub use reuse::{Answer, Reuse, Serve, reuse, serve};
+pub use settings::Policy;
+pub use storable::{NotStored, storable};
+pub use update::{HeadUpdate, updated_by_head};
+pub use validation::{Validated, Validation, preconditions, validated, without_origin};
+
+use http::{HeaderMap, Method, Uri};
+
+use crate::clock::Timestamp;
+use crate::key::RequestHead;
+use crate::overrides::CacheOverride;
+
+/// What is asked: the request's head, its directives parsed once, and the user's wishes.
+#[derive(Clone, Debug)]
+pub struct Asked<'a> {
+    /// The request's method.
+    pub method: &'a Method,
+    /// The request's target URI.
+    pub uri: &'a Uri,
+    /// The request's header fields.
+    pub headers: &'a HeaderMap,
+    /// Its `Cache-Control` (or `Pragma`).
+    pub directives: RequestDirectives,
+    /// The user's wishes for this one request.
+    pub wishes: &'a CacheOverride,
+}
+
+impl<'a> Asked<'a> {
+    /// Reads the request's directives.
+    #[must_use]
+    pub fn new(request: &RequestHead<'a>, wishes: &'a CacheOverride) -> Self {
+        Self {
+            method: request.method,
+            uri: request.uri,
+            headers: request.headers,
+            directives: RequestDirectives::parse(request.headers),
+            wishes,
+        }
+    }
+}
+
+/// When a request was sent and its response arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// The request was sent.
+    pub request: Timestamp,
+    /// The response's head arrived.
+    pub response: Timestamp,
+}

@@ -1,0 +1,179 @@
+//! Any storage as an object, so that the layer needs no type parameter for it and a backend can be chosen at run time.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use super::{
+    BodyReader, BodyWriter, Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage,
+    StorageError, Usage,
+};
+use crate::clock::Timestamp;
+use crate::entry::{Alias, EntryId, Group, StoredHead};
+use crate::key::CacheKey;
+
+type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StorageError>> + Send + 'a>>;
+
+/// The object-safe twin of [`Storage`], implemented for every storage. See there for each method.
+#[allow(missing_docs, reason = "documented at Storage")]
+pub trait DynStorage: fmt::Debug + Send + Sync + 'static {
+    fn name(&self) -> &'static str;
+    fn lookup<'a>(&'a self, key: &'a CacheKey) -> BoxFuture<'a, Lookup>;
+    fn open<'a>(&'a self, head: &'a StoredHead) -> BoxFuture<'a, AnyReader>;
+    fn begin(&self, head: StoredHead, fence: Fence) -> BoxFuture<'_, AnyWriter>;
+    fn freshen(&self, head: StoredHead) -> BoxFuture<'_, bool>;
+    fn put_alias(&self, alias: Alias, fence: Fence) -> BoxFuture<'_, Published>;
+    fn remove<'a>(&'a self, key: &'a CacheKey) -> BoxFuture<'a, bool>;
+    fn remove_entry<'a>(&'a self, key: &'a CacheKey, id: EntryId) -> BoxFuture<'a, bool>;
+    fn invalidate_group<'a>(&'a self, group: &'a Group, at: Timestamp) -> BoxFuture<'a, ()>;
+    fn responses<'a>(&'a self, after: Option<&'a Cursor>, limit: usize) -> BoxFuture<'a, Page<StoredHead>>;
+    fn aliases<'a>(&'a self, after: Option<&'a Cursor>, limit: usize) -> BoxFuture<'a, Page<Alias>>;
+    fn usage(&self) -> BoxFuture<'_, Usage>;
+    fn clear(&self, keyspace: Option<Keyspace>) -> BoxFuture<'_, ()>;
+    fn maintain(&self, now: Timestamp) -> BoxFuture<'_, Maintained>;
+}
+
+impl<S: Storage> DynStorage for S {
+    fn name(&self) -> &'static str {
+        Storage::name(self)
+    }
+
+    fn lookup<'a>(&'a self, key: &'a CacheKey) -> BoxFuture<'a, Lookup> {
+        Box::pin(Storage::lookup(self, key))
+    }
+
+    fn open<'a>(&'a self, head: &'a StoredHead) -> BoxFuture<'a, AnyReader> {
+        Box::pin(async move { Ok(AnyReader(Box::new(Storage::open(self, head).await?))) })
+    }
+
+    fn begin(&self, head: StoredHead, fence: Fence) -> BoxFuture<'_, AnyWriter> {
+        Box::pin(async move { Ok(AnyWriter(Box::new(Storage::begin(self, head, fence).await?))) })
+    }
+
+    fn freshen(&self, head: StoredHead) -> BoxFuture<'_, bool> {
+        Box::pin(Storage::freshen(self, head))
+    }
+
+    fn put_alias(&self, alias: Alias, fence: Fence) -> BoxFuture<'_, Published> {
+        Box::pin(Storage::put_alias(self, alias, fence))
+    }
+
+    fn remove<'a>(&'a self, key: &'a CacheKey) -> BoxFuture<'a, bool> {
+        Box::pin(Storage::remove(self, key))
+    }
+
+    fn remove_entry<'a>(&'a self, key: &'a CacheKey, id: EntryId) -> BoxFuture<'a, bool> {
+        Box::pin(Storage::remove_entry(self, key, id))
+    }
+
+    fn invalidate_group<'a>(&'a self, group: &'a Group, at: Timestamp) -> BoxFuture<'a, ()> {
+        Box::pin(Storage::invalidate_group(self, group, at))
+    }
+
+    fn responses<'a>(&'a self, after: Option<&'a Cursor>, limit: usize) -> BoxFuture<'a, Page<StoredHead>> {
+        Box::pin(Storage::responses(self, after, limit))
+    }
+
+    fn aliases<'a>(&'a self, after: Option<&'a Cursor>, limit: usize) -> BoxFuture<'a, Page<Alias>> {
+        Box::pin(Storage::aliases(self, after, limit))
+    }
+
+    fn usage(&self) -> BoxFuture<'_, Usage> {
+        Box::pin(Storage::usage(self))
+    }
+
+    fn clear(&self, keyspace: Option<Keyspace>) -> BoxFuture<'_, ()> {
+        Box::pin(Storage::clear(self, keyspace))
+    }
+
+    fn maintain(&self, now: Timestamp) -> BoxFuture<'_, Maintained> {
+        Box::pin(Storage::maintain(self, now))
+    }
+}
+
+/// A body's writer of any storage.
+pub struct AnyWriter(Box<dyn DynWriter>);
+
+/// A body's reader of any storage.
+pub struct AnyReader(Box<dyn DynReader>);
+
+impl AnyWriter {
+    /// See [`BodyWriter::write`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn write(&mut self, data: Bytes) -> Result<(), StorageError> {
+        self.0.write(data).await
+    }
+
+    /// See [`BodyWriter::publish`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn publish(self, trailers: Option<HeaderMap>) -> Result<Published, StorageError> {
+        self.0.publish(trailers).await
+    }
+
+    /// See [`BodyWriter::abort`].
+    pub async fn abort(self) {
+        self.0.abort().await;
+    }
+}
+
+impl AnyReader {
+    /// See [`BodyReader::next`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, StorageError> {
+        self.0.next().await
+    }
+}
+
+impl fmt::Debug for AnyWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnyWriter").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for AnyReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AnyReader").finish_non_exhaustive()
+    }
+}
+
+trait DynWriter: Send {
+    fn write(&mut self, data: Bytes) -> BoxFuture<'_, ()>;
+    fn publish(self: Box<Self>, trailers: Option<HeaderMap>) -> BoxFuture<'static, Published>;
+    fn abort(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}
+
+impl<W: BodyWriter> DynWriter for W {
+    fn write(&mut self, data: Bytes) -> BoxFuture<'_, ()> {
+        Box::pin(BodyWriter::write(self, data))
+    }
+
+    fn publish(self: Box<Self>, trailers: Option<HeaderMap>) -> BoxFuture<'static, Published> {
+        Box::pin(BodyWriter::publish(*self, trailers))
+    }
+
+    fn abort(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(BodyWriter::abort(*self))
+    }
+}
+
+trait DynReader: Send {
+    fn next(&mut self) -> BoxFuture<'_, Option<Bytes>>;
+}
+
+impl<R: BodyReader> DynReader for R {
+    fn next(&mut self) -> BoxFuture<'_, Option<Bytes>> {
+        Box::pin(BodyReader::next(self))
+    }
+}
