@@ -1,5 +1,7 @@
 //! What the policy works out once, when it stores a response, so that a hit compares integers.
 
+use crate::clock::Timestamp;
+
 /// The integers and flags a reuse decision needs. Computed by the policy (RFC 9111 section 4.2) when a
 /// response is stored or freshened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,4 +25,11 @@ pub struct Freshness {
     pub stale_if_error: u32,
     /// The lifetime came from the response itself, not from a heuristic or a setting.
     pub explicit: bool,
+    /// The lifetime is the user's wish for the exchange that stored the response, and outlives a change of settings.
+    pub wished: bool,
+    /// A later response to HEAD showed that the origin has another representation by now (section 4.3.5): stale,
+    /// whatever its lifetime.
+    pub outdated: bool,
+    /// The response's `Date`, or when it arrived if it had none: of several variants that match, the latest answers.
+    pub date: Timestamp,
 }

@@ -66,6 +66,8 @@ pub struct StoredHead {
     pub key: CacheKey,
     /// The method of the request: a stored response to HEAD has no body of its own.
     pub method: Method,
+    /// The request carried `Authorization`: a shared cache needs the response's leave (RFC 9111 section 3.5).
+    pub authorized: bool,
     /// The target URI, absolute, without userinfo and fragment: for people and for plain queries.
     pub uri: String,
     /// The final status.
@@ -104,6 +106,7 @@ impl StoredHead {
             uri: key.uri().unwrap_or_default().to_owned(),
             key,
             method: Method::GET,
+            authorized: false,
             status,
             version: Version::HTTP_11,
             headers: HeaderMap::new(),
