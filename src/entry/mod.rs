@@ -3,8 +3,10 @@
 //! A [`StoredHead`] holds what decisions need and is rewritten by a 304; the body is immutable and is
 //! addressed by the head's [`EntryId`], so that two writers of one key can never mix their bodies.
 
+mod bytes_io;
 pub mod codec;
 mod freshness;
+mod names;
 
 pub use freshness::Freshness;
 
