@@ -221,6 +221,7 @@ fn write_head(out: &mut Output, head: &StoredHead, body: Option<BodySummary>) {
         id,
         key,
         method,
+        authorized,
         uri,
         status,
         version,
@@ -237,7 +238,7 @@ fn write_head(out: &mut Output, head: &StoredHead, body: Option<BodySummary>) {
     } = head;
     with_preamble(out, HEAD_MAGIC, |out| {
         let own_uri = key.uri() != Some(uri.as_str());
-        out.flags(&[own_uri, trailers.is_some(), body.is_some(), range.is_some()]);
+        out.flags(&[own_uri, trailers.is_some(), body.is_some(), range.is_some(), *authorized]);
         out.raw(&id.bits().to_le_bytes());
         out.bytes(key.canonical());
         if own_uri {
@@ -272,7 +273,7 @@ fn write_head(out: &mut Output, head: &StoredHead, body: Option<BodySummary>) {
 }
 
 fn read_head(input: &mut Input<'_>) -> Result<StoredHead, DecodeError> {
-    let [own_uri, has_trailers, has_body, has_range] = input.flags()?;
+    let [own_uri, has_trailers, has_body, has_range, authorized] = input.flags()?;
     let id = EntryId::from_bits(u128::from_le_bytes(input.array()?));
     let key = read_key(input)?;
     let uri = if own_uri { input.text()? } else { key.uri().ok_or(DecodeError::Corrupt)? }.to_owned();
@@ -280,9 +281,9 @@ fn read_head(input: &mut Input<'_>) -> Result<StoredHead, DecodeError> {
         id,
         key,
         uri,
+        authorized,
         method: Method::from_bytes(input.bytes()?).map_err(|_| DecodeError::Corrupt)?,
-        status: StatusCode::from_u16(u16::from_le_bytes(input.array()?))
-            .map_err(|_| DecodeError::Corrupt)?,
+        status: StatusCode::from_u16(u16::from_le_bytes(input.array()?)).map_err(|_| DecodeError::Corrupt)?,
         version: version_of(input.byte()?)?,
         request_time: read_time(input)?,
         response_time: read_time(input)?,
@@ -352,8 +353,8 @@ fn read_fields(input: &mut Input<'_>) -> Result<HeaderMap, DecodeError> {
     for _ in 0..count {
         let name = read_name(input)?;
         let len = input.len()?;
-        let mut value = HeaderValue::from_maybe_shared(input.shared_raw(len >> 1)?)
-            .map_err(|_| DecodeError::Corrupt)?;
+        let mut value =
+            HeaderValue::from_maybe_shared(input.shared_raw(len >> 1)?).map_err(|_| DecodeError::Corrupt)?;
         value.set_sensitive(len & 1 == 1);
         fields.try_append(name, value).map_err(|_| DecodeError::Corrupt)?;
     }
@@ -434,27 +435,34 @@ fn write_freshness(out: &mut Output, freshness: &Freshness) {
         stale_while_revalidate,
         stale_if_error,
         explicit,
+        wished,
+        outdated,
+        date,
     } = *freshness;
-    out.flags(&[no_cache, must_revalidate, immutable, explicit]);
+    out.flags(&[no_cache, must_revalidate, immutable, explicit, wished, outdated]);
     out.fixed_u64(settings);
     out.number(initial_age);
     for seconds in [lifetime, stale_while_revalidate, stale_if_error] {
         out.number(seconds.into());
     }
+    out.fixed_i64(date.as_millis());
 }
 
 fn read_freshness(input: &mut Input<'_>) -> Result<Freshness, DecodeError> {
-    let [no_cache, must_revalidate, immutable, explicit] = input.flags()?;
+    let [no_cache, must_revalidate, immutable, explicit, wished, outdated] = input.flags()?;
     Ok(Freshness {
         no_cache,
         must_revalidate,
         immutable,
         explicit,
+        wished,
+        outdated,
         settings: input.fixed_u64()?,
         initial_age: input.number()?,
         lifetime: input.number_u32()?,
         stale_while_revalidate: input.number_u32()?,
         stale_if_error: input.number_u32()?,
+        date: read_time(input)?,
     })
 }
 

@@ -19,11 +19,15 @@ enum Syntax {
 }
 
 fn syntax(name: &HeaderName) -> Syntax {
-    if *name == header::ACCEPT_ENCODING || *name == header::ACCEPT_LANGUAGE || *name == header::ACCEPT_CHARSET {
+    if *name == header::ACCEPT_ENCODING || *name == header::ACCEPT_LANGUAGE || *name == header::ACCEPT_CHARSET
+    {
         Syntax::Words
     } else if *name == header::ACCEPT {
         Syntax::MediaRanges
-    } else if *name == header::COOKIE || *name == header::AUTHORIZATION || *name == header::PROXY_AUTHORIZATION {
+    } else if *name == header::COOKIE
+        || *name == header::AUTHORIZATION
+        || *name == header::PROXY_AUTHORIZATION
+    {
         Syntax::Opaque
     } else {
         Syntax::Unknown
@@ -46,8 +50,10 @@ pub(super) fn canonical<'a>(name: &HeaderName, value: &'a [u8]) -> Cow<'a, [u8]>
     let members: Vec<Cow<'_, [u8]>> = match syntax {
         // Quoted strings are rare in media ranges and can hold anything, so such a value keeps its order and case.
         Syntax::Words | Syntax::MediaRanges if !value.contains(&b'"') => {
-            let mut members: Vec<_> =
-                members.filter(|member| !member.is_empty()).map(|member| preference(member, syntax)).collect();
+            let mut members: Vec<_> = members
+                .filter(|member| !member.is_empty())
+                .map(|member| preference(member, syntax))
+                .collect();
             members.sort_unstable();
             members.dedup();
             members

@@ -1,14 +1,19 @@
 //! Naming what is asked: the cache key (RFC 9111 section 2).
 //!
 //! [`CacheKey`] is what a stored response is found by; [`MakeKey`] makes it from a request;
-//! `normalize` brings URIs to one form; `vary` tells variants under one key apart (section 4.1).
+//! [`normalize`] brings URIs to one form; [`Selecting`] tells variants under one key apart (section 4.1).
 
+mod field_value;
 mod make_key;
 mod normalize;
+mod resolve;
+mod unkeyed;
 mod vary;
 
 pub use make_key::{DefaultKey, MakeKey, RequestHead};
-pub use vary::{Selecting, SelectingField, SelectingValue};
+pub use normalize::{normalize, origin, same_origin};
+pub use resolve::resolve;
+pub use vary::{MAX_SELECTING_FIELDS, Selecting, SelectingField, SelectingValue};
 
 use std::fmt;
 
@@ -38,7 +43,7 @@ impl CacheKey {
     /// Starts a key without parts.
     #[must_use]
     pub fn builder() -> CacheKeyBuilder {
-        CacheKeyBuilder { canonical: Vec::with_capacity(128) }
+        CacheKeyBuilder::with_room(128)
     }
 
     /// The key with this canonical form, as read back from a storage.
@@ -122,7 +127,7 @@ impl<'a> Iterator for Parts<'a> {
         let (label, rest) = split_once(self.rest, b':')?;
         let (length, rest) = split_once(rest, b':')?;
         let label = std::str::from_utf8(label).ok()?;
-        let length = std::str::from_utf8(length).ok()?.parse::<usize>().ok()?;
+        let length = read_decimal(length)?;
         let (value, rest) = rest.split_at_checked(length)?;
         self.rest = rest.strip_prefix(b",")?;
         Some((label, value))
@@ -142,16 +147,38 @@ pub struct CacheKeyBuilder {
 }
 
 impl CacheKeyBuilder {
+    pub(crate) fn with_room(room: usize) -> Self {
+        Self { canonical: Vec::with_capacity(room) }
+    }
+
     /// Adds a part. Labels are names of your own without a colon (a colon is dropped); values are any bytes.
     pub fn part(mut self, label: &str, value: impl AsRef<[u8]>) -> Self {
         let value = value.as_ref();
-        self.canonical.extend(label.bytes().filter(|byte| *byte != b':'));
-        self.canonical.push(b':');
-        write_decimal(&mut self.canonical, value.len());
-        self.canonical.push(b':');
+        self.start_part(label, value.len());
         self.canonical.extend_from_slice(value);
         self.canonical.push(b',');
         self
+    }
+
+    /// Adds a part whose value is all `pieces` one behind the other.
+    pub(crate) fn part_of(mut self, label: &str, pieces: &[&str]) -> Self {
+        self.start_part(label, pieces.iter().map(|piece| piece.len()).sum());
+        for piece in pieces {
+            self.canonical.extend_from_slice(piece.as_bytes());
+        }
+        self.canonical.push(b',');
+        self
+    }
+
+    fn start_part(&mut self, label: &str, len: usize) {
+        if label.as_bytes().contains(&b':') {
+            self.canonical.extend(label.bytes().filter(|byte| *byte != b':'));
+        } else {
+            self.canonical.extend_from_slice(label.as_bytes());
+        }
+        self.canonical.push(b':');
+        write_decimal(&mut self.canonical, len);
+        self.canonical.push(b':');
     }
 
     /// The key of all parts added.
@@ -159,6 +186,12 @@ impl CacheKeyBuilder {
     pub fn build(self) -> CacheKey {
         CacheKey { canonical: self.canonical.into() }
     }
+}
+
+/// Length of a part in the canonical form.
+fn part_len(label: &str, len: usize) -> usize {
+    let digits = len.checked_ilog10().unwrap_or(0) as usize + 1;
+    label.len() + 1 + digits + 1 + len + 1
 }
 
 /// Formatting machinery costs more than the rest of the key, so the few digits are written here.
@@ -174,4 +207,15 @@ fn write_decimal(out: &mut Vec<u8>, mut number: usize) {
     if let Some(digits) = out.get_mut(start..) {
         digits.reverse();
     }
+}
+
+/// Reads what [`write_decimal`] writes and nothing else: a sign or a leading zero would make two forms of one key.
+fn read_decimal(digits: &[u8]) -> Option<usize> {
+    if digits.is_empty() || (digits.len() > 1 && digits.first() == Some(&b'0')) {
+        return None;
+    }
+    digits.iter().try_fold(0_usize, |number, digit| {
+        let digit = usize::from(digit.checked_sub(b'0').filter(|digit| *digit < 10)?);
+        number.checked_mul(10)?.checked_add(digit)
+    })
 }

@@ -147,7 +147,7 @@ impl SelectingField {
 fn nominated(response: &HeaderMap) -> Option<Vec<HeaderName>> {
     let lines = response.get_all(header::VARY);
     let mut names = Vec::new();
-    for line in lines {
+    for line in &lines {
         for member in line.as_bytes().split(|byte| *byte == b',') {
             let member = member.trim_ascii();
             if member.is_empty() {
@@ -209,7 +209,16 @@ fn combined(name: &HeaderName, request: &HeaderMap) -> Vec<u8> {
 /// Whether values of this field can let someone in. Hashing one too many costs little.
 fn is_secret(name: &HeaderName) -> bool {
     const MARKS: [&str; 11] = [
-        "auth", "cookie", "token", "secret", "api-key", "apikey", "session", "password", "signature", "credential",
+        "auth",
+        "cookie",
+        "token",
+        "secret",
+        "api-key",
+        "apikey",
+        "session",
+        "password",
+        "signature",
+        "credential",
         "jwt",
     ];
     MARKS.iter().any(|mark| name.as_str().contains(mark))
