@@ -41,7 +41,6 @@ pub struct CacheKey {
 
 impl CacheKey {
     /// Starts a key without parts.
-    #[must_use]
     pub fn builder() -> CacheKeyBuilder {
         CacheKeyBuilder::with_room(128)
     }
