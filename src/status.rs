@@ -52,3 +52,7 @@ pub enum Fwd {
     /// Only part of what was asked is stored.
     Partial,
 }
+
+impl CacheStatus {
+    pub fn append_to(&self, _: &mut http::HeaderMap) {}
+}

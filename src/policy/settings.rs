@@ -18,6 +18,9 @@ impl Policy {
         Self { shared: true }
     }
 
+    pub(crate) fn overrides_lifetime(&self) -> bool {
+        false
+    }
     /// Whether this is a shared cache.
     #[must_use]
     pub fn is_shared(&self) -> bool {

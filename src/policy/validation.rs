@@ -18,6 +18,14 @@ pub struct Validation {
     pub candidates: Vec<usize>,
 }
 
+impl Validation {
+    /// Whether the origin's answer has to be judged against a stored response.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        self.selected.is_some() || !self.candidates.is_empty()
+    }
+}
+
 /// What the origin's answer to a validation request means.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Validated {

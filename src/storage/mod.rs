@@ -32,10 +32,12 @@
 //! built from the contract lives in [`StorageExt`]. The suite in `conformance` (feature `conformance`) checks
 //! every sentence above.
 
+mod deadline;
 mod dynamic;
 pub mod error;
 mod ext;
 
+pub(crate) use deadline::within;
 pub use dynamic::{AnyReader, AnyWriter, DynStorage};
 pub use error::{StorageError, StorageErrorKind};
 pub use ext::StorageExt;

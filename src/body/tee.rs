@@ -1,0 +1,177 @@
+//! A body on its way to the caller that is stored as it passes.
+//!
+//! hyper stops polling a body as soon as it knows its end, so the end is taken from the first of: the last byte
+//! that `Content-Length` promised, `is_end_stream` after a frame, and `None`. Never from `Drop`.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame};
+use pin_project_lite::pin_project;
+use tokio::time::{Sleep, sleep};
+
+use super::fill::{Fill, Filling, Retraction};
+use super::into_bytes;
+use crate::error::{BodyError, BoxError};
+
+/// A body up to this length is kept back until it is complete and then stored in one go.
+const KEEP_BACK: usize = 64 * 1024;
+
+pin_project! {
+    pub(super) struct Tee<B> {
+        #[pin]
+        inner: B,
+        recorder: Box<Recorder>,
+    }
+}
+
+struct Recorder {
+    state: State,
+    expected: Option<u64>,
+    seen: u64,
+    /// Runs while the store is behind.
+    stall: Option<Pin<Box<Sleep>>>,
+    patience: std::time::Duration,
+    awaits_trailers: bool,
+}
+
+enum State {
+    KeepingBack {
+        fill: Fill,
+        body: Vec<Bytes>,
+        len: usize,
+    },
+    Filling(Filling),
+    /// All promised bytes came, and the response is stored; should more come, it was a lie.
+    Whole(Retraction),
+    /// Stored, or given up.
+    Over,
+}
+
+impl<B> Tee<B> {
+    pub(super) fn new(inner: B, fill: Fill) -> Self {
+        let recorder = Box::new(Recorder {
+            expected: fill.expected(),
+            seen: 0,
+            stall: None,
+            patience: fill.patience(),
+            awaits_trailers: fill.announces_trailers(),
+            state: State::KeepingBack { fill, body: Vec::new(), len: 0 },
+        });
+        Self { inner, recorder }
+    }
+
+    pub(super) fn inner(&self) -> &B {
+        &self.inner
+    }
+}
+
+impl<B> Tee<B>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    pub(super) fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let mut this = self.project();
+        ready!(this.recorder.poll_room(cx));
+        let frame = ready!(this.inner.as_mut().poll_frame(cx)).map(into_bytes);
+        match &frame {
+            Some(Ok(frame)) => {
+                this.recorder.record(frame);
+                if this.inner.is_end_stream() {
+                    this.recorder.end(None);
+                }
+            }
+            Some(Err(_)) => this.recorder.give_up(),
+            None => this.recorder.end(None),
+        }
+        Poll::Ready(frame)
+    }
+}
+
+impl Recorder {
+    /// Ready when the next frame may be fetched: the store keeps up, or has been given up because it does not.
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let State::Filling(filling) = &self.state else { return Poll::Ready(()) };
+        if filling.inlet.poll_room(cx).is_ready() {
+            self.stall = None;
+            return Poll::Ready(());
+        }
+        let patience = self.patience;
+        ready!(self.stall.get_or_insert_with(|| Box::pin(sleep(patience))).as_mut().poll(cx));
+        self.give_up();
+        Poll::Ready(())
+    }
+
+    fn record(&mut self, frame: &Frame<Bytes>) {
+        if let Some(data) = frame.data_ref() {
+            self.record_data(data);
+        } else if let Some(trailers) = frame.trailers_ref() {
+            self.end(Some(trailers.clone()));
+        }
+    }
+
+    fn record_data(&mut self, data: &Bytes) {
+        self.seen += data.len() as u64;
+        match &mut self.state {
+            State::KeepingBack { body, len, .. } => {
+                *len += data.len();
+                body.push(data.clone());
+                if *len > KEEP_BACK && self.expected != Some(self.seen) {
+                    self.start_filling();
+                }
+            }
+            State::Filling(filling) => {
+                if !filling.inlet.push(data.clone()) {
+                    self.give_up();
+                }
+            }
+            State::Whole(_) | State::Over => {}
+        }
+        match self.expected {
+            Some(expected) if self.seen > expected => self.give_up(),
+            Some(expected) if self.seen == expected && !self.awaits_trailers => self.end(None),
+            _ => {}
+        }
+    }
+
+    fn start_filling(&mut self) {
+        if let State::KeepingBack { fill, body, .. } = std::mem::replace(&mut self.state, State::Over) {
+            let filling = fill.start();
+            for data in body {
+                filling.inlet.push(data);
+            }
+            self.state = State::Filling(filling);
+        }
+    }
+
+    /// The body is complete, if it has the length it should have.
+    fn end(&mut self, trailers: Option<HeaderMap>) {
+        if self.expected.is_some_and(|expected| expected != self.seen) {
+            return self.give_up();
+        }
+        self.state = match std::mem::replace(&mut self.state, State::Over) {
+            State::KeepingBack { fill, body, .. } => State::Whole(fill.store(body, trailers)),
+            State::Filling(filling) => State::Whole(filling.complete(trailers)),
+            State::Whole(retraction) if trailers.is_some() => {
+                retraction.retract();
+                State::Over
+            }
+            state => state,
+        };
+    }
+
+    fn give_up(&mut self) {
+        self.stall = None;
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::KeepingBack { fill, .. } => fill.abandon(),
+            State::Whole(retraction) => retraction.retract(),
+            State::Filling(_) | State::Over => {}
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Counting what a layer does.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::body::Observe;
+use crate::storage::{Published, StorageError};
+
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])* $name:ident,)*) => {
+        /// The running counts of one layer.
+        #[derive(Debug, Default)]
+        pub(crate) struct Counters {
+            $(pub(crate) $name: AtomicU64,)*
+        }
+
+        /// What a layer has done since it was made.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct Counts {
+            $($(#[doc = $doc])* pub $name: u64,)*
+        }
+
+        impl Counters {
+            pub(crate) fn snapshot(&self) -> Counts {
+                Counts { $($name: self.$name.load(Ordering::Relaxed),)* }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Requests answered from the store without asking the origin.
+    hits,
+    /// Requests sent to the origin because nothing stored could answer.
+    misses,
+    /// Requests sent to the origin to validate a stored response.
+    validations,
+    /// Validations that the origin answered with 304.
+    confirmed,
+    /// Requests that went past the cache: by their method or the user's wish.
+    passed,
+    /// Stale responses served because the origin failed.
+    served_stale,
+    /// Refreshes made in the background.
+    refreshes,
+    /// Responses and aliases stored.
+    stored,
+    /// Responses that were to be stored, but broke off, came too late for an invalidation, or were too much for the store.
+    abandoned,
+    /// Keys invalidated by unsafe methods.
+    invalidated,
+    /// Operations that the storage failed.
+    storage_errors,
+}
+
+impl Counters {
+    pub(crate) fn count(&self, counter: impl FnOnce(&Self) -> &AtomicU64) {
+        counter(self).fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The one place where the storage's failures are heard.
+    pub(crate) fn trouble(&self, error: &StorageError) {
+        self.count(|counters| &counters.storage_errors);
+        #[cfg(feature = "tracing")]
+        tracing::warn!(
+            error = error as &dyn std::error::Error,
+            "larder: the storage failed; going on without it"
+        );
+        #[cfg(not(feature = "tracing"))]
+        let _ = error;
+    }
+}
+
+impl Observe for Counters {
+    fn filled(&self, result: Option<&Result<Published, StorageError>>) {
+        match result {
+            Some(Ok(Published::Stored)) => self.count(|counters| &counters.stored),
+            Some(Err(error)) => {
+                self.count(|counters| &counters.abandoned);
+                self.trouble(error);
+            }
+            Some(Ok(Published::Superseded)) | None => self.count(|counters| &counters.abandoned),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! `CacheLayer`: the settings, and the way in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tower_layer::Layer;
+
+use crate::clock::Clock;
+use crate::config::{Config, Counts};
+use crate::key::MakeKey;
+use crate::policy::Policy;
+use crate::service::Cache;
+#[cfg(feature = "follow-redirects")]
+use crate::service::FollowRedirects;
+use crate::storage::{DynStorage, Storage};
+
+/// Puts a cache in front of an HTTP service.
+///
+/// Clones, and all services made by one layer, share the storage and the counters.
+///
+/// ```
+/// use larder::CacheLayer;
+/// use larder::policy::Policy;
+/// use larder::storage::memory::MemoryStorage;
+/// use tower::ServiceBuilder;
+///
+/// let layer = CacheLayer::new(MemoryStorage::new()).policy(Policy::private()).cache_status_header(true);
+/// let client = ServiceBuilder::new().layer(layer).service_fn(|_request: http::Request<String>| async {
+///     Ok::<_, std::convert::Infallible>(http::Response::new(String::from("hello")))
+/// });
+/// # drop(client);
+/// ```
+///
+/// A Tokio runtime with its timer on must run the services.
+#[derive(Clone, Debug)]
+#[must_use = "a layer does nothing until it wraps a service"]
+pub struct CacheLayer {
+    config: Arc<Config>,
+}
+
+impl CacheLayer {
+    /// A private cache in this storage.
+    pub fn new(storage: impl Storage) -> Self {
+        Self::from_dyn(Arc::new(storage))
+    }
+
+    /// A private cache in a storage chosen at run time.
+    pub fn from_dyn(storage: Arc<dyn DynStorage>) -> Self {
+        Self { config: Arc::new(Config::new(storage)) }
+    }
+
+    /// How to decide: [`Policy::private`], the default, or [`Policy::shared`], with settings of their own.
+    pub fn policy(self, policy: Policy) -> Self {
+        self.with(|config| config.policy = policy)
+    }
+
+    /// Where to read the time; the operating system's clock by default.
+    pub fn clock(self, clock: impl Clock) -> Self {
+        self.with(|config| config.clock = Arc::new(clock))
+    }
+
+    /// How to make keys; [`DefaultKey`](crate::key::DefaultKey) by default.
+    pub fn make_key(self, make_key: impl MakeKey) -> Self {
+        self.with(|config| config.make_key = Arc::new(make_key))
+    }
+
+    /// Whether responses carry a `Cache-Status` field (RFC 9211); off by default. The
+    /// [`CacheStatus`](crate::status::CacheStatus) extension is there either way.
+    pub fn cache_status_header(self, on: bool) -> Self {
+        self.with(|config| config.status_header = on)
+    }
+
+    /// Whether the cache status names the key; off by default, since keys can tell secrets.
+    pub fn cache_status_key(self, on: bool) -> Self {
+        self.with(|config| config.status_key = on)
+    }
+
+    /// How long a single operation of the storage may take (2 s by default). A lookup that takes longer is a miss;
+    /// a write that takes longer is given up.
+    pub fn storage_deadline(self, deadline: Duration) -> Self {
+        self.with(|config| config.fill.deadline = deadline)
+    }
+
+    /// How long the caller of a large body may be held up, each time the store is more than a few chunks behind,
+    /// before storing it is given up (250 ms by default). Short bodies never wait.
+    pub fn storage_patience(self, patience: Duration) -> Self {
+        self.with(|config| config.fill.patience = patience)
+    }
+
+    /// Whether to store HTTP/1 bodies that end with the connection; off by default, since they cannot be told
+    /// from truncated ones.
+    pub fn store_close_delimited(self, on: bool) -> Self {
+        self.with(|config| config.store_close_delimited = on)
+    }
+
+    /// The storage, to look into it or to clear it while the cache runs.
+    #[must_use]
+    pub fn storage(&self) -> &Arc<dyn DynStorage> {
+        &self.config.fill.storage
+    }
+
+    /// What the services of this layer have done so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.config.counters.snapshot()
+    }
+
+    /// Follows up to `limit` redirects inside the cache, hop by hop: each hop is answered from the store where it may
+    /// be, so that a chain stored once is answered in one call without the network. Credentials are dropped on the way
+    /// to another origin. [`RedirectHistory`](crate::redirect::RedirectHistory) in the response's extensions tells
+    /// the way; past `limit`, or in a loop, the last redirect itself is the answer.
+    ///
+    /// Call it last: what it returns is no longer a `CacheLayer`.
+    #[cfg(feature = "follow-redirects")]
+    pub fn follow_redirects(self, limit: usize) -> FollowLayer {
+        FollowLayer { layer: self, limit }
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(Arc::make_mut(&mut self.config));
+        self
+    }
+}
+
+impl<S> Layer<S> for CacheLayer {
+    type Service = Cache<S>;
+
+    fn layer(&self, inner: S) -> Cache<S> {
+        Cache::new(inner, Arc::clone(&self.config))
+    }
+}
+
+/// A [`CacheLayer`] whose services follow redirects. Made by [`CacheLayer::follow_redirects`].
+#[cfg(feature = "follow-redirects")]
+#[derive(Clone, Debug)]
+#[must_use = "a layer does nothing until it wraps a service"]
+pub struct FollowLayer {
+    layer: CacheLayer,
+    limit: usize,
+}
+
+#[cfg(feature = "follow-redirects")]
+impl<S> Layer<S> for FollowLayer {
+    type Service = FollowRedirects<S>;
+
+    fn layer(&self, inner: S) -> FollowRedirects<S> {
+        FollowRedirects::new(self.layer.layer(inner), self.limit)
+    }
+}

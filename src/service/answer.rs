@@ -1,0 +1,127 @@
+//! Making a response from a stored one (RFC 9111 section 4, RFC 9110 sections 14 and 15.4.5).
+
+use bytes::Bytes;
+use http::header::{
+    AGE, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue,
+    TRANSFER_ENCODING,
+};
+use http::{HeaderMap, Response, StatusCode};
+
+use super::lookup::Found;
+use super::report;
+use crate::body::{CacheBody, StoredSlice};
+use crate::config::Config;
+use crate::entry::{StoredBody, StoredResponse};
+use crate::key::CacheKey;
+use crate::policy::{Answer, Serve};
+use crate::status::{CacheStatus, Fwd};
+use crate::storage::{StorageError, StorageErrorKind, within};
+
+/// The answer that `serve` describes. A stored body that cannot be read is removed from the store.
+pub(super) async fn answer<R>(
+    config: &Config,
+    key: &CacheKey,
+    found: &Found,
+    serve: &Serve,
+    status: CacheStatus,
+) -> Result<Response<CacheBody<R>>, StorageError> {
+    let Some(stored) = found.stored.get(serve.index) else {
+        return Err(StorageError::new(StorageErrorKind::Other, "any", "answering: no such response"));
+    };
+    let body = match body_of(config, stored, serve.answer).await {
+        Ok(body) => body,
+        Err(error) => {
+            config.counters.trouble(&error);
+            found.discard(config, serve.index);
+            return Err(error);
+        }
+    };
+    let head = &stored.head;
+    let mut response = Response::new(CacheBody::stored(body));
+    *response.version_mut() = head.version;
+    *response.status_mut() = head.status;
+    *response.headers_mut() = head.headers.clone();
+    response.headers_mut().insert(AGE, HeaderValue::from(serve.age));
+    shape(&mut response, serve.answer);
+    Ok(report::attach(config, Some(key), response, status))
+}
+
+/// Status and fields of an answer that is not the whole stored response.
+fn shape<R>(response: &mut Response<CacheBody<R>>, answer: Answer) {
+    match answer {
+        Answer::Full | Answer::Head => {}
+        Answer::NotModified => {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            without_content(response.headers_mut());
+        }
+        Answer::Range { first, last, complete_len } => {
+            *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+            set(response.headers_mut(), CONTENT_RANGE, &format!("bytes {first}-{last}/{complete_len}"));
+            set(response.headers_mut(), CONTENT_LENGTH, &(last - first).saturating_add(1).to_string());
+        }
+        Answer::Unsatisfiable { complete_len } => {
+            *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
+            without_content(response.headers_mut());
+            set(response.headers_mut(), CONTENT_RANGE, &format!("bytes */{complete_len}"));
+            set(response.headers_mut(), CONTENT_LENGTH, "0");
+        }
+    }
+}
+
+/// Drops the fields that describe content the answer does not carry.
+fn without_content(headers: &mut HeaderMap) {
+    for name in
+        [CONTENT_LENGTH, CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_RANGE, TRANSFER_ENCODING]
+    {
+        headers.remove(name);
+    }
+}
+
+fn set(headers: &mut HeaderMap, name: http::HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+async fn body_of(
+    config: &Config,
+    stored: &StoredResponse,
+    answer: Answer,
+) -> Result<StoredSlice, StorageError> {
+    match answer {
+        Answer::Head | Answer::NotModified | Answer::Unsatisfiable { .. } => Ok(StoredSlice::empty()),
+        Answer::Full => Ok(whole(config, stored).await?.with_trailers(stored.head.trailers.clone())),
+        Answer::Range { first, last, .. } => {
+            let held_from = stored.head.range.map_or(0, |range| range.first);
+            let len = last.saturating_sub(first).saturating_add(1);
+            Ok(whole(config, stored).await?.range(first.saturating_sub(held_from), len))
+        }
+    }
+}
+
+async fn whole(config: &Config, stored: &StoredResponse) -> Result<StoredSlice, StorageError> {
+    match &stored.body {
+        StoredBody::Inline(body) => Ok(StoredSlice::inline(body.clone())),
+        StoredBody::Shared(pieces) => Ok(StoredSlice::shared(pieces.clone())),
+        StoredBody::Streamed => {
+            let deadline = config.fill.deadline;
+            let opening = config.fill.storage.open(&stored.head);
+            let mut reader = within(deadline, "opening a body", opening).await?;
+            let first = within(deadline, "reading a body", Box::pin(reader.next())).await?;
+            let first = first.unwrap_or_else(Bytes::new);
+            Ok(StoredSlice::streamed(first, reader, stored.head.body_len(), deadline))
+        }
+    }
+}
+
+/// 504: the client wants nothing but a stored response, and there is none (section 5.2.1.7).
+pub(super) fn gateway_timeout<R>(
+    config: &Config,
+    key: &CacheKey,
+    detail: &'static str,
+) -> Response<CacheBody<R>> {
+    let mut response = Response::new(CacheBody::empty());
+    *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
+    let status = CacheStatus { detail: Some(detail.into()), ..report::forwarded(Fwd::Miss) };
+    report::attach(config, Some(key), response, status)
+}

@@ -1,0 +1,66 @@
+//! Refreshing a stale response while it is being served (RFC 5861 section 3).
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+
+use http::Request;
+use http::Response;
+use http::header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE};
+use http_body::Body;
+use tower_service::Service;
+
+use super::exchange::exchange;
+use crate::body::CacheBody;
+use crate::config::Config;
+use crate::error::BoxError;
+use crate::key::CacheKey;
+use crate::overrides::{CacheMode, CacheOverride};
+
+/// Asks the origin again with the request that was just answered from the store, unless somebody does so already
+/// or the origin has just failed to answer.
+pub(super) fn refresh<S, B, R>(
+    config: &Arc<Config>,
+    key: &CacheKey,
+    origin: S,
+    mut request: Request<B>,
+    mut wishes: CacheOverride,
+) where
+    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send,
+    B: Send + 'static,
+    R: Body + Send + 'static,
+    R::Error: Into<BoxError>,
+{
+    let Some(refreshing) = config.refreshes.begin(key, config.clock.now()) else { return };
+    config.counters.count(|counters| &counters.refreshes);
+    wishes.mode = CacheMode::Revalidate;
+    request.extensions_mut().insert(wishes);
+    for name in [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, IF_RANGE, RANGE] {
+        request.headers_mut().remove(name);
+    }
+    let config = Arc::clone(config);
+    tokio::spawn(async move {
+        let answered = match exchange(Arc::clone(&config), origin, request).await {
+            Ok(response) if !response.status().is_server_error() => drain(response.into_body()).await,
+            Ok(_) | Err(_) => false,
+        };
+        refreshing.end(answered, config.clock.now());
+    });
+}
+
+/// Reads a body to its end, so that all of it is stored. Returns whether it arrived whole.
+async fn drain<R>(body: CacheBody<R>) -> bool
+where
+    R: Body,
+    R::Error: Into<BoxError>,
+{
+    let mut body = pin!(body);
+    while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+        if frame.is_err() {
+            return false;
+        }
+    }
+    true
+}

@@ -1,0 +1,132 @@
+//! One exchange, from the request to its response: the table of contents of the crate.
+
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use super::answer::{answer, gateway_timeout};
+use super::forward::{Sent, head_of, name, outgoing, pass, send};
+use super::keep::keep;
+use super::lookup::{Found, look_up};
+use super::{background, report, spoil};
+use crate::body::CacheBody;
+use crate::config::Config;
+use crate::error::BoxError;
+use crate::key::CacheKey;
+use crate::overrides::CacheOverride;
+use crate::policy::{Asked, Reuse, Times, Validated, Validation, reuse, serve, validated, without_origin};
+use crate::status::Fwd;
+
+/// An exchange with the origin, for the steps after it.
+pub(super) struct Exchanged<'a> {
+    pub(super) config: &'a Arc<Config>,
+    pub(super) key: &'a CacheKey,
+    pub(super) original: &'a Parts,
+    pub(super) asked: &'a Asked<'a>,
+    pub(super) found: &'a Found,
+    pub(super) times: Times,
+}
+
+/// Answers one request: from the store where RFC 9111 allows it, from the origin otherwise.
+///
+/// `origin` has been polled ready and is called at most once.
+pub(super) async fn exchange<S, B, R>(
+    config: Arc<Config>,
+    origin: S,
+    request: Request<B>,
+) -> Result<Response<CacheBody<R>>, S::Error>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send,
+    B: Send + 'static,
+    R: Body + Send + 'static,
+    R::Error: Into<BoxError>,
+{
+    // 1. What is asked (RFC 9111 section 5.2.1).
+    let (mut parts, body) = request.into_parts();
+    let wishes = parts.extensions.remove::<CacheOverride>().unwrap_or_default();
+    // 2. Name it (section 2).
+    let Some(key) = name(&config, &parts, &wishes) else {
+        return pass(&config, origin, Request::from_parts(parts, body)).await;
+    };
+    // 3. Look it up, both keyspaces in one trip.
+    let found = look_up(&config, &key).await;
+    // 4. Decide (section 4).
+    let now = config.clock.now();
+    let decision = reuse(&config.policy, &Asked::new(&head_of(&parts), &wishes), &found.stored, now);
+
+    let validation = match decision {
+        // 5a. Serve.
+        Reuse::Serve(serve) => match answer(&config, &key, &found, &serve, report::hit(&serve)).await {
+            Ok(response) => {
+                config.counters.count(|counters| &counters.hits);
+                if serve.refresh.is_some() {
+                    background::refresh(&config, &key, origin, Request::from_parts(parts, body), wishes);
+                }
+                return Ok(response);
+            }
+            // Nothing has been sent yet, so a stored body that cannot be read is only a miss.
+            Err(_) => Validation { fwd: Fwd::Miss, selected: None, candidates: Vec::new() },
+        },
+        Reuse::GatewayTimeout => return Ok(gateway_timeout(&config, &key, "only-if-cached")),
+        Reuse::Validate(validation) => validation,
+        Reuse::Forward(fwd) => Validation { fwd, selected: None, candidates: Vec::new() },
+    };
+
+    // 5b, 5c. Validate (section 4.3) or forward.
+    let original = parts.clone();
+    let request = Request::from_parts(outgoing(parts, &validation, &found.stored), body);
+    let Sent { result, times } = send(&config, origin, request, &validation).await;
+    let asked = Asked::new(&head_of(&original), &wishes);
+    let mut status = report::forwarded(validation.fwd);
+    let (response, body) = match result {
+        Ok(response) => response.into_parts(),
+        Err(error) => {
+            // Disconnected: a stale response may serve (section 4.2.4).
+            let stale = without_origin(&config.policy, &asked, &found.stored, times.response);
+            let Some(serve) = stale else { return Err(error) };
+            let status = report::stale(&config, status, &serve);
+            return answer(&config, &key, &found, &serve, status).await.map_err(|_| error);
+        }
+    };
+    status.fwd_status = Some(response.status);
+    let judged = validation
+        .asks()
+        .then(|| validated(&config.policy, &asked, &found.stored, &validation, &response, times));
+    let found = match judged {
+        Some(Validated::Freshened { updates, serve: index, discard }) => {
+            config.counters.count(|counters| &counters.confirmed);
+            let found = found.freshened(&config, updates);
+            let serve = serve(&asked, &found.stored, index, times.response);
+            let status = report::from_store(status, &serve);
+            let answered = answer(&config, &key, &found, &serve, status).await;
+            if discard {
+                found.discard(&config, index);
+            }
+            // The origin was asked for a confirmation only; without the stored body there is nothing to confirm.
+            return Ok(answered.unwrap_or_else(|_| gateway_timeout(&config, &key, "stored body lost")));
+        }
+        Some(Validated::Stale(serve)) => {
+            let stale = report::stale(&config, status.clone(), &serve);
+            match answer(&config, &key, &found, &serve, stale).await {
+                Ok(response) => return Ok(response),
+                Err(_) => found,
+            }
+        }
+        Some(Validated::PassOn | Validated::Replaced) | None => found,
+    };
+
+    let exchanged =
+        Exchanged { config: &config, key: &key, original: &original, asked: &asked, found: &found, times };
+    // 8. Spoil others (section 4.4), before the caller can ask for them and before anything new is stored.
+    spoil::invalidate(&exchanged, &response).await;
+    spoil::update_by_head(&exchanged, &response);
+    // 6, 7. Keep it as it passes, if it may be kept (section 3).
+    let (response, kept) = keep(&exchanged, response, body).await;
+    // 9. Say what happened (RFC 9211).
+    Ok(report::attach(&config, Some(&key), response, report::kept(status, kept, &found)))
+}

@@ -1,0 +1,82 @@
+//! Sending a request on to the origin.
+
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{Method, Request, Response, Uri};
+use tower_service::Service;
+
+use super::report;
+use crate::body::CacheBody;
+use crate::config::Config;
+use crate::entry::StoredResponse;
+use crate::key::{CacheKey, RequestHead};
+use crate::overrides::{CacheMode, CacheOverride};
+use crate::policy::{Times, Validation, preconditions};
+use crate::status::{CacheStatus, Fwd};
+
+/// What of a request decides.
+pub(super) fn head_of(parts: &Parts) -> RequestHead<'_> {
+    RequestHead::new(&parts.method, &parts.uri, &parts.headers, &parts.extensions)
+}
+
+/// The key of this request; `None` when the cache is to be passed by.
+pub(super) fn name(config: &Config, parts: &Parts, wishes: &CacheOverride) -> Option<CacheKey> {
+    if wishes.mode == CacheMode::Bypass {
+        return None;
+    }
+    wishes.key.clone().or_else(|| config.make_key.make_key(&head_of(parts)))
+}
+
+/// The key under which a response to GET for `uri` is stored, for a client like the one that sent `original`.
+pub(super) fn key_of(config: &Config, original: &Parts, uri: &Uri) -> Option<CacheKey> {
+    let request = RequestHead::new(&Method::GET, uri, &original.headers, &original.extensions);
+    config.make_key.make_key(&request)
+}
+
+/// Lets a request pass the cache by.
+pub(super) async fn pass<S, B, R>(
+    config: &Arc<Config>,
+    mut origin: S,
+    request: Request<B>,
+) -> Result<Response<CacheBody<R>>, S::Error>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+{
+    config.counters.count(|counters| &counters.passed);
+    let response = origin.call(request).await?;
+    let status = CacheStatus { fwd_status: Some(response.status()), ..report::forwarded(Fwd::Bypass) };
+    Ok(report::attach(config, None, response.map(CacheBody::passing), status))
+}
+
+/// The head to send: the client's own, with the preconditions of the validation where there is one to make.
+pub(super) fn outgoing(mut parts: Parts, validation: &Validation, stored: &[StoredResponse]) -> Parts {
+    if !validation.candidates.is_empty() {
+        preconditions(&mut parts.headers, validation, stored);
+    }
+    parts
+}
+
+/// What came of a request, and when.
+pub(super) struct Sent<R, E> {
+    pub(super) result: Result<Response<R>, E>,
+    pub(super) times: Times,
+}
+
+/// Calls the origin.
+pub(super) async fn send<S, B, R>(
+    config: &Config,
+    mut origin: S,
+    request: Request<B>,
+    validation: &Validation,
+) -> Sent<R, S::Error>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+{
+    config
+        .counters
+        .count(|counters| if validation.asks() { &counters.validations } else { &counters.misses });
+    let sent = config.clock.now();
+    let result = origin.call(request).await;
+    Sent { result, times: Times { request: sent, response: config.clock.now() } }
+}

@@ -1,0 +1,127 @@
+//! Keeping a response while it passes (RFC 9111 section 3).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderMap, Response, Version, response};
+use http_body::Body;
+
+use super::exchange::Exchanged;
+use super::forward::key_of;
+use crate::body::{ALIAS_BODY, CacheBody, Fill, detach, gather};
+use crate::entry::{Alias, BodySummary, EntryId, StoredBody, StoredHead, StoredResponse};
+use crate::error::BoxError;
+use crate::key::CacheKey;
+use crate::policy::storable;
+use crate::redirect;
+use crate::storage::{Fence, within};
+
+/// Whether a response is being stored; if not, why.
+pub(super) type Kept = Result<(), &'static str>;
+
+/// Passes the response on; if it may be kept, its body is stored on the way.
+pub(super) async fn keep<R>(
+    exchanged: &Exchanged<'_>,
+    response: response::Parts,
+    body: R,
+) -> (Response<CacheBody<R>>, Kept)
+where
+    R: Body,
+    R::Error: Into<BoxError>,
+{
+    let fill = match fill(exchanged, &response, &body) {
+        Ok(fill) => fill,
+        Err(reason) => return (Response::from_parts(response, CacheBody::passing(body)), Err(reason)),
+    };
+    if body.is_end_stream() {
+        fill.store(Vec::new(), None);
+        return (Response::from_parts(response, CacheBody::passing(body)), Ok(()));
+    }
+    let is_alias = fill.is_alias();
+    let mut body = CacheBody::recorded(body, fill);
+    if is_alias {
+        // Whoever follows the redirect will not read its body.
+        body = gather(body, ALIAS_BODY, exchanged.config.fill.patience).await;
+    }
+    (Response::from_parts(response, body), Ok(()))
+}
+
+fn fill<R: Body>(
+    exchanged: &Exchanged<'_>,
+    response: &response::Parts,
+    body: &R,
+) -> Result<Fill, &'static str> {
+    let Exchanged { config, key, asked, found, times, original } = *exchanged;
+    let mut head = storable(&config.policy, asked, key, response, times).map_err(|reason| reason.as_str())?;
+    let fence = found.fence.ok_or("storage failed")?;
+    let expected = expected_length(response, body, config.store_close_delimited)?;
+    if let Some(answered) = answered_below(exchanged, response) {
+        // What answered is stored once, under its own key; the way there only if the user vouches for it.
+        if asked.wishes.lifetime.is_none() && !config.policy.overrides_lifetime() {
+            return Err("redirected below the cache");
+        }
+        vouch(exchanged, &head, answered.clone(), fence);
+        head.key = answered;
+        head.id = EntryId::random();
+        return Ok(Fill::new(config.fill.clone(), head, fence, expected));
+    }
+    let target = redirect::target(asked.uri, head.status, &head.headers)
+        .and_then(|target| key_of(config, original, &target));
+    let replaces = found.replaced_by(&head);
+    Ok(Fill::new(config.fill.clone(), head, fence, expected).leading_to(target).replacing(replaces))
+}
+
+/// The length the body must have to be complete; an error where its end could not be told from a broken connection.
+fn expected_length<R: Body>(
+    response: &response::Parts,
+    body: &R,
+    store_close_delimited: bool,
+) -> Result<Option<u64>, &'static str> {
+    if body.is_end_stream() {
+        return Ok(Some(0));
+    }
+    let announced = content_length(&response.headers)?.or_else(|| body.size_hint().exact());
+    let delimited_by_close =
+        response.version <= Version::HTTP_11 && !response.headers.contains_key(TRANSFER_ENCODING);
+    if announced.is_none() && delimited_by_close && !store_close_delimited {
+        return Err("close-delimited");
+    }
+    Ok(announced)
+}
+
+/// The one `Content-Length` (RFC 9110 section 8.6: differing values are an error).
+fn content_length(headers: &HeaderMap) -> Result<Option<u64>, &'static str> {
+    let mut values = headers.get_all(CONTENT_LENGTH).iter();
+    let Some(first) = values.next() else { return Ok(None) };
+    if values.any(|value| value != first) {
+        return Err("ambiguous content-length");
+    }
+    let length = first.to_str().ok().and_then(|value| value.trim().parse().ok());
+    length.map(Some).ok_or("invalid content-length")
+}
+
+/// The key of the URI that answered, where redirects were followed below the cache.
+fn answered_below(exchanged: &Exchanged<'_>, response: &response::Parts) -> Option<CacheKey> {
+    let uri = redirect::answered_by(&response.extensions)?;
+    if uri == exchanged.original.uri {
+        return None;
+    }
+    key_of(exchanged.config, exchanged.original, &uri).filter(|key| key != exchanged.key)
+}
+
+/// Stores the way from the URI that was asked for to the key of the one that answered.
+fn vouch(exchanged: &Exchanged<'_>, head: &StoredHead, target: CacheKey, fence: Fence) {
+    let head = StoredHead { body: Some(BodySummary::of(b"")), ..head.clone() };
+    let response =
+        StoredResponse { head: Arc::new(head), body: StoredBody::Inline(Bytes::new()), invalidated: false };
+    let config = Arc::clone(exchanged.config);
+    let mark = config.fill.publishing.mark(exchanged.key);
+    detach(async move {
+        let put = config.fill.storage.put_alias(Alias { response, target }, fence);
+        if let Err(error) = within(config.fill.deadline, "storing an alias", put).await {
+            config.counters.trouble(&error);
+        }
+        drop(mark);
+    });
+}

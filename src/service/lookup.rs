@@ -1,0 +1,130 @@
+//! Looking a key up, and what was found.
+
+use std::sync::Arc;
+
+use crate::body::detach;
+use crate::config::Config;
+use crate::entry::{Alias, EntryId, StoredHead, StoredResponse};
+use crate::key::CacheKey;
+use crate::redirect;
+use crate::storage::{Fence, Lookup, StorageError, within};
+
+/// What is stored under a key; redirects stand among the other responses.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) stored: Vec<StoredResponse>,
+    /// The alias, which stands last in `stored`.
+    alias: Option<Arc<Alias>>,
+    /// `None` when the storage failed: then nothing may be stored either.
+    pub(super) fence: Option<Fence>,
+    /// What the storage said, for people.
+    pub(super) trouble: Option<&'static str>,
+}
+
+/// Asks the storage. One that fails or takes too long is a miss.
+pub(super) async fn look_up(config: &Config, key: &CacheKey) -> Found {
+    match ask(config, key).await {
+        Ok(found) => found,
+        Err(error) => {
+            config.counters.trouble(&error);
+            Found { trouble: Some(error.kind().as_str()), ..Found::default() }
+        }
+    }
+}
+
+async fn ask(config: &Config, key: &CacheKey) -> Result<Found, StorageError> {
+    let fill = &config.fill;
+    // A publication that hangs must not hang those who wait for it.
+    let settled = within(
+        fill.deadline,
+        "waiting for a publication",
+        Box::pin(async {
+            fill.publishing.settled(key).await;
+            Ok(())
+        }),
+    );
+    settled.await?;
+    let Lookup { mut responses, alias, fence } =
+        within(fill.deadline, "lookup", fill.storage.lookup(key)).await?;
+    let Some(alias) = alias else {
+        return Ok(Found { stored: responses, alias: None, fence: Some(fence), trouble: None });
+    };
+    if redirect::is_redirect(alias.response.head.status) {
+        responses.push(alias.response.clone());
+        return Ok(Found { stored: responses, alias: Some(alias), fence: Some(fence), trouble: None });
+    }
+    // Redirects were followed below the cache: the response is stored under the key of the URI that answered.
+    let target = within(fill.deadline, "lookup", fill.storage.lookup(&alias.target)).await?;
+    responses.extend(target.responses);
+    Ok(Found { stored: responses, alias: None, fence: Some(fence), trouble: None })
+}
+
+impl Found {
+    /// The same, with the heads that a 304 freshened, which are written back without keeping the caller.
+    pub(super) fn freshened(mut self, config: &Config, updates: Vec<(usize, StoredHead)>) -> Self {
+        for (index, head) in updates {
+            let head = Arc::new(head);
+            if let Some(stored) = self.stored.get_mut(index) {
+                *stored = StoredResponse { head: Arc::clone(&head), invalidated: false, ..stored.clone() };
+            }
+            self.write_head(config, index, head);
+        }
+        self
+    }
+
+    /// Writes one head back to the store.
+    pub(super) fn write_head(&self, config: &Config, index: usize, head: Arc<StoredHead>) {
+        let alias = self.alias.as_ref().filter(|alias| alias.response.head.id == head.id);
+        let alias = alias.zip(self.stored.get(index)).map(|(alias, stored)| Alias {
+            response: StoredResponse { head: Arc::clone(&head), ..stored.clone() },
+            target: alias.target.clone(),
+        });
+        let (fill, fence) = (config.fill.clone(), self.fence);
+        let mark = fill.publishing.mark(&head.key);
+        let counters = Arc::clone(&config.counters);
+        detach(async move {
+            let written = match (alias, fence) {
+                (Some(alias), Some(fence)) => {
+                    let put = fill.storage.put_alias(alias, fence);
+                    within(fill.deadline, "freshening an alias", put).await.map(drop)
+                }
+                (Some(_), None) => Ok(()),
+                (None, _) => {
+                    let head = Arc::unwrap_or_clone(head);
+                    within(fill.deadline, "freshening", fill.storage.freshen(head)).await.map(drop)
+                }
+            };
+            if let Err(error) = written {
+                counters.trouble(&error);
+            }
+            drop(mark);
+        });
+    }
+
+    /// Removes one stored response, which turned out to be unreadable or may not be kept.
+    pub(super) fn discard(&self, config: &Config, index: usize) {
+        let Some(stored) = self.stored.get(index) else { return };
+        let (head, fill) = (Arc::clone(&stored.head), config.fill.clone());
+        let mark = fill.publishing.mark(&head.key);
+        let counters = Arc::clone(&config.counters);
+        detach(async move {
+            let removal = fill.storage.remove_entry(&head.key, head.id);
+            if let Err(error) = within(fill.deadline, "removing a response", removal).await {
+                counters.trouble(&error);
+            }
+            drop(mark);
+        });
+    }
+
+    /// Stored responses in the other keyspace that a new one under the same key takes the place of.
+    pub(super) fn replaced_by(&self, new: &StoredHead) -> Vec<EntryId> {
+        let is_alias =
+            |head: &StoredHead| self.alias.as_ref().is_some_and(|alias| alias.response.head.id == head.id);
+        let becomes_alias = redirect::is_redirect(new.status);
+        let heads = self.stored.iter().map(|stored| &stored.head);
+        heads
+            .filter(|old| is_alias(old) != becomes_alias && old.selecting == new.selecting)
+            .map(|old| old.id)
+            .collect()
+    }
+}

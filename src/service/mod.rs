@@ -1,0 +1,95 @@
+//! The service: taking requests in, answering them.
+
+mod answer;
+mod background;
+mod exchange;
+#[cfg(feature = "follow-redirects")]
+mod follow;
+mod forward;
+mod future;
+mod keep;
+mod lookup;
+mod report;
+mod spoil;
+
+#[cfg(feature = "follow-redirects")]
+pub use follow::{FollowFuture, FollowRedirects};
+pub use future::ResponseFuture;
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{Method, Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use crate::body::CacheBody;
+use crate::config::{Config, Counts};
+use crate::error::BoxError;
+use crate::overrides::CacheOverride;
+use crate::storage::DynStorage;
+
+/// An HTTP service with a cache in front. Made by [`CacheLayer`](crate::CacheLayer).
+#[derive(Clone, Debug)]
+pub struct Cache<S> {
+    inner: S,
+    config: Arc<Config>,
+}
+
+impl<S> Cache<S> {
+    pub(crate) fn new(inner: S, config: Arc<Config>) -> Self {
+        Self { inner, config }
+    }
+
+    /// The service that is asked when the cache has no answer.
+    pub fn inner(&self) -> &S {
+        &self.inner
+    }
+
+    /// The storage, to look into it or to clear it while the cache runs.
+    #[must_use]
+    pub fn storage(&self) -> &Arc<dyn DynStorage> {
+        &self.config.fill.storage
+    }
+
+    /// What the services of this layer have done so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.config.counters.snapshot()
+    }
+}
+
+impl<S, B, R> Service<Request<B>> for Cache<S>
+where
+    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send,
+    B: Send + 'static,
+    R: Body + Send + 'static,
+    R::Error: Into<BoxError>,
+{
+    type Response = Response<CacheBody<R>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, R, S::Error>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        if passes_by(&request) {
+            self.config.counters.count(|counters| &counters.passed);
+            return ResponseFuture::passing(self.inner.call(request));
+        }
+        // The service that was polled ready is the one to call; its clone stays behind for the next request.
+        let next = self.inner.clone();
+        let ready = std::mem::replace(&mut self.inner, next);
+        ResponseFuture::exchange(exchange::exchange(Arc::clone(&self.config), ready, request))
+    }
+}
+
+/// Methods whose responses a cache neither stores nor is spoiled by, and a request without wishes of its own.
+fn passes_by<B>(request: &Request<B>) -> bool {
+    matches!(*request.method(), Method::OPTIONS | Method::TRACE | Method::CONNECT)
+        && request.extensions().get::<CacheOverride>().is_none()
+}

@@ -1,0 +1,68 @@
+//! Telling the caller what happened (RFC 9211).
+
+use http::Response;
+
+use super::keep::Kept;
+use super::lookup::Found;
+use crate::config::Config;
+use crate::key::CacheKey;
+use crate::policy::Serve;
+use crate::status::{CacheStatus, Fwd, Outcome};
+
+/// Answered from the store without asking.
+pub(super) fn hit(serve: &Serve) -> CacheStatus {
+    CacheStatus { ttl: Some(serve.ttl), ..status(Outcome::Hit) }
+}
+
+/// Sent on to the origin.
+pub(super) fn forwarded(fwd: Fwd) -> CacheStatus {
+    status(Outcome::Forwarded(fwd))
+}
+
+/// Sent on to the origin, and then answered from the store all the same.
+pub(super) fn from_store(forwarded: CacheStatus, serve: &Serve) -> CacheStatus {
+    CacheStatus { ttl: Some(serve.ttl), ..forwarded }
+}
+
+/// As [`from_store`], with a response that is stale.
+pub(super) fn stale(config: &Config, forwarded: CacheStatus, serve: &Serve) -> CacheStatus {
+    config.counters.count(|counters| &counters.served_stale);
+    from_store(forwarded, serve)
+}
+
+/// Whether the origin's response is being stored, or why not.
+pub(super) fn kept(forwarded: CacheStatus, kept: Kept, found: &Found) -> CacheStatus {
+    match kept {
+        Ok(()) => CacheStatus { stored: true, ..forwarded },
+        Err(reason) => CacheStatus { detail: Some(found.trouble.unwrap_or(reason).into()), ..forwarded },
+    }
+}
+
+fn status(outcome: Outcome) -> CacheStatus {
+    CacheStatus {
+        outcome,
+        fwd_status: None,
+        ttl: None,
+        stored: false,
+        collapsed: false,
+        key: None,
+        detail: None,
+    }
+}
+
+/// Puts the status into the response's extensions and, where asked for, into its header.
+pub(super) fn attach<R>(
+    config: &Config,
+    key: Option<&CacheKey>,
+    mut response: Response<R>,
+    mut status: CacheStatus,
+) -> Response<R> {
+    if config.status_key {
+        status.key = key.map(CacheKey::hex_digest);
+    }
+    if config.status_header {
+        status.append_to(response.headers_mut());
+    }
+    response.extensions_mut().insert(status);
+    response
+}
