@@ -1,21 +1,28 @@
 //! Deciding, purely: header fields and times in, an enum with its reason out. One file per subject of RFC 9111.
 
+mod conditional;
+mod date;
 mod directives;
+mod fields;
 mod freshness;
+mod groups;
 mod invalidation;
+mod range;
 mod reuse;
 mod settings;
 mod storable;
+mod targeted;
 mod update;
 mod validation;
 
-pub use directives::{RequestDirectives, ResponseDirectives};
+pub use directives::{RequestDirectives, ResponseDirectives, Scope};
+pub use groups::invalidated_groups;
 pub use invalidation::invalidated;
 pub use reuse::{Answer, Reuse, Serve, reuse, serve};
-pub use settings::Policy;
-pub use storable::{NotStored, storable};
+pub use settings::{Policy, SetCookie};
+pub use storable::{NotStored, cut_short, storable};
 pub use update::{HeadUpdate, updated_by_head};
-pub use validation::{Validated, Validation, preconditions, validated, without_origin};
+pub use validation::{Missing, Validated, Validation, preconditions, validated, without_origin};
 
 use http::{HeaderMap, Method, Uri};
 

@@ -1,8 +1,14 @@
 //! May a stored response answer (RFC 9111 sections 4, 4.2.4, 5.2.1)?
 
+use http::{Method, StatusCode, header};
+
 use crate::clock::Timestamp;
-use crate::entry::StoredResponse;
-use crate::policy::{Asked, Policy, Validation};
+use crate::entry::{Freshness, StoredHead, StoredResponse};
+use crate::overrides::CacheMode;
+use crate::policy::conditional::{self, Evaluated};
+use crate::policy::freshness::{MAX_SECONDS, current_age, lifetime_millis, under};
+use crate::policy::validation::{completion, validation_of};
+use crate::policy::{Asked, Policy, Validation, range};
 use crate::status::Fwd;
 
 /// What to do with a request, given what is stored under its key.
@@ -42,7 +48,8 @@ pub enum Answer {
     Head,
     /// 304: the client's own precondition holds.
     NotModified,
-    /// 206 with the bytes from `first` to `last`, both included.
+    /// 206 with the bytes from `first` to `last`, both included. Where the stored response is itself partial, its
+    /// body begins at [`StoredRange::first`](crate::entry::StoredRange::first).
     Range {
         /// Offset of the first byte, in the whole representation.
         first: u64,
@@ -59,15 +66,257 @@ pub enum Answer {
 }
 
 /// Decides.
+///
+/// What is past its usable time, what these settings would not have stored, and what the request does not select is
+/// as if it were not there.
 #[must_use]
 pub fn reuse(policy: &Policy, asked: &Asked<'_>, stored: &[StoredResponse], now: Timestamp) -> Reuse {
-    let _ = (policy, asked, stored, now);
-    todo!()
+    let otherwise = |forward: Reuse| if wants_stored(asked) { Reuse::GatewayTimeout } else { forward };
+    if !policy.handles(asked.method) {
+        return otherwise(Reuse::Forward(Fwd::Method));
+    }
+    if asked.wishes.mode == CacheMode::Reload {
+        return Reuse::Forward(Fwd::Request);
+    }
+    let Some(chosen) = choose(policy, asked, stored, now) else {
+        return otherwise(without_selected(policy, asked, stored, now));
+    };
+    if conditional::only_for_origin(asked.headers) {
+        return otherwise(Reuse::Forward(Fwd::Request));
+    }
+    let verdict = judge(asked, &chosen, now);
+    match verdict {
+        Verdict::Serve { refresh } => {
+            let refresh =
+                refresh.then(|| validation_of(Fwd::Stale, Some(chosen.index), policy, asked, stored, now));
+            Reuse::Serve(served(asked, &chosen, now, refresh))
+        }
+        // A part of a representation is only worth a validation when it is asked to be made whole.
+        Verdict::Ask(fwd) if chosen.head.range.is_some() => otherwise(Reuse::Forward(fwd)),
+        Verdict::Ask(fwd) => {
+            otherwise(Reuse::Validate(validation_of(fwd, Some(chosen.index), policy, asked, stored, now)))
+        }
+    }
 }
 
 /// How `stored[index]` answers this request now that it may: as a whole, as a 304, as a range.
+///
+/// `index` must be one of `stored`'s; for any other the answer is an empty whole.
 #[must_use]
 pub fn serve(asked: &Asked<'_>, stored: &[StoredResponse], index: usize, now: Timestamp) -> Serve {
-    let _ = (asked, stored, index, now);
-    todo!()
+    match stored.get(index) {
+        Some(response) => {
+            let chosen = Chosen::new(index, response, response.head.freshness);
+            served(asked, &chosen, now, None)
+        }
+        None => Serve { index, answer: Answer::Full, age: 0, ttl: 0, refresh: None },
+    }
+}
+
+/// A stored response that the request selects, and its freshness under the settings of now.
+#[derive(Clone, Copy)]
+pub(crate) struct Chosen<'a> {
+    pub(crate) index: usize,
+    pub(crate) head: &'a StoredHead,
+    pub(crate) invalidated: bool,
+    pub(crate) freshness: Freshness,
+}
+
+impl<'a> Chosen<'a> {
+    pub(crate) fn new(index: usize, response: &'a StoredResponse, freshness: Freshness) -> Self {
+        Self { index, head: &response.head, invalidated: response.invalidated, freshness }
+    }
+
+    /// 4.2.4: a stale response MUST NOT answer against an explicit directive, however much it is wanted.
+    pub(crate) fn forbids_stale(&self) -> bool {
+        self.invalidated || self.freshness.no_cache || self.freshness.must_revalidate
+    }
+
+    /// Milliseconds by which the age exceeds the lifetime; 0 while fresh.
+    pub(crate) fn staleness(&self, now: Timestamp) -> Option<u64> {
+        let (age, lifetime) =
+            (current_age(&self.freshness, self.head.response_time, now), lifetime_millis(&self.freshness));
+        (age >= lifetime).then(|| age - lifetime)
+    }
+}
+
+/// Section 4: "If multiple stored responses match, the cache MUST use the most recent one (as determined by the Date
+/// header field)"; one with a Vary goes before one without (4.1), a whole one before a part.
+pub(crate) fn choose<'a>(
+    policy: &Policy,
+    asked: &Asked<'_>,
+    stored: &'a [StoredResponse],
+    now: Timestamp,
+) -> Option<Chosen<'a>> {
+    let mut best: Option<(Rank, Chosen<'a>)> = None;
+    for (index, response) in stored.iter().enumerate() {
+        let Some(chosen) = usable(policy, asked, index, response, now) else { continue };
+        let head = chosen.head;
+        if head.range.is_some() && (*asked.method != Method::GET || range::of_partial(asked, head).is_none())
+            || !head.selecting.matches(asked.headers, &head.key, policy.secret_bytes())
+        {
+            continue;
+        }
+        let rank = Rank {
+            whole: head.range.is_none(),
+            varies: !head.selecting.fields.is_empty(),
+            date: chosen.freshness.date,
+        };
+        if best.as_ref().is_none_or(|(other, _)| rank > *other) {
+            best = Some((rank, chosen));
+        }
+    }
+    best.map(|(_, chosen)| chosen)
+}
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    whole: bool,
+    varies: bool,
+    date: Timestamp,
+}
+
+/// A stored response that may be looked at at all, whatever it varies on.
+pub(crate) fn usable<'a>(
+    policy: &Policy,
+    asked: &Asked<'_>,
+    index: usize,
+    response: &'a StoredResponse,
+    now: Timestamp,
+) -> Option<Chosen<'a>> {
+    let head = &*response.head;
+    let allows = head.method == *asked.method || *asked.method == Method::HEAD && head.method == Method::GET;
+    if !allows || now >= head.usable_until {
+        return None;
+    }
+    under(policy, head).map(|freshness| Chosen::new(index, response, freshness))
+}
+
+fn wants_stored(asked: &Asked<'_>) -> bool {
+    asked.directives.only_if_cached || asked.wishes.mode == CacheMode::OnlyIfCached
+}
+
+/// Nothing is selected: all that is left is to complete a part, or to ask which of the other variants it would be.
+fn without_selected(policy: &Policy, asked: &Asked<'_>, stored: &[StoredResponse], now: Timestamp) -> Reuse {
+    let mut candidates = stored
+        .iter()
+        .enumerate()
+        .filter_map(|(index, response)| usable(policy, asked, index, response, now))
+        .peekable();
+    if candidates.peek().is_none() {
+        return Reuse::Forward(Fwd::UriMiss);
+    }
+    let selects = |head: &StoredHead| head.selecting.matches(asked.headers, &head.key, policy.secret_bytes());
+    let (mut partial, mut varied) = (false, false);
+    for chosen in candidates {
+        if chosen.head.range.is_none() {
+            varied = true;
+        } else if selects(chosen.head) {
+            partial = true;
+            let asks_back = matches!(judge(asked, &chosen, now), Verdict::Ask(_));
+            if let (false, Some(validation)) = (asks_back, completion(asked, &chosen)) {
+                return Reuse::Validate(validation);
+            }
+        }
+    }
+    if conditional::only_for_origin(asked.headers) {
+        return Reuse::Forward(Fwd::Request);
+    }
+    if partial {
+        return Reuse::Forward(Fwd::Partial);
+    }
+    let validation = validation_of(Fwd::VaryMiss, None, policy, asked, stored, now);
+    if varied && !validation.candidates.is_empty() {
+        return Reuse::Validate(validation);
+    }
+    Reuse::Forward(Fwd::VaryMiss)
+}
+
+enum Verdict {
+    Serve { refresh: bool },
+    Ask(Fwd),
+}
+
+/// Section 4: fresh, or allowed to be served stale, or to be validated; and what the request says to that (5.2.1).
+fn judge(asked: &Asked<'_>, chosen: &Chosen<'_>, now: Timestamp) -> Verdict {
+    let (freshness, request) = (&chosen.freshness, &asked.directives);
+    if chosen.invalidated || freshness.no_cache {
+        return Verdict::Ask(Fwd::Stale);
+    }
+    let age = current_age(freshness, chosen.head.response_time, now);
+    let lifetime = lifetime_millis(freshness);
+    let fresh = lifetime > age;
+    if request.no_cache || asked.wishes.mode == CacheMode::Revalidate {
+        return Verdict::Ask(if fresh { Fwd::Request } else { Fwd::Stale });
+    }
+    // RFC 8246: a reload (max-age=0) does not validate what is fresh and immutable; no-cache does.
+    let too_old = request.max_age.is_some_and(|limit| limit == 0 || age > millis(limit))
+        && !(fresh && freshness.immutable);
+    let fresh_too_briefly =
+        request.min_fresh.is_some_and(|least| lifetime.saturating_sub(age) < millis(least));
+    if fresh {
+        return if too_old || fresh_too_briefly {
+            Verdict::Ask(Fwd::Request)
+        } else {
+            Verdict::Serve { refresh: false }
+        };
+    }
+    let stale_by = age - lifetime;
+    let never = chosen.forbids_stale() || freshness.outdated || too_old || fresh_too_briefly;
+    if never {
+        return Verdict::Ask(Fwd::Stale);
+    }
+    if request.max_stale.is_some_and(|limit| limit == u32::MAX || stale_by <= millis(limit)) {
+        return Verdict::Serve { refresh: false };
+    }
+    if request.max_age.is_none() && stale_by < millis(freshness.stale_while_revalidate) {
+        return Verdict::Serve { refresh: true };
+    }
+    Verdict::Ask(Fwd::Stale)
+}
+
+fn millis(seconds: u32) -> u64 {
+    u64::from(seconds) * 1000
+}
+
+/// The answer made of a response that may answer.
+pub(crate) fn served(
+    asked: &Asked<'_>,
+    chosen: &Chosen<'_>,
+    now: Timestamp,
+    refresh: Option<Validation>,
+) -> Serve {
+    let age = current_age(&chosen.freshness, chosen.head.response_time, now);
+    let signed = |millis: u64| i64::try_from(millis).unwrap_or(i64::MAX);
+    let left = signed(lifetime_millis(&chosen.freshness)).saturating_sub(signed(age));
+    Serve {
+        index: chosen.index,
+        answer: answer(asked, chosen.head),
+        age: u32::try_from(age / 1000).unwrap_or(MAX_SECONDS),
+        ttl: left.div_euclid(1000),
+        refresh,
+    }
+}
+
+/// RFC 9110 13.2.2: preconditions first, then If-Range and Range.
+fn answer(asked: &Asked<'_>, head: &StoredHead) -> Answer {
+    if conditional::is_conditional(asked.headers)
+        && conditional::evaluate(asked, head) == Evaluated::NotModified
+    {
+        return Answer::NotModified;
+    }
+    if *asked.method == Method::HEAD {
+        return Answer::Head;
+    }
+    if *asked.method != Method::GET || !asked.headers.contains_key(header::RANGE) {
+        return Answer::Full;
+    }
+    let part =
+        if head.range.is_some() { range::of_partial(asked, head) } else { range::of_complete(asked, head) };
+    part.unwrap_or(Answer::Full)
+}
+
+/// Statuses that stand for a failing origin (RFC 5861 section 4).
+pub(crate) fn is_failure(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 500 | 502 | 503 | 504)
 }

@@ -1,21 +1,167 @@
 //! What the user sets beside the RFC.
 
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::HeaderName;
+use http::{Method, StatusCode};
+
+use crate::policy::freshness::MAX_SECONDS;
+
 /// How the cache decides: as a private or as a shared cache, and the user's settings beside the RFC.
-#[derive(Clone, Debug)]
+///
+/// ```
+/// use larder::policy::Policy;
+/// use std::time::Duration;
+///
+/// let policy = Policy::private().default_lifetime(Duration::from_secs(60));
+/// assert!(!policy.is_shared());
+/// ```
+#[derive(Clone)]
 #[must_use]
 pub struct Policy {
     shared: bool,
+    default_lifetime: Option<u32>,
+    status_lifetimes: Vec<(StatusCode, u32)>,
+    override_lifetime: Option<u32>,
+    heuristic_fraction: f64,
+    heuristic_limit: u32,
+    methods: Vec<Method>,
+    stale_while_revalidate: u32,
+    stale_if_error: u32,
+    stale_when_disconnected: bool,
+    retention: u32,
+    targets: Vec<HeaderName>,
+    set_cookie: SetCookie,
+    secret: Arc<[u8]>,
+    fingerprint: u64,
+}
+
+/// What a cache does with a response that has `Set-Cookie`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SetCookie {
+    /// Stores it as it is, cookies included, as RFC 9111 section 7.3 has it. The default of a private cache.
+    Store,
+    /// Stores the response without its cookies, so that nobody is given another's. The default of a shared cache.
+    Strip,
+    /// Does not store the response.
+    Refuse,
 }
 
 impl Policy {
     /// A private cache: for one user, the default.
     pub fn private() -> Self {
-        Self { shared: false }
+        Self {
+            shared: false,
+            default_lifetime: None,
+            status_lifetimes: Vec::new(),
+            override_lifetime: None,
+            heuristic_fraction: 0.1,
+            heuristic_limit: 24 * 60 * 60,
+            methods: Vec::new(),
+            stale_while_revalidate: 0,
+            stale_if_error: 0,
+            stale_when_disconnected: true,
+            retention: 30 * 24 * 60 * 60,
+            targets: Vec::new(),
+            set_cookie: SetCookie::Store,
+            secret: Arc::from([]),
+            fingerprint: 0,
+        }
+        .fingerprinted()
     }
 
     /// A shared cache: for several users, with the stricter rules of RFC 9111 for them.
     pub fn shared() -> Self {
-        Self { shared: true }
+        Self { shared: true, set_cookie: SetCookie::Strip, ..Self::private() }.fingerprinted()
+    }
+
+    /// Freshness lifetime of responses whose origin says nothing explicit about it; used before the heuristic.
+    /// It applies to the statuses that may be cached heuristically (200, 203, 204, 206, 300, 301, 308, 404, 405,
+    /// 410, 414, 501). Default: none.
+    pub fn default_lifetime(mut self, lifetime: Duration) -> Self {
+        self.default_lifetime = Some(seconds(lifetime));
+        self.fingerprinted()
+    }
+
+    /// Freshness lifetime of responses with this status whose origin says nothing explicit about it; makes them
+    /// storable whatever the status. Default: none.
+    pub fn status_lifetime(mut self, status: StatusCode, lifetime: Duration) -> Self {
+        self.status_lifetimes.retain(|(other, _)| *other != status);
+        self.status_lifetimes.push((status, seconds(lifetime)));
+        self.status_lifetimes.sort();
+        self.fingerprinted()
+    }
+
+    /// Freshness lifetime of every response that is stored, whatever its origin says. It does not make storable
+    /// what the origin forbids to store, and `no-cache` and `must-revalidate` stay in force. Default: none.
+    pub fn override_lifetime(mut self, lifetime: Duration) -> Self {
+        self.override_lifetime = Some(seconds(lifetime));
+        self.fingerprinted()
+    }
+
+    /// The share of the time since `Last-Modified` that a response without explicit lifetime counts as fresh, and
+    /// the longest lifetime guessed that way (RFC 9111 section 4.2.2). Default: 0.1 and one day; 0 switches
+    /// the heuristic off.
+    pub fn heuristic(mut self, fraction: f64, limit: Duration) -> Self {
+        self.heuristic_fraction = if fraction.is_finite() { fraction.clamp(0.0, 1.0) } else { 0.0 };
+        self.heuristic_limit = seconds(limit);
+        self.fingerprinted()
+    }
+
+    /// Lets responses to these methods be stored beside those to GET. Their content must be part of the key.
+    /// Default: none.
+    pub fn methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
+        self.methods = methods.into_iter().filter(|method| method != Method::HEAD).collect();
+        self
+    }
+
+    /// `stale-while-revalidate` (RFC 5861) for responses that do not state it. Default: zero.
+    pub fn stale_while_revalidate(mut self, window: Duration) -> Self {
+        self.stale_while_revalidate = seconds(window);
+        self.fingerprinted()
+    }
+
+    /// `stale-if-error` (RFC 5861) for responses that do not state it. Default: zero.
+    pub fn stale_if_error(mut self, window: Duration) -> Self {
+        self.stale_if_error = seconds(window);
+        self.fingerprinted()
+    }
+
+    /// Whether a stale response may answer when the origin cannot be reached at all (RFC 9111 section 4.2.4).
+    /// Default: yes.
+    pub fn stale_when_disconnected(mut self, allowed: bool) -> Self {
+        self.stale_when_disconnected = allowed;
+        self
+    }
+
+    /// How long a stale response is kept for validation and for use in need. Default: 30 days.
+    pub fn retention(mut self, retention: Duration) -> Self {
+        self.retention = seconds(retention);
+        self
+    }
+
+    /// The targeted fields (RFC 9213) this cache obeys, the most specific first: `CDN-Cache-Control`, ...
+    /// The first that is present and valid decides instead of `Cache-Control` and `Expires`. Default: none.
+    pub fn targets(mut self, targets: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.targets = targets.into_iter().collect();
+        self.fingerprinted()
+    }
+
+    /// What to do with responses that set cookies. Default: [`SetCookie::Store`] in a private cache,
+    /// [`SetCookie::Strip`] in a shared one.
+    pub fn set_cookie(mut self, set_cookie: SetCookie) -> Self {
+        self.set_cookie = set_cookie;
+        self.fingerprinted()
+    }
+
+    /// Key of the hashes that stand for secret selecting fields (a `Vary` on Authorization, Cookie, ...). Whoever
+    /// shares a storage must share it. Default: empty, so that the hashes are salted but not keyed.
+    pub fn secret(mut self, secret: impl AsRef<[u8]>) -> Self {
+        self.secret = Arc::from(secret.as_ref());
+        self
     }
 
     pub(crate) fn overrides_lifetime(&self) -> bool {
@@ -26,4 +172,106 @@ impl Policy {
     pub fn is_shared(&self) -> bool {
         self.shared
     }
+
+    /// A hash of every setting that influences [`Freshness`](crate::entry::Freshness). What was stored under another
+    /// fingerprint is judged anew before it is used.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
+    /// Whether responses to this method may be stored and reused.
+    #[must_use]
+    pub fn handles(&self, method: &Method) -> bool {
+        *method == Method::GET || *method == Method::HEAD || self.methods.contains(method)
+    }
+
+    pub(crate) fn secret_bytes(&self) -> &[u8] {
+        &self.secret
+    }
+
+    pub(crate) fn target_fields(&self) -> &[HeaderName] {
+        &self.targets
+    }
+
+    pub(crate) fn on_set_cookie(&self) -> SetCookie {
+        self.set_cookie
+    }
+
+    pub(crate) fn overriding(&self) -> Option<u32> {
+        self.override_lifetime
+    }
+
+    pub(crate) fn for_status(&self, status: StatusCode) -> Option<u32> {
+        self.status_lifetimes.iter().find(|(other, _)| *other == status).map(|(_, lifetime)| *lifetime)
+    }
+
+    pub(crate) fn by_default(&self) -> Option<u32> {
+        self.default_lifetime
+    }
+
+    pub(crate) fn guess(&self, unmodified_millis: i64) -> u32 {
+        let seconds = (unmodified_millis.max(0) / 1000) as f64 * self.heuristic_fraction;
+        // A float becomes an integer by saturating, and it is not negative.
+        (seconds as u32).min(self.heuristic_limit)
+    }
+
+    pub(crate) fn revalidate_window(&self) -> u32 {
+        self.stale_while_revalidate
+    }
+
+    pub(crate) fn error_window(&self) -> u32 {
+        self.stale_if_error
+    }
+
+    pub(crate) fn serves_disconnected(&self) -> bool {
+        self.stale_when_disconnected
+    }
+
+    pub(crate) fn retained_seconds(&self) -> u32 {
+        self.retention
+    }
+
+    fn fingerprinted(mut self) -> Self {
+        let settings = format!(
+            "{:?}",
+            (
+                self.shared,
+                self.default_lifetime,
+                &self.status_lifetimes,
+                self.override_lifetime,
+                self.heuristic_fraction.to_bits(),
+                self.heuristic_limit,
+                self.stale_while_revalidate,
+                self.stale_if_error,
+                &self.targets,
+                self.set_cookie,
+            )
+        );
+        self.fingerprint = xxhash_rust::xxh3::xxh3_64(settings.as_bytes());
+        self
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self::private()
+    }
+}
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policy")
+            .field("shared", &self.shared)
+            .field("default_lifetime", &self.default_lifetime)
+            .field("override_lifetime", &self.override_lifetime)
+            .field("targets", &self.targets)
+            .field("set_cookie", &self.set_cookie)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whole seconds, at most 2^31 (RFC 9111 section 1.2.2).
+pub(crate) fn seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(MAX_SECONDS).min(MAX_SECONDS)
 }

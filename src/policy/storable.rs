@@ -1,10 +1,17 @@
 //! May it be kept (RFC 9111 section 3)?
 
-use http::response;
+use http::header::{self, HeaderName, HeaderValue};
+use http::{HeaderMap, Method, StatusCode, response};
 
-use crate::entry::StoredHead;
-use crate::key::CacheKey;
-use crate::policy::{Asked, Policy, Times};
+use crate::entry::{BodySummary, StoredHead, StoredRange};
+use crate::key::{CacheKey, Selecting, normalize, resolve};
+use crate::policy::conditional::has_strong_validator;
+use crate::policy::date::format_date;
+use crate::policy::directives::{ResponseDirectives, Scope};
+use crate::policy::freshness::{Facts, assess, initial_age, usable_until};
+use crate::policy::range::ContentRange;
+use crate::policy::settings::seconds;
+use crate::policy::{Asked, Policy, SetCookie, Times, fields, groups};
 
 /// Why a response is not stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +19,28 @@ use crate::policy::{Asked, Policy, Times};
 pub enum NotStored {
     /// The request or the user said no-store.
     RequestNoStore,
+    /// Responses to this method are not stored.
+    Method,
+    /// The status is interim, or answers a precondition or range of this one request.
+    Status,
+    /// must-understand, and the status is not known.
+    NotUnderstood,
+    /// The response said no-store.
+    NoStore,
+    /// The response is private, and this cache is shared.
+    Private,
+    /// The request was authorized, this cache is shared, and the response gives no leave.
+    Authorization,
+    /// The response sets cookies, and the user does not want such responses stored.
+    SetCookie,
+    /// Nothing in the response or the settings allows to store a response with this status.
+    NotCacheable,
+    /// `Vary: *`: no request would ever select it.
+    VaryStar,
+    /// Neither a lifetime nor a validator: it could never be used.
+    Useless,
+    /// A 206 whose range is missing, invalid or not a single one.
+    Partial,
 }
 
 impl NotStored {
@@ -20,13 +49,26 @@ impl NotStored {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::RequestNoStore => "request no-store",
+            Self::Method => "method",
+            Self::Status => "status",
+            Self::NotUnderstood => "must-understand",
+            Self::NoStore => "no-store",
+            Self::Private => "private",
+            Self::Authorization => "authorization",
+            Self::SetCookie => "set-cookie",
+            Self::NotCacheable => "not cacheable",
+            Self::VaryStar => "vary *",
+            Self::Useless => "no lifetime and no validator",
+            Self::Partial => "partial",
         }
     }
 }
 
 /// The head to store for this response, or why there is none.
 ///
-/// Judges status, fields and request; whether the body arrives whole is not known yet.
+/// Judges status, fields and request; whether the body arrives whole is not known yet. The head's `body` says how
+/// long the body must be, where that is known. A response to POST that is stored (because its `Content-Location`
+/// is the request's own URI) gets a head for GET: pass the key of a GET then.
 ///
 /// # Errors
 ///
@@ -38,6 +80,163 @@ pub fn storable(
     response: &response::Parts,
     times: Times,
 ) -> Result<StoredHead, NotStored> {
-    let _ = (policy, asked, key, response, times);
-    todo!()
+    if asked.directives.no_store || asked.wishes.no_store {
+        return Err(NotStored::RequestNoStore);
+    }
+    let directives = ResponseDirectives::parse(&response.headers, policy.target_fields());
+    let method = stored_method(policy, asked, response)?;
+    let range = stored_range(asked, response)?;
+    let facts = Facts {
+        status: response.status,
+        headers: &response.headers,
+        authorized: asked.headers.contains_key(header::AUTHORIZATION),
+        wished: asked.wishes.lifetime.map(seconds),
+        response_time: times.response,
+    };
+    let mut freshness = assess(policy, &facts, &directives)?;
+    freshness.initial_age = initial_age(&response.headers, freshness.date, times);
+    if method != asked.method && !freshness.explicit {
+        // RFC 9110 9.3.3: responses to POST are only cacheable with explicit freshness information.
+        return Err(NotStored::Method);
+    }
+    let selecting = selecting(policy, asked, key, &response.headers);
+    if selecting.any {
+        return Err(NotStored::VaryStar);
+    }
+    let has_validator =
+        response.headers.contains_key(header::ETAG) || response.headers.contains_key(header::LAST_MODIFIED);
+    let ever_usable = freshness.lifetime > 0
+        || freshness.stale_while_revalidate > 0
+        || freshness.stale_if_error > 0
+        || has_validator;
+    if !ever_usable {
+        return Err(NotStored::Useless);
+    }
+
+    let mut headers = fields::storable_fields(&response.headers, &dropped(policy, &directives));
+    complete_fields(&mut headers, freshness.initial_age, times);
+    let mut head = StoredHead::new(key.clone(), response.status);
+    head.method = method.clone();
+    head.authorized = facts.authorized;
+    head.uri = normalize(asked.uri).unwrap_or_default();
+    head.version = response.version;
+    head.headers = headers;
+    head.request_time = times.request;
+    head.response_time = times.response;
+    head.usable_until = usable_until(policy, &freshness, times.response);
+    head.selecting = selecting;
+    head.freshness = freshness;
+    head.body = body_len(asked, response, range).map(|len| BodySummary { len, checksum: 0 });
+    head.range = range.map(|range| StoredRange { first: range.first, complete_len: range.complete_len });
+    head.groups = groups::of_response(asked, &response.headers);
+    Ok(head)
+}
+
+/// The head under which a response that broke off after `received` bytes may be kept as a partial one (section 3.3):
+/// it was a complete response to GET, its whole length is known, and a strong validator lets it be completed.
+#[must_use]
+pub fn cut_short(mut head: StoredHead, received: u64) -> Option<StoredHead> {
+    let complete_len = head.body.map(|body| body.len)?;
+    let usable = head.method == Method::GET
+        && head.status == StatusCode::OK
+        && head.range.is_none()
+        && (1..complete_len).contains(&received)
+        && has_strong_validator(&head.headers);
+    head.range = Some(StoredRange { first: 0, complete_len: Some(complete_len) });
+    head.body = Some(BodySummary { len: received, checksum: 0 });
+    usable.then_some(head)
+}
+
+/// Section 3, "the request method is understood by the cache". A response to HEAD has no body to store: it only
+/// updates what is stored.
+fn stored_method<'a>(
+    policy: &Policy,
+    asked: &Asked<'a>,
+    response: &response::Parts,
+) -> Result<&'a Method, NotStored> {
+    if *asked.method != Method::HEAD && policy.handles(asked.method) {
+        return Ok(asked.method);
+    }
+    // RFC 9110 9.3.3: a 200 to POST "with a Content-Location that has the same value as the POST's target URI"
+    // can answer later GETs.
+    let location = response.headers.get(header::CONTENT_LOCATION).and_then(|value| value.to_str().ok());
+    let same = location
+        .and_then(|location| resolve(asked.uri, location))
+        .is_some_and(|location| normalize(&location) == normalize(asked.uri));
+    if *asked.method == Method::POST && response.status == StatusCode::OK && same {
+        return Ok(&Method::GET);
+    }
+    Err(NotStored::Method)
+}
+
+/// Section 3, "the response status code is final", and understood where a body depends on the request's range or
+/// precondition.
+fn stored_range(asked: &Asked<'_>, response: &response::Parts) -> Result<Option<ContentRange>, NotStored> {
+    let conditional = asked.headers.contains_key(header::IF_MATCH)
+        || asked.headers.contains_key(header::IF_UNMODIFIED_SINCE);
+    match response.status.as_u16() {
+        0..=199 | 304 | 412 | 416 => Err(NotStored::Status),
+        206 if *asked.method != Method::GET || !asked.headers.contains_key(header::RANGE) => {
+            Err(NotStored::Partial)
+        }
+        206 => ContentRange::of_single_part(&response.headers).map(Some).ok_or(NotStored::Partial),
+        300..=599 if conditional => Err(NotStored::Status),
+        _ => Ok(None),
+    }
+}
+
+pub(crate) fn selecting(
+    policy: &Policy,
+    asked: &Asked<'_>,
+    key: &CacheKey,
+    response: &HeaderMap,
+) -> Selecting {
+    if !response.contains_key(header::VARY) {
+        return Selecting::default();
+    }
+    Selecting::new(response, asked.headers, key, policy.secret_bytes())
+}
+
+/// The fields that this response does not let a cache store, or that the user does not want stored.
+pub(crate) fn dropped<'a>(
+    policy: &'a Policy,
+    directives: &'a ResponseDirectives,
+) -> impl Fn(&HeaderName) -> bool + 'a {
+    // 5.2.2.4 and 5.2.2.7, the qualified forms: what must not be reused unvalidated, or not stored, is left out.
+    let private: &[HeaderName] = match &directives.private {
+        Scope::Fields(names) if policy.is_shared() => names,
+        _ => &[],
+    };
+    let strip = policy.on_set_cookie() == SetCookie::Strip;
+    move |name| {
+        private.contains(name)
+            || directives.no_cache.fields().contains(name)
+            || strip && *name == header::SET_COOKIE
+    }
+}
+
+/// Adds what every stored response has: a `Date` (RFC 9110 section 6.6.1), and a place for the `Age` that each
+/// answer overwrites, so that a hit need not grow the map.
+pub(crate) fn complete_fields(headers: &mut HeaderMap, initial_age: u64, times: Times) {
+    if !headers.contains_key(header::DATE)
+        && let Some(date) = format_date(times.response)
+    {
+        headers.insert(header::DATE, date);
+    }
+    headers.insert(header::AGE, HeaderValue::from(initial_age / 1000));
+}
+
+/// How long the body will be, where the response says so.
+fn body_len(asked: &Asked<'_>, response: &response::Parts, range: Option<ContentRange>) -> Option<u64> {
+    if *asked.method == Method::HEAD || response.status == StatusCode::NO_CONTENT {
+        return Some(0);
+    }
+    if let Some(range) = range {
+        return Some(range.len());
+    }
+    content_length(&response.headers)
+}
+
+pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
 }

@@ -1,9 +1,18 @@
-//! Updating stored heads from a 304 (RFC 9111 sections 3.2, 4.3.4) or from a response to HEAD (4.3.5).
+//! Updating stored heads from a 304 (RFC 9111 sections 3.2, 4.3.4), from a response to HEAD (4.3.5) or from the
+//! missing part of a representation (3.4).
 
-use http::response;
+use http::header::{self, HeaderValue};
+use http::{HeaderMap, Method, StatusCode, response};
 
-use crate::entry::{StoredHead, StoredResponse};
-use crate::policy::{Asked, Policy, Times};
+use crate::entry::{BodySummary, EntryId, StoredHead, StoredResponse};
+use crate::policy::conditional::{etag, weakly_equal};
+use crate::policy::directives::ResponseDirectives;
+use crate::policy::freshness::{Facts, assess, initial_age, usable_until};
+use crate::policy::range::ContentRange;
+use crate::policy::reuse::usable;
+use crate::policy::settings::seconds;
+use crate::policy::storable::{complete_fields, content_length, dropped, selecting};
+use crate::policy::{Asked, Policy, Times, fields, groups};
 
 /// What a response to HEAD does to one stored response to GET.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +24,9 @@ pub enum HeadUpdate {
 }
 
 /// What a 2xx response to HEAD says of the stored responses.
+///
+/// "If the Content-Length, ETag and Last-Modified of the HEAD response agree with a stored response, it is updated;
+/// else it SHOULD be considered stale" (4.3.5). Only a 200 speaks of the representation that GET would get.
 #[must_use]
 pub fn updated_by_head(
     policy: &Policy,
@@ -23,6 +35,117 @@ pub fn updated_by_head(
     response: &response::Parts,
     times: Times,
 ) -> Vec<HeadUpdate> {
-    let _ = (policy, asked, stored, response, times);
-    todo!()
+    if *asked.method != Method::HEAD || response.status != StatusCode::OK {
+        return Vec::new();
+    }
+    let updates = stored.iter().enumerate().filter_map(|(index, one)| {
+        let head = usable(policy, asked, index, one, times.response)?.head;
+        let selected = head.selecting.matches(asked.headers, &head.key, policy.secret_bytes());
+        if !selected || head.range.is_some() || head.status != StatusCode::OK {
+            return None;
+        }
+        if agrees(head, &response.headers) {
+            let (newer, storable) = freshened(policy, asked, head, response, times);
+            if storable {
+                return Some(HeadUpdate::Freshen(index, newer));
+            }
+        }
+        let mut outdated = head.clone();
+        outdated.freshness.outdated = true;
+        Some(HeadUpdate::Outdated(index, outdated))
+    });
+    updates.collect()
+}
+
+fn agrees(head: &StoredHead, newer: &HeaderMap) -> bool {
+    let tags_agree =
+        etag(newer).is_none_or(|tag| etag(&head.headers).is_some_and(|own| weakly_equal(own, tag)));
+    let modified = newer.get(header::LAST_MODIFIED);
+    let dates_agree = modified.is_none() || modified == head.headers.get(header::LAST_MODIFIED);
+    let lengths_agree = content_length(newer).is_none_or(|len| {
+        content_length(&head.headers).or(head.body.map(|body| body.len)).is_none_or(|own| own == len)
+    });
+    tags_agree && dates_agree && lengths_agree
+}
+
+/// The stored head with the fields, times and freshness of a newer response to the same representation, and whether
+/// it may still be stored.
+pub(crate) fn freshened(
+    policy: &Policy,
+    asked: &Asked<'_>,
+    stored: &StoredHead,
+    newer: &response::Parts,
+    times: Times,
+) -> (StoredHead, bool) {
+    let directives = merged_directives(policy, stored, &newer.headers);
+    let mut headers = fields::update_fields(&stored.headers, &newer.headers, &dropped(policy, &directives));
+    if !newer.headers.contains_key(header::DATE) {
+        // The stored Date is that of the response before; the newer one came without.
+        headers.remove(header::DATE);
+    }
+    let wished = asked.wishes.lifetime.map(seconds);
+    let facts = Facts {
+        status: stored.status,
+        headers: &headers,
+        authorized: stored.authorized || asked.headers.contains_key(header::AUTHORIZATION),
+        wished: wished.or(stored.freshness.wished.then_some(stored.freshness.lifetime)),
+        response_time: times.response,
+    };
+    let authorized = facts.authorized;
+    let assessed = assess(policy, &facts, &directives);
+    let mut storable = assessed.is_ok() && !asked.directives.no_store && !asked.wishes.no_store;
+    let mut freshness =
+        assessed.unwrap_or(crate::entry::Freshness { lifetime: 0, no_cache: true, ..stored.freshness });
+    freshness.initial_age = initial_age(&newer.headers, freshness.date, times);
+    freshness.outdated = false;
+
+    let mut head = stored.clone();
+    if newer.headers.contains_key(header::VARY) {
+        let selecting = selecting(policy, asked, &stored.key, &headers);
+        storable &= !selecting.any;
+        // A 304 after a vary-miss confirms a response to another request: what selected that one stays.
+        if selecting.any || stored.selecting.matches(asked.headers, &stored.key, policy.secret_bytes()) {
+            head.selecting = selecting;
+        }
+    }
+    complete_fields(&mut headers, freshness.initial_age, times);
+    head.groups.extend(groups::of_response(asked, &newer.headers));
+    head.groups.sort();
+    head.groups.dedup();
+    head.authorized = authorized;
+    head.headers = headers;
+    head.request_time = times.request;
+    head.response_time = times.response;
+    head.usable_until = usable_until(policy, &freshness, times.response);
+    head.freshness = freshness;
+    (head, storable)
+}
+
+/// The directives in force after an update: those of the newer response where it states any.
+fn merged_directives(policy: &Policy, stored: &StoredHead, newer: &HeaderMap) -> ResponseDirectives {
+    let merged = fields::update_fields(&stored.headers, newer, &|_| false);
+    ResponseDirectives::parse(&merged, policy.target_fields())
+}
+
+/// The head of the whole that a partial response and its missing part make (3.4): fields updated from the newer
+/// response, status 200, a new id. `None` when the whole may not be stored.
+pub(crate) fn completed(
+    policy: &Policy,
+    asked: &Asked<'_>,
+    partial: &StoredHead,
+    newer: &response::Parts,
+    times: Times,
+) -> Option<StoredHead> {
+    let complete_len = ContentRange::of_single_part(&newer.headers)?.complete_len?;
+    let (mut head, storable) = freshened(policy, asked, partial, newer, times);
+    if !storable {
+        return None;
+    }
+    head.id = EntryId::random();
+    head.status = StatusCode::OK;
+    head.range = None;
+    head.body = Some(BodySummary { len: complete_len, checksum: 0 });
+    head.headers.remove(header::CONTENT_RANGE);
+    head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(complete_len));
+    Some(head)
 }

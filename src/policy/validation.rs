@@ -1,9 +1,15 @@
 //! Validation: what is asked of the origin, and what its answer means (RFC 9111 section 4.3).
 
-use http::{HeaderMap, response};
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, StatusCode, response};
 
 use crate::clock::Timestamp;
 use crate::entry::{StoredHead, StoredResponse};
+use crate::overrides::CacheMode;
+use crate::policy::conditional::{self, etag, has_strong_validator, is_strong, strongly_equal, weakly_equal};
+use crate::policy::range::ContentRange;
+use crate::policy::reuse::{Chosen, choose, is_failure, served, usable};
+use crate::policy::update::{completed, freshened};
 use crate::policy::{Asked, Policy, Serve, Times};
 use crate::status::Fwd;
 
@@ -16,6 +22,17 @@ pub struct Validation {
     pub selected: Option<usize>,
     /// All stored responses whose validators are sent.
     pub candidates: Vec<usize>,
+    /// The part to ask for, where the selected response is partial and is to be made whole (section 3.4).
+    pub missing: Option<Missing>,
+}
+
+/// The bytes that a partial stored response lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// Those before its first one, that many.
+    Before(u64),
+    /// Those from this offset to the end.
+    From(u64),
 }
 
 impl Validation {
@@ -45,12 +62,123 @@ pub enum Validated {
     Replaced,
     /// The origin failed, and a stale response may be used in its place.
     Stale(Serve),
+    /// 206: the missing part. Its body and the body of `stored[index]` together, in the order that
+    /// [`Validation::missing`] says, are the whole; `head` is that whole's own, with a new id.
+    Completed {
+        /// The partial response to complete.
+        index: usize,
+        /// The head of the whole.
+        head: Box<StoredHead>,
+    },
+    /// The answer fits neither what is stored nor what the client asked: ask again, with the client's own request.
+    AskAgain,
+}
+
+/// More tags than this are not sent at once.
+const MOST_CANDIDATES: usize = 32;
+
+/// The validation of the selected response, or after a vary-miss of all that have an entity tag.
+pub(crate) fn validation_of(
+    fwd: Fwd,
+    selected: Option<usize>,
+    policy: &Policy,
+    asked: &Asked<'_>,
+    stored: &[StoredResponse],
+    now: Timestamp,
+) -> Validation {
+    let candidates = stored.iter().enumerate().filter_map(|(index, response)| {
+        let head = usable(policy, asked, index, response, now)?.head;
+        let tagged = etag(&head.headers).is_some();
+        let dated = head.headers.contains_key(header::LAST_MODIFIED);
+        let candidate = match selected {
+            // Those that this request selects as well: older responses to the same request, with tags of their own.
+            Some(selected) => {
+                index == selected && (tagged || dated)
+                    || tagged && head.selecting.matches(asked.headers, &head.key, policy.secret_bytes())
+            }
+            None => tagged,
+        };
+        (candidate && head.range.is_none()).then_some(index)
+    });
+    Validation { fwd, selected, candidates: candidates.take(MOST_CANDIDATES).collect(), missing: None }
+}
+
+/// The validation that makes a partial response whole, where a strong validator allows it (section 3.4) and the
+/// whole is what the client asked for.
+pub(crate) fn completion(asked: &Asked<'_>, chosen: &Chosen<'_>) -> Option<Validation> {
+    let head = chosen.head;
+    let range = head.range?;
+    let plain = *asked.method == Method::GET
+        && !asked.headers.contains_key(header::RANGE)
+        && !conditional::only_for_origin(asked.headers);
+    if !plain || !has_strong_validator(&head.headers) {
+        return None;
+    }
+    let end = range.first.checked_add(head.body_len())?;
+    let missing = match (range.first, range.complete_len) {
+        (0, complete_len) if complete_len.is_none_or(|len| end < len) => Missing::From(end),
+        (first, Some(complete_len)) if first > 0 && end == complete_len => Missing::Before(first),
+        _ => return None,
+    };
+    let selected = Some(chosen.index);
+    Some(Validation { fwd: Fwd::Partial, selected, candidates: Vec::new(), missing: Some(missing) })
 }
 
 /// Replaces the request's preconditions by those of the validation (section 4.3.1).
+///
+/// The client's own tags are sent along (4.3.2: the union), so that a 304 may mean either; its date would be
+/// mistaken for ours and goes. A `Range` stays: the precondition is evaluated first, and what comes after it
+/// is what the client asked for. Without candidates the request is the client's own.
 pub fn preconditions(headers: &mut HeaderMap, validation: &Validation, stored: &[StoredResponse]) {
-    let _ = (headers, validation, stored);
-    todo!()
+    if let (Some(missing), Some(selected)) = (validation.missing, validation.selected) {
+        ask_for_missing(headers, missing, stored.get(selected));
+        return;
+    }
+    let heads = || validation.candidates.iter().filter_map(|index| stored.get(*index)).map(|one| &*one.head);
+    if heads().next().is_none() {
+        return;
+    }
+    let modified = match validation.candidates.as_slice() {
+        // "if there is a single stored response ... for the target URI": a date names no variant.
+        [_] if validation.selected.is_some() => {
+            heads().find_map(|head| head.headers.get(header::LAST_MODIFIED))
+        }
+        _ => None,
+    };
+    let mut tags: Vec<&[u8]> = Vec::new();
+    for head in heads() {
+        tags.extend(etag(&head.headers).filter(|tag| !tags.contains(tag)));
+    }
+    let own: Vec<HeaderValue> = headers.get_all(header::IF_NONE_MATCH).iter().cloned().collect();
+    for tag in own.iter().flat_map(|line| conditional::tags(line.as_bytes())) {
+        if !tags.contains(&tag) {
+            tags.push(tag);
+        }
+    }
+    headers.remove(header::IF_NONE_MATCH);
+    headers.remove(header::IF_MODIFIED_SINCE);
+    // `*` asks whether anything exists: it cannot be mixed with tags, and would turn every answer into a 304.
+    tags.retain(|tag| *tag != b"*");
+    if let (false, Ok(list)) = (tags.is_empty(), HeaderValue::from_bytes(&tags.join(&b", "[..]))) {
+        headers.insert(header::IF_NONE_MATCH, list);
+    }
+    if let Some(modified) = modified {
+        headers.insert(header::IF_MODIFIED_SINCE, modified.clone());
+    }
+}
+
+fn ask_for_missing(headers: &mut HeaderMap, missing: Missing, partial: Option<&StoredResponse>) {
+    let Some(tag) = partial.and_then(|partial| partial.head.headers.get(header::ETAG)) else { return };
+    let range = match missing {
+        Missing::From(first) => format!("bytes={first}-"),
+        Missing::Before(first) => format!("bytes=0-{}", first.saturating_sub(1)),
+    };
+    let Ok(range) = HeaderValue::try_from(range) else { return };
+    for own in [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE] {
+        headers.remove(own);
+    }
+    headers.insert(header::RANGE, range);
+    headers.insert(header::IF_RANGE, tag.clone());
 }
 
 /// Judges the origin's answer (sections 4.3.3 and 4.3.4).
@@ -63,8 +191,146 @@ pub fn validated(
     response: &response::Parts,
     times: Times,
 ) -> Validated {
-    let _ = (policy, asked, stored, validation, response, times);
-    todo!()
+    if response.status == StatusCode::NOT_MODIFIED {
+        return not_modified(policy, asked, stored, validation, response, times);
+    }
+    if is_failure(response.status) {
+        let stale = validation.selected.and_then(|index| {
+            let chosen = usable(policy, asked, index, stored.get(index)?, times.response)?;
+            may_stand_in(asked, &chosen, times.response).then(|| served(asked, &chosen, times.response, None))
+        });
+        return stale.map_or(Validated::Replaced, Validated::Stale);
+    }
+    match (validation.missing, validation.selected.and_then(|index| stored.get(index).zip(Some(index)))) {
+        (Some(missing), Some((partial, index))) => {
+            part_received(policy, asked, &partial.head, index, missing, response, times)
+        }
+        _ => Validated::Replaced,
+    }
+}
+
+/// The answer to a request for the missing part. A client that asked for the whole must not see a part of it.
+fn part_received(
+    policy: &Policy,
+    asked: &Asked<'_>,
+    partial: &StoredHead,
+    index: usize,
+    missing: Missing,
+    response: &response::Parts,
+    times: Times,
+) -> Validated {
+    match response.status {
+        StatusCode::PARTIAL_CONTENT => {}
+        StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::PRECONDITION_FAILED => return Validated::AskAgain,
+        _ => return Validated::Replaced,
+    }
+    let same = etag(&response.headers)
+        .zip(etag(&partial.headers))
+        .is_some_and(|(one, other)| strongly_equal(one, other));
+    let fits = ContentRange::of_single_part(&response.headers).is_some_and(|range| {
+        let complete_len = partial.range.and_then(|range| range.complete_len);
+        let same_len = complete_len.is_none() || range.complete_len == complete_len;
+        let to_the_end = range.complete_len == Some(range.last.saturating_add(1));
+        same_len
+            && match missing {
+                Missing::From(first) => range.first == first && to_the_end,
+                Missing::Before(end) => range.first == 0 && range.last.saturating_add(1) == end,
+            }
+    });
+    let head = (same && fits).then(|| completed(policy, asked, partial, response, times)).flatten();
+    head.map_or(Validated::AskAgain, |head| Validated::Completed { index, head: Box::new(head) })
+}
+
+fn not_modified(
+    policy: &Policy,
+    asked: &Asked<'_>,
+    stored: &[StoredResponse],
+    validation: &Validation,
+    response: &response::Parts,
+    times: Times,
+) -> Validated {
+    let head_of = |index: usize| stored.get(index).map(|one| &*one.head);
+    let candidates =
+        || validation.candidates.iter().filter_map(|index| head_of(*index).map(|head| (*index, head)));
+    let identified = identified(candidates, response);
+    let Some(latest) = identified
+        .iter()
+        .copied()
+        .find(|index| validation.selected == Some(*index))
+        .or_else(|| latest_of(candidates().filter(|(index, _)| identified.contains(index))))
+    else {
+        return nothing_identified(asked, validation, response);
+    };
+    let mut discard = false;
+    let updates = identified.iter().filter_map(|index| {
+        let (head, storable) = freshened(policy, asked, head_of(*index)?, response, times);
+        discard |= *index == latest && !storable;
+        Some((*index, head))
+    });
+    let updates = updates.collect();
+    Validated::Freshened { updates, serve: latest, discard }
+}
+
+/// 4.3.4: which stored responses a 304 speaks of; "the first (if any)" of its rules that applies.
+fn identified<'a, I>(candidates: impl Fn() -> I, response: &response::Parts) -> Vec<usize>
+where
+    I: Iterator<Item = (usize, &'a StoredHead)>,
+{
+    let newer = &response.headers;
+    match (etag(newer), newer.get(header::LAST_MODIFIED)) {
+        // "If the new response contains one or more strong validators ...": all that share it.
+        (Some(tag), _) if is_strong(tag) => candidates()
+            .filter(|(_, head)| etag(&head.headers).is_some_and(|own| strongly_equal(own, tag)))
+            .map(|(index, _)| index)
+            .collect(),
+        // "If the new response contains no strong validators but does contain one or more weak validators ...": the
+        // most recent that matches.
+        (Some(tag), _) => latest_of(
+            candidates().filter(|(_, head)| etag(&head.headers).is_some_and(|own| weakly_equal(own, tag))),
+        )
+        .into_iter()
+        .collect(),
+        (None, Some(modified)) => latest_of(
+            candidates().filter(|(_, head)| head.headers.get(header::LAST_MODIFIED) == Some(modified)),
+        )
+        .into_iter()
+        .collect(),
+        // No validator at all: many origins leave it out of their 304s. It can then only mean what was asked for,
+        // provided that this was one response.
+        (None, None) => {
+            let mut candidates = candidates();
+            match (candidates.next(), candidates.next()) {
+                (Some((index, _)), None) => vec![index],
+                _ => Vec::new(),
+            }
+        }
+    }
+}
+
+fn latest_of<'a>(candidates: impl Iterator<Item = (usize, &'a StoredHead)>) -> Option<usize> {
+    candidates
+        .reduce(|best, next| if next.1.freshness.date > best.1.freshness.date { next } else { best })
+        .map(|(index, _)| index)
+}
+
+/// The 304 speaks of nothing that is stored: "the cache MUST NOT use [it] to update any stored responses".
+fn nothing_identified(asked: &Asked<'_>, validation: &Validation, response: &response::Parts) -> Validated {
+    if conditional::is_conditional(asked.headers) {
+        let named = etag(&response.headers);
+        if validation.candidates.is_empty() || conditional::lists(asked.headers, named) {
+            return Validated::PassOn;
+        }
+    } else if validation.candidates.is_empty() {
+        // A 304 that nobody asked for.
+        return Validated::PassOn;
+    }
+    match (validation.selected, validation.candidates.as_slice()) {
+        // One tag was sent and the origin says that it holds, whatever its answer names: used this once.
+        (Some(serve), [_]) if !conditional::is_conditional(asked.headers) => {
+            Validated::Freshened { updates: Vec::new(), serve, discard: false }
+        }
+        _ => Validated::AskAgain,
+    }
 }
 
 /// The origin cannot be reached: the stored response that may be used stale in its place (section 4.2.4).
@@ -75,6 +341,33 @@ pub fn without_origin(
     stored: &[StoredResponse],
     now: Timestamp,
 ) -> Option<Serve> {
-    let _ = (policy, asked, stored, now);
-    todo!()
+    if !policy.handles(asked.method)
+        || asked.wishes.mode == CacheMode::Reload
+        || conditional::only_for_origin(asked.headers)
+    {
+        return None;
+    }
+    let chosen = choose(policy, asked, stored, now)?;
+    let disconnected = policy.serves_disconnected() && !asks_for_more(asked) && !chosen.forbids_stale();
+    (disconnected || may_stand_in(asked, &chosen, now)).then(|| served(asked, &chosen, now, None))
+}
+
+/// RFC 5861 section 4: `stale-if-error` of the response, the request or the settings, whichever is longest.
+fn may_stand_in(asked: &Asked<'_>, chosen: &Chosen<'_>, now: Timestamp) -> bool {
+    let wished = asked.directives.stale_if_error;
+    let window = chosen.freshness.stale_if_error.max(wished.unwrap_or(0));
+    let in_time = match chosen.staleness(now) {
+        Some(stale_by) => stale_by <= u64::from(window) * 1000,
+        None => true,
+    };
+    // A request that asks for validation takes no substitute, unless it says so itself.
+    let content = wished.is_some() || !asks_for_more(asked);
+    window > 0 && in_time && content && !chosen.forbids_stale()
+}
+
+/// The request itself sets limits that a stale response does not keep.
+fn asks_for_more(asked: &Asked<'_>) -> bool {
+    let request = &asked.directives;
+    let limits = request.max_age.is_some() && request.max_stale.is_none() || request.min_fresh.is_some();
+    request.no_cache || limits || asked.wishes.mode == CacheMode::Revalidate
 }

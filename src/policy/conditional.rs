@@ -1,0 +1,120 @@
+//! Validators, and the client's own preconditions (RFC 9110 sections 8.8.3 and 13, RFC 9111 section 4.3.2).
+
+use http::{HeaderMap, header};
+
+use crate::entry::StoredHead;
+use crate::policy::Asked;
+use crate::policy::date::parse_date;
+
+/// What the client's own preconditions say of a stored response that may answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Evaluated {
+    /// There is none, or it asks for the response.
+    Respond,
+    /// The client has it already.
+    NotModified,
+}
+
+/// 4.3.2: `If-None-Match` if there is one, else `If-Modified-Since`, for a stored 200 or 206.
+pub(crate) fn evaluate(asked: &Asked<'_>, head: &StoredHead) -> Evaluated {
+    if !matches!(head.status.as_u16(), 200 | 206) {
+        return Evaluated::Respond;
+    }
+    let holds = if asked.headers.contains_key(header::IF_NONE_MATCH) {
+        lists(asked.headers, etag(&head.headers))
+    } else {
+        asked.headers.get(header::IF_MODIFIED_SINCE).is_some_and(|since| {
+            let since = parse_date(since.as_bytes(), head.response_time);
+            let modified = head.headers.get(header::LAST_MODIFIED);
+            let modified = modified.and_then(|value| parse_date(value.as_bytes(), head.response_time));
+            // "If ... Last-Modified is not present, ... use the Date ..., or the time ... received."
+            since.is_some_and(|since| modified.unwrap_or(head.freshness.date) <= since)
+        })
+    };
+    if holds { Evaluated::NotModified } else { Evaluated::Respond }
+}
+
+/// Whether the request has a precondition that only the origin may evaluate (4.3.2: "A cache MUST NOT evaluate
+/// conditional header fields that only apply to an origin server").
+pub(crate) fn only_for_origin(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::IF_MATCH) || headers.contains_key(header::IF_UNMODIFIED_SINCE)
+}
+
+/// Whether the request has a precondition that a 304 may answer.
+pub(crate) fn is_conditional(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::IF_NONE_MATCH) || headers.contains_key(header::IF_MODIFIED_SINCE)
+}
+
+/// Whether the request's `If-None-Match` names this tag (weak comparison), or anything at all.
+pub(crate) fn lists(headers: &HeaderMap, tag: Option<&[u8]>) -> bool {
+    headers.get_all(header::IF_NONE_MATCH).iter().any(|line| {
+        tags(line.as_bytes()).any(|listed| listed == b"*" || tag.is_some_and(|tag| weakly_equal(listed, tag)))
+    })
+}
+
+/// The `ETag`, as it stands in the field.
+pub(crate) fn etag(headers: &HeaderMap) -> Option<&[u8]> {
+    headers.get(header::ETAG).map(|tag| tag.as_bytes().trim_ascii()).filter(|tag| !tag.is_empty())
+}
+
+/// RFC 9110 8.8.3.2, weak comparison: the opaque tags are the same.
+pub(crate) fn weakly_equal(one: &[u8], other: &[u8]) -> bool {
+    opaque(one) == opaque(other)
+}
+
+/// RFC 9110 8.8.3.2, strong comparison: the same, and neither is weak.
+pub(crate) fn strongly_equal(one: &[u8], other: &[u8]) -> bool {
+    one == other && is_strong(one)
+}
+
+pub(crate) fn is_strong(tag: &[u8]) -> bool {
+    opaque(tag).len() == tag.len()
+}
+
+fn opaque(tag: &[u8]) -> &[u8] {
+    tag.strip_prefix(b"W/").unwrap_or(tag)
+}
+
+/// Whether the response has a validator that two equal bodies of it share byte for byte.
+pub(crate) fn has_strong_validator(headers: &HeaderMap) -> bool {
+    etag(headers).is_some_and(is_strong)
+}
+
+/// RFC 9110 13.1.5: whether the request's `If-Range` lets its `Range` apply to this response.
+pub(crate) fn range_applies(headers: &HeaderMap, head: &StoredHead) -> bool {
+    let Some(condition) = headers.get(header::IF_RANGE) else { return true };
+    let condition = condition.as_bytes().trim_ascii();
+    if condition.starts_with(b"\"") || condition.starts_with(b"W/") {
+        return etag(&head.headers).is_some_and(|tag| strongly_equal(condition, tag));
+    }
+    let Some(modified) = head.headers.get(header::LAST_MODIFIED) else { return false };
+    // 8.8.2.2: strong only if the origin had at least a second to notice another change; "exactly matches".
+    modified.as_bytes().trim_ascii() == condition
+        && parse_date(condition, head.response_time)
+            .is_some_and(|modified| head.freshness.date.millis_since(modified) >= 1000)
+}
+
+/// The members of a list of entity tags; commas in quotes do not separate. A member that is no valid tag
+/// is a member none the less.
+pub(crate) fn tags(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = line;
+    std::iter::from_fn(move || {
+        loop {
+            let start = rest.iter().position(|byte| !matches!(byte, b',' | b' ' | b'\t'))?;
+            rest = rest.get(start..)?;
+            let prefix = if rest.starts_with(b"W/") { 2 } else { 0 };
+            let quoted = rest.get(prefix) == Some(&b'"');
+            let close = quoted.then(|| rest.iter().skip(prefix + 1).position(|byte| *byte == b'"')).flatten();
+            let end = match close {
+                Some(at) => prefix + 1 + at + 1,
+                None => rest.iter().position(|byte| *byte == b',').unwrap_or(rest.len()),
+            };
+            let (tag, after) = rest.split_at_checked(end)?;
+            rest = after;
+            let tag = tag.trim_ascii();
+            if !tag.is_empty() {
+                return Some(tag);
+            }
+        }
+    })
+}

@@ -1,0 +1,133 @@
+//! Byte ranges (RFC 9110 section 14).
+
+use http::{HeaderMap, StatusCode, header};
+
+use crate::entry::StoredHead;
+use crate::policy::{Answer, Asked, conditional};
+
+/// A single byte range as a request states it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ByteRange {
+    /// `first-last` or `first-`.
+    From(u64, Option<u64>),
+    /// `-length`: the last bytes.
+    Last(u64),
+}
+
+impl ByteRange {
+    /// The request's range; `None` when it has none, several, or one in a unit or form that is not understood:
+    /// "A server MAY ignore the Range header field".
+    pub(crate) fn of_request(headers: &HeaderMap) -> Option<Self> {
+        let mut lines = headers.get_all(header::RANGE).iter();
+        let line = lines.next()?.as_bytes();
+        let (unit, spec) = line.split_at_checked(6)?;
+        if lines.next().is_some() || !unit.eq_ignore_ascii_case(b"bytes=") {
+            return None;
+        }
+        let spec = spec.trim_ascii();
+        let dash = spec.iter().position(|byte| *byte == b'-')?;
+        let (first, last) = (spec.get(..dash)?, spec.get(dash + 1..)?);
+        match (first.is_empty(), last.is_empty()) {
+            (true, true) => None,
+            (true, false) => number(last).map(Self::Last),
+            (false, true) => number(first).map(|first| Self::From(first, None)),
+            (false, false) => {
+                let (first, last) = (number(first)?, number(last)?);
+                (first <= last).then_some(Self::From(first, Some(last)))
+            }
+        }
+    }
+
+    /// The first and the last byte of a representation of this length; `None` when unsatisfiable.
+    fn within(self, complete_len: u64) -> Option<(u64, u64)> {
+        let end = complete_len.checked_sub(1)?;
+        match self {
+            Self::From(first, last) => (first <= end).then(|| (first, last.unwrap_or(end).min(end))),
+            Self::Last(0) => None,
+            Self::Last(length) => Some((complete_len.saturating_sub(length), end)),
+        }
+    }
+
+    /// The same, where the length may be unknown: then only a range with both ends is certain.
+    fn bounds(self, complete_len: Option<u64>) -> Option<(u64, u64)> {
+        match (complete_len, self) {
+            (Some(complete_len), _) => self.within(complete_len),
+            (None, Self::From(first, Some(last))) => Some((first, last)),
+            (None, _) => None,
+        }
+    }
+}
+
+/// What a complete stored response to GET answers to the request's range, if it answers with a part at all.
+pub(crate) fn of_complete(asked: &Asked<'_>, head: &StoredHead) -> Option<Answer> {
+    // A range is only defined for a representation that a plain GET would have answered with 200.
+    if head.status != StatusCode::OK || !asked.headers.contains_key(header::RANGE) {
+        return None;
+    }
+    let range = ByteRange::of_request(asked.headers)?;
+    let complete_len = head.body?.len;
+    if !conditional::range_applies(asked.headers, head) {
+        return None;
+    }
+    Some(match range.within(complete_len) {
+        Some((first, last)) => Answer::Range { first, last, complete_len },
+        None => Answer::Unsatisfiable { complete_len },
+    })
+}
+
+/// The part of a stored partial response that answers the request's range, where that lies wholly inside (3.3).
+pub(crate) fn of_partial(asked: &Asked<'_>, head: &StoredHead) -> Option<Answer> {
+    let (stored, held) = (head.range?, head.body?.len);
+    let range = ByteRange::of_request(asked.headers)?;
+    let (first, last) = range.bounds(stored.complete_len)?;
+    let inside = first >= stored.first && last < stored.first.saturating_add(held);
+    // Answers carry the length of the whole; where it is unknown the request goes to the origin.
+    let complete_len = stored.complete_len?;
+    (inside && conditional::range_applies(asked.headers, head)).then_some(Answer::Range {
+        first,
+        last,
+        complete_len,
+    })
+}
+
+/// A valid `Content-Range` with a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ContentRange {
+    pub(crate) first: u64,
+    pub(crate) last: u64,
+    pub(crate) complete_len: Option<u64>,
+}
+
+impl ContentRange {
+    /// That of a 206 with a single part whose `Content-Length`, if any, agrees.
+    pub(crate) fn of_single_part(headers: &HeaderMap) -> Option<Self> {
+        let mut lines = headers.get_all(header::CONTENT_RANGE).iter();
+        let range = Self::parse(lines.next()?.as_bytes())?;
+        let stated = headers.get(header::CONTENT_LENGTH).map(|stated| number(stated.as_bytes()));
+        let agrees = stated.is_none_or(|stated| stated == Some(range.len()));
+        (lines.next().is_none() && agrees).then_some(range)
+    }
+
+    fn parse(value: &[u8]) -> Option<Self> {
+        let (unit, rest) = value.trim_ascii().split_at_checked(6)?;
+        if !unit.eq_ignore_ascii_case(b"bytes ") {
+            return None;
+        }
+        let mut parts = rest.trim_ascii().split(|byte| matches!(byte, b'-' | b'/'));
+        let (first, last, complete) = (number(parts.next()?)?, number(parts.next()?)?, parts.next()?);
+        let complete_len = if complete == b"*" { None } else { Some(number(complete)?) };
+        let valid = parts.next().is_none() && first <= last && complete_len.is_none_or(|len| last < len);
+        valid.then_some(Self { first, last, complete_len })
+    }
+
+    pub(crate) fn len(self) -> u64 {
+        (self.last - self.first).saturating_add(1)
+    }
+}
+
+fn number(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
