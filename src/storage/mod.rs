@@ -32,15 +32,19 @@
 //! built from the contract lives in [`StorageExt`]. The suite in `conformance` (feature `conformance`) checks
 //! every sentence above.
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod deadline;
 mod dynamic;
 pub mod error;
 mod ext;
+mod memory;
 
 pub(crate) use deadline::within;
 pub use dynamic::{AnyReader, AnyWriter, DynStorage};
 pub use error::{StorageError, StorageErrorKind};
 pub use ext::StorageExt;
+pub use memory::{MemoryReader, MemoryStorage, MemoryWriter};
 
 use std::fmt;
 use std::future::Future;

@@ -1,0 +1,66 @@
+//! "Aliases maps a key to at most one redirect alias."
+
+use super::Fixture;
+use super::sample::{alias, check_only, key, lookup, put_alias, store_at};
+use crate::entry::{Alias, StoredBody};
+
+fn text(alias: &Alias) -> &[u8] {
+    match &alias.response.body {
+        StoredBody::Inline(bytes) => bytes,
+        StoredBody::Shared(pieces) if pieces.len() == 1 => &pieces[0],
+        StoredBody::Shared(pieces) if pieces.is_empty() => b"",
+        body => panic!("the small body of an alias comes with it, not {body:?}"),
+    }
+}
+
+/// An alias is the 3xx response itself, its small body, and the key of the target.
+pub async fn an_alias_is_found_with_its_target_and_body(fixture: Fixture) {
+    let storage = &*fixture.storage;
+    for (name, body) in [("a", ""), ("b", "<p>moved, and here is <a href='/elsewhere'>where to</a>")] {
+        let alias = alias(&key(name), &key("target"), body);
+        put_alias(storage, alias.clone()).await;
+        let found = lookup(storage, &key(name)).await;
+        assert!(found.responses.is_empty());
+        let found = found.alias.expect("the alias");
+        assert_eq!(found.target, key("target"));
+        assert_eq!(*found.response.head, *alias.response.head);
+        assert_eq!(text(&found), body.as_bytes());
+        assert!(!found.response.invalidated);
+    }
+}
+
+/// "Stores or replaces the alias under its key."
+pub async fn an_alias_replaces_the_one_before(fixture: Fixture) {
+    let (storage, from) = (&*fixture.storage, key("from"));
+    put_alias(storage, alias(&from, &key("first"), "first")).await;
+    put_alias(storage, alias(&from, &key("second"), "second")).await;
+    let found = lookup(storage, &from).await.alias.expect("the alias");
+    assert_eq!(found.target, key("second"));
+    assert_eq!(text(&found), b"second");
+    assert_eq!(storage.usage().await.expect("usage").aliases, 1);
+}
+
+/// "Everything stored under the key, in both keyspaces, in one trip."
+pub async fn both_keyspaces_are_found_in_one_lookup(fixture: Fixture) {
+    let (storage, both) = (&*fixture.storage, key("both"));
+    let head = store_at(storage, &both, 1, 100).await;
+    put_alias(storage, alias(&both, &key("target"), "moved")).await;
+    check_only(storage, &head).await;
+    let found = lookup(storage, &both).await;
+    assert_eq!((found.responses.len(), found.alias.is_some()), (1, true));
+    let usage = storage.usage().await.expect("usage");
+    assert_eq!((usage.responses, usage.aliases), (1, 1));
+}
+
+/// A response published under a key leaves the key's alias, and the other way round.
+pub async fn the_keyspaces_do_not_replace_each_other(fixture: Fixture) {
+    let (storage, both) = (&*fixture.storage, key("both"));
+    put_alias(storage, alias(&both, &key("target"), "moved")).await;
+    let head = store_at(storage, &both, 1, 200_000).await;
+    put_alias(storage, alias(&both, &key("other"), "moved again")).await;
+    check_only(storage, &head).await;
+    assert_eq!(lookup(storage, &both).await.alias.expect("the alias").target, key("other"));
+    let newer = store_at(storage, &both, 2, 10).await;
+    check_only(storage, &newer).await;
+    assert_eq!(lookup(storage, &both).await.alias.expect("the alias").target, key("other"));
+}

@@ -1,0 +1,82 @@
+//! "Errors are errors of this call. After an error the storage is as usable as before."
+
+use bytes::Bytes;
+
+use super::Fixture;
+use super::sample::{SampleBody, assert_nothing, check_only, fence, head, key, store_at};
+use crate::entry::BodySummary;
+use crate::storage::{AnyReader, StorageError, StorageErrorKind};
+
+const MIB: usize = 1024 * 1024;
+
+/// `Missing` "when the body is gone", at the latest with the first piece.
+pub async fn opening_an_unknown_body_is_missing(fixture: Fixture) {
+    let storage = &*fixture.storage;
+    let stored = store_at(storage, &key("known"), 1, 300_000).await;
+    for name in ["known", "unknown"] {
+        let mut head = head(&key(name), SampleBody { seed: 1, len: 300_000 });
+        head.body = Some(BodySummary { len: 300_000, checksum: 1 });
+        let error = match storage.open(&head).await {
+            Ok(reader) => first_error(reader).await,
+            Err(error) => error,
+        };
+        assert_eq!(error.kind(), StorageErrorKind::Missing, "{error}");
+    }
+    check_only(storage, &stored).await;
+}
+
+async fn first_error(mut reader: AnyReader) -> StorageError {
+    reader.next().await.expect_err("there is no body")
+}
+
+/// `TooLarge` "when a body of the announced length will not be taken".
+pub async fn an_announced_body_over_the_limit_is_too_large(fixture: Fixture) {
+    let (storage, key) = (&*fixture.storage, key("announced"));
+    let Some(limit) = fixture.max_body else {
+        return println!("skipped: the fixture has no limit for one body");
+    };
+    let mut head = head(&key, SampleBody { seed: 1, len: 0 });
+    head.body = Some(BodySummary { len: limit + 1, checksum: 0 });
+    let fence = fence(storage, &key).await;
+    let error = storage.begin(head, fence).await.expect_err("the limit holds");
+    assert_eq!(error.kind(), StorageErrorKind::TooLarge, "{error}");
+    assert_nothing(storage, &key).await;
+    check_only(storage, &store_at(storage, &key, 2, 10).await).await;
+}
+
+/// `TooLarge` "when the limit for one body is passed. After an error the writer can only be aborted."
+pub async fn a_written_body_over_the_limit_is_too_large(fixture: Fixture) {
+    let (storage, key) = (&*fixture.storage, key("written"));
+    let Some(limit) = fixture.max_body else {
+        return println!("skipped: the fixture has no limit for one body");
+    };
+    let fence = fence(storage, &key).await;
+    let mut writer = storage.begin(head(&key, SampleBody { seed: 1, len: 0 }), fence).await.expect("begin");
+    let piece = Bytes::from(vec![7; MIB]);
+    let mut refused = None;
+    for _ in 0..=limit / MIB as u64 {
+        if let Err(error) = writer.write(piece.clone()).await {
+            refused = Some(error);
+            break;
+        }
+    }
+    let error = refused.expect("the limit holds");
+    assert_eq!(error.kind(), StorageErrorKind::TooLarge, "{error}");
+    writer.abort().await;
+    assert_nothing(storage, &key).await;
+    check_only(storage, &store_at(storage, &key, 2, 10).await).await;
+}
+
+/// An error says which backend it comes from.
+pub async fn the_error_names_its_backend(fixture: Fixture) {
+    let storage = &*fixture.storage;
+    assert!(!storage.name().is_empty());
+    let mut head = head(&key("nobody"), SampleBody { seed: 1, len: 5 });
+    head.body = Some(BodySummary { len: 5, checksum: 1 });
+    let error = match storage.open(&head).await {
+        Ok(reader) => first_error(reader).await,
+        Err(error) => error,
+    };
+    assert_eq!(error.backend(), storage.name());
+    assert!(error.to_string().contains(storage.name()), "{error}");
+}

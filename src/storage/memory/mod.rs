@@ -1,0 +1,477 @@
+//! Stored responses in this process's memory.
+//!
+//! [`MemoryStorage`] is the contract over `map` (the bounded map), `body` (gathering what is written), `fences`
+//! (recent removals), `groups` (invalidated groups) and `size` (what an entry costs).
+
+mod body;
+mod fences;
+mod groups;
+mod map;
+mod size;
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use self::body::{Chunks, Gathered, InFlight};
+use self::fences::Fences;
+use self::groups::InvalidatedGroups;
+use self::map::{Kept, Map, Slot};
+use super::{
+    BodyReader, BodyWriter, Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage,
+    StorageError, StorageErrorKind, Usage,
+};
+use crate::clock::Timestamp;
+use crate::entry::{Alias, BodySummary, EntryId, Group, StoredBody, StoredHead, StoredResponse};
+use crate::key::CacheKey;
+
+const NAME: &str = "memory";
+const DEFAULT_MAX_BYTES: u64 = 256 * 1024 * 1024;
+/// Unless it is set, one body may take this part of all the room.
+const BODY_SHARE: u64 = 32;
+/// The most variants kept under one key.
+const MAX_VARIANTS: usize = 16;
+/// Writers of different keys rarely meet on the same lock.
+const STRIPES: usize = 64;
+
+/// Keeps stored responses in memory, for as long as the process lives.
+///
+/// The room is bounded by bytes and, where wanted, by entries; both limits hold at every moment. Heads, keys and
+/// the map itself are counted as well as bodies. What goes first when room is needed is decided by a CLOCK-Pro
+/// policy (of the `quick_cache` crate) that a scan over many URLs does not flush. All variants of a key, and its
+/// alias, are evicted together.
+///
+/// Clones are handles on the same data. A hit copies neither head nor body.
+///
+/// ```
+/// use larder::storage::MemoryStorage;
+///
+/// let storage = MemoryStorage::new().max_bytes(64 * 1024 * 1024).max_entries(10_000);
+/// # let _ = storage;
+/// ```
+///
+/// Listing goes through everything stored for each page; ask for large pages.
+#[derive(Clone)]
+pub struct MemoryStorage {
+    inner: Arc<Inner>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Settings {
+    max_bytes: u64,
+    max_entries: Option<u64>,
+    max_body: Option<u64>,
+}
+
+impl Settings {
+    /// A body over half of the room could not be kept together with anything else.
+    fn max_body(&self) -> u64 {
+        self.max_body.unwrap_or(self.max_bytes / BODY_SHARE).min(self.max_bytes / 2)
+    }
+}
+
+struct Inner {
+    settings: Settings,
+    map: Map,
+    /// Writers of a key hold its lock from reading the old slot to placing the new one; lookups take none.
+    stripes: Box<[Mutex<Fences>]>,
+    /// Counts removals. A lookup's fence is the number of the last removal before it.
+    removals: AtomicU64,
+    groups: InvalidatedGroups,
+    in_flight: InFlight,
+}
+
+impl MemoryStorage {
+    /// An empty storage for at most 256 MiB, with bodies of at most 8 MiB.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with(Settings { max_bytes: DEFAULT_MAX_BYTES, max_entries: None, max_body: None })
+    }
+
+    /// The most bytes all entries together may take. Gives a new, empty storage.
+    ///
+    /// Bodies that are still being written are counted apart, up to as much again.
+    #[must_use]
+    pub fn max_bytes(self, bytes: u64) -> Self {
+        Self::with(Settings { max_bytes: bytes, ..self.inner.settings })
+    }
+
+    /// The most keys that may be stored. Gives a new, empty storage.
+    ///
+    /// An entry is then counted as at least the `max_entries`th part of [`max_bytes`](Self::max_bytes), so that
+    /// a mix of small and large entries stays below both limits.
+    #[must_use]
+    pub fn max_entries(self, entries: u64) -> Self {
+        Self::with(Settings { max_entries: Some(entries), ..self.inner.settings })
+    }
+
+    /// The largest body that is stored; a 32nd of [`max_bytes`](Self::max_bytes) unless set, and never more than
+    /// half of it. Gives a new, empty storage.
+    #[must_use]
+    pub fn max_body(self, bytes: u64) -> Self {
+        Self::with(Settings { max_body: Some(bytes), ..self.inner.settings })
+    }
+
+    fn with(settings: Settings) -> Self {
+        let map = Map::new(settings.max_bytes, settings.max_entries, settings.max_body());
+        let stripes = (0..STRIPES).map(|_| Mutex::default()).collect();
+        let inner = Inner {
+            settings,
+            map,
+            stripes,
+            removals: AtomicU64::new(0),
+            groups: InvalidatedGroups::default(),
+            in_flight: InFlight::new(settings.max_bytes),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+}
+
+impl Default for MemoryStorage {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for MemoryStorage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStorage").field("settings", &self.inner.settings).finish_non_exhaustive()
+    }
+}
+
+impl Storage for MemoryStorage {
+    type Writer = MemoryWriter;
+    type Reader = MemoryReader;
+
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    async fn lookup(&self, key: &CacheKey) -> Result<Lookup, StorageError> {
+        Ok(self.inner.lookup(key))
+    }
+
+    async fn open(&self, head: &StoredHead) -> Result<MemoryReader, StorageError> {
+        let slot = self.inner.map.peek(head.key.hash128(), &head.key);
+        let response = slot.as_ref().and_then(|slot| slot.response(head.id)).ok_or_else(|| {
+            StorageError::new(StorageErrorKind::Missing, NAME, format!("opening body {}", head.id))
+        })?;
+        Ok(MemoryReader(Chunks::new(response.body.clone())))
+    }
+
+    async fn begin(&self, head: StoredHead, fence: Fence) -> Result<MemoryWriter, StorageError> {
+        let limit = self.inner.settings.max_body();
+        let announced = head.body.map(|body| body.len);
+        if announced.is_some_and(|len| len > limit) {
+            return Err(too_large(limit));
+        }
+        let body = Gathered::new(announced);
+        Ok(MemoryWriter { inner: Arc::clone(&self.inner), head: Some(head), fence, body, limit })
+    }
+
+    async fn freshen(&self, head: StoredHead) -> Result<bool, StorageError> {
+        self.inner.freshen(head)
+    }
+
+    async fn put_alias(&self, alias: Alias, fence: Fence) -> Result<Published, StorageError> {
+        self.inner.put_alias(alias, fence)
+    }
+
+    async fn remove(&self, key: &CacheKey) -> Result<bool, StorageError> {
+        Ok(self.inner.remove(key))
+    }
+
+    async fn remove_entry(&self, key: &CacheKey, id: EntryId) -> Result<bool, StorageError> {
+        Ok(self.inner.retain(key, |head| head.id != id) > 0)
+    }
+
+    async fn invalidate_group(&self, group: &Group, at: Timestamp) -> Result<(), StorageError> {
+        self.inner.groups.invalidate(group, at);
+        Ok(())
+    }
+
+    async fn responses(
+        &self,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page<StoredHead>, StorageError> {
+        self.inner.map.page(after, limit, |slot, found| {
+            for kept in &slot.responses {
+                found(kept.response.head.id, &|| (*kept.response.head).clone());
+            }
+        })
+    }
+
+    async fn aliases(&self, after: Option<&Cursor>, limit: usize) -> Result<Page<Alias>, StorageError> {
+        self.inner.map.page(after, limit, |slot, found| {
+            if let Some(alias) = &slot.alias {
+                found(alias.response.head.id, &|| (**alias).clone());
+            }
+        })
+    }
+
+    async fn usage(&self) -> Result<Usage, StorageError> {
+        Ok(self.inner.map.usage())
+    }
+
+    async fn clear(&self, keyspace: Option<Keyspace>) -> Result<(), StorageError> {
+        self.inner.clear(keyspace);
+        Ok(())
+    }
+
+    async fn maintain(&self, now: Timestamp) -> Result<Maintained, StorageError> {
+        let mut expired = 0;
+        for key in self.inner.map.keys(|slot| slot.heads().any(|head| head.usable_until <= now)) {
+            expired += self.inner.retain(&key, |head| head.usable_until > now);
+        }
+        Ok(Maintained::new(expired, 0))
+    }
+}
+
+impl Inner {
+    fn lookup(&self, key: &CacheKey) -> Lookup {
+        // Before the map is read, so that a removal in between refuses the fill.
+        let fence = Fence(self.removals.load(Ordering::Acquire));
+        let Some(slot) = self.map.get(key.hash128(), key) else {
+            return Lookup { fence, ..Lookup::default() };
+        };
+        let responses = slot.responses.iter().map(|kept| self.marked(&kept.response)).collect();
+        let alias = slot.alias.as_ref().map(|alias| self.marked_alias(alias));
+        Lookup { responses, alias, fence }
+    }
+
+    fn marked(&self, response: &StoredResponse) -> StoredResponse {
+        let mut response = response.clone();
+        response.invalidated = self.groups.invalidated(&response.head);
+        response
+    }
+
+    fn marked_alias(&self, alias: &Arc<Alias>) -> Arc<Alias> {
+        let marked = self.groups.invalidated(&alias.response.head);
+        if marked == alias.response.invalidated {
+            return Arc::clone(alias);
+        }
+        let response = StoredResponse { invalidated: marked, ..alias.response.clone() };
+        Arc::new(Alias { response, target: alias.target.clone() })
+    }
+
+    fn publish(&self, head: StoredHead, body: StoredBody, fence: Fence) -> Result<Published, StorageError> {
+        let kept = Kept::new(StoredResponse { head: Arc::new(head), body, invalidated: false });
+        if kept.weight > self.map.max_weight() {
+            return Err(too_large(self.settings.max_body()));
+        }
+        let head = Arc::clone(&kept.response.head);
+        let hash = head.key.hash128();
+        let fences = self.stripe(hash);
+        if fences.refuse(hash, Keyspace::Responses, fence) {
+            return Ok(Published::Superseded);
+        }
+        let mut slot = self.map.peek(hash, &head.key).map_or_else(|| self.map.slot(), |slot| (*slot).clone());
+        slot.responses.retain(|old| {
+            let old = &old.response.head;
+            old.selecting != head.selecting || old.range != head.range
+        });
+        slot.responses.insert(0, kept);
+        slot.responses.truncate(MAX_VARIANTS);
+        self.place(hash, &head.key, slot);
+        Ok(Published::Stored)
+    }
+
+    fn freshen(&self, mut head: StoredHead) -> Result<bool, StorageError> {
+        own_head(&mut head);
+        let hash = head.key.hash128();
+        let _writing = self.stripe(hash);
+        let Some(slot) = self.map.peek(hash, &head.key) else { return Ok(false) };
+        let Some(position) = slot.responses.iter().position(|kept| kept.response.head.id == head.id) else {
+            return Ok(false);
+        };
+        let mut slot = (*slot).clone();
+        let key = head.key.clone();
+        if let Some(kept) = slot.responses.get_mut(position) {
+            let body = kept.response.body.clone();
+            *kept = Kept::new(StoredResponse { head: Arc::new(head), body, invalidated: false });
+        }
+        self.place(hash, &key, slot);
+        Ok(true)
+    }
+
+    fn put_alias(&self, alias: Alias, fence: Fence) -> Result<Published, StorageError> {
+        let alias = Arc::new(owned_alias(alias)?);
+        let key = &alias.response.head.key;
+        let hash = key.hash128();
+        let fences = self.stripe(hash);
+        if fences.refuse(hash, Keyspace::Aliases, fence) {
+            return Ok(Published::Superseded);
+        }
+        let mut slot = self.map.peek(hash, key).map_or_else(|| self.map.slot(), |slot| (*slot).clone());
+        slot.alias = Some(Arc::clone(&alias));
+        self.place(hash, key, slot);
+        Ok(Published::Stored)
+    }
+
+    fn remove(&self, key: &CacheKey) -> bool {
+        let hash = key.hash128();
+        let mut fences = self.stripe(hash);
+        let removed = self.map.remove(hash, key);
+        // After the map, so that no lookup gets the new number with the old response.
+        let number = self.removals.fetch_add(1, Ordering::AcqRel) + 1;
+        fences.removed(hash, number);
+        removed
+    }
+
+    /// Keeps under a key only what `keep` says; returns how much went.
+    fn retain(&self, key: &CacheKey, keep: impl Fn(&StoredHead) -> bool) -> u64 {
+        let hash = key.hash128();
+        let _writing = self.stripe(hash);
+        let Some(slot) = self.map.peek(hash, key) else { return 0 };
+        let before = slot.heads().count();
+        let left = slot.heads().filter(|head| keep(head)).count();
+        if left < before {
+            let mut slot = (*slot).clone();
+            slot.responses.retain(|kept| keep(&kept.response.head));
+            slot.alias = slot.alias.take().filter(|alias| keep(&alias.response.head));
+            self.place(hash, key, slot);
+        }
+        (before - left) as u64
+    }
+
+    fn clear(&self, keyspace: Option<Keyspace>) {
+        // Every writer waits until all is gone and the number is drawn.
+        let mut stripes: Vec<_> = self.stripes.iter().map(lock).collect();
+        match keyspace {
+            None => self.map.clear(),
+            Some(keyspace) => {
+                for key in self.map.keys(|slot| slot.holds(keyspace)) {
+                    let hash = key.hash128();
+                    let Some(slot) = self.map.peek(hash, &key) else { continue };
+                    let mut slot = (*slot).clone();
+                    match keyspace {
+                        Keyspace::Responses => slot.responses.clear(),
+                        Keyspace::Aliases => slot.alias = None,
+                    }
+                    self.place(hash, &key, slot);
+                }
+            }
+        }
+        let number = self.removals.fetch_add(1, Ordering::AcqRel) + 1;
+        for fences in &mut stripes {
+            fences.cleared(keyspace, number);
+        }
+    }
+
+    /// Puts a slot in place of the one before. The caller holds the key's stripe.
+    fn place(&self, hash: u128, key: &CacheKey, mut slot: Slot) {
+        while slot.weight() > self.map.max_weight() && slot.responses.len() > 1 {
+            slot.responses.pop();
+        }
+        if slot.heads().next().is_none() {
+            self.map.remove(hash, key);
+        } else {
+            self.map.insert(hash, slot);
+        }
+    }
+
+    fn stripe(&self, hash: u128) -> MutexGuard<'_, Fences> {
+        // The low bits choose the map's shard.
+        let index = (hash >> 64) as usize % STRIPES;
+        #[allow(clippy::indexing_slicing, reason = "there are STRIPES stripes")]
+        lock(&self.stripes[index])
+    }
+}
+
+fn lock(stripe: &Mutex<Fences>) -> MutexGuard<'_, Fences> {
+    stripe.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn too_large(limit: u64) -> StorageError {
+    StorageError::new(StorageErrorKind::TooLarge, NAME, format!("storing a body of more than {limit} bytes"))
+}
+
+/// Key and fields often are slices of a connection's read buffer, which they would keep alive.
+fn own_head(head: &mut StoredHead) {
+    if let Some(key) = CacheKey::from_canonical(Bytes::copy_from_slice(head.key.canonical())) {
+        head.key = key;
+    }
+    size::own_fields(&mut head.headers);
+    if let Some(trailers) = &mut head.trailers {
+        size::own_fields(trailers);
+    }
+}
+
+fn owned_alias(alias: Alias) -> Result<Alias, StorageError> {
+    let body = match &alias.response.body {
+        StoredBody::Inline(bytes) => Bytes::copy_from_slice(bytes),
+        StoredBody::Shared(pieces) => pieces.concat().into(),
+        StoredBody::Streamed => {
+            let action = "storing an alias whose body did not come with it";
+            return Err(StorageError::new(StorageErrorKind::Invalid, NAME, action));
+        }
+    };
+    let mut head = StoredHead::clone(&alias.response.head);
+    own_head(&mut head);
+    head.body = Some(BodySummary::of(&body));
+    let response =
+        StoredResponse { head: Arc::new(head), body: StoredBody::Inline(body), invalidated: false };
+    Ok(Alias { response, target: alias.target })
+}
+
+/// Writes one body into memory.
+pub struct MemoryWriter {
+    inner: Arc<Inner>,
+    /// Taken when it is published.
+    head: Option<StoredHead>,
+    fence: Fence,
+    body: Gathered,
+    limit: u64,
+}
+
+impl fmt::Debug for MemoryWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryWriter").field("written", &self.body.len()).finish_non_exhaustive()
+    }
+}
+
+impl BodyWriter for MemoryWriter {
+    async fn write(&mut self, data: Bytes) -> Result<(), StorageError> {
+        let more = data.len() as u64;
+        if self.body.len().saturating_add(more) > self.limit {
+            return Err(too_large(self.limit));
+        }
+        if !self.inner.in_flight.reserve(more) {
+            let action = "writing a body while others being written take all the room";
+            return Err(StorageError::new(StorageErrorKind::Full, NAME, action));
+        }
+        self.body.push(data);
+        Ok(())
+    }
+
+    async fn publish(mut self, trailers: Option<HeaderMap>) -> Result<Published, StorageError> {
+        let Some(mut head) = self.head.take() else { return Ok(Published::Superseded) };
+        let (summary, body) = self.body.finish();
+        head.body = Some(summary);
+        head.trailers = trailers;
+        own_head(&mut head);
+        self.inner.publish(head, body, self.fence)
+    }
+
+    async fn abort(self) {}
+}
+
+impl Drop for MemoryWriter {
+    fn drop(&mut self) {
+        self.inner.in_flight.release(self.body.len());
+    }
+}
+
+/// Hands out one body's pieces.
+#[derive(Debug)]
+pub struct MemoryReader(Chunks);
+
+impl BodyReader for MemoryReader {
+    async fn next(&mut self) -> Result<Option<Bytes>, StorageError> {
+        Ok(self.0.next())
+    }
+}
