@@ -36,6 +36,11 @@ pub enum Missing {
 }
 
 impl Validation {
+    /// Nothing to validate: the request goes forward as it is.
+    pub(crate) const fn none(fwd: Fwd) -> Self {
+        Self { fwd, selected: None, candidates: Vec::new(), missing: None }
+    }
+
     /// Whether the origin's answer has to be judged against a stored response.
     #[must_use]
     pub fn asks(&self) -> bool {

@@ -70,11 +70,11 @@ where
                 return Ok(response);
             }
             // Nothing has been sent yet, so a stored body that cannot be read is only a miss.
-            Err(_) => Validation { fwd: Fwd::Miss, selected: None, candidates: Vec::new() },
+            Err(_) => Validation::none(Fwd::Miss),
         },
         Reuse::GatewayTimeout => return Ok(gateway_timeout(&config, &key, "only-if-cached")),
         Reuse::Validate(validation) => validation,
-        Reuse::Forward(fwd) => Validation { fwd, selected: None, candidates: Vec::new() },
+        Reuse::Forward(fwd) => Validation::none(fwd),
     };
 
     // 5b, 5c. Validate (section 4.3) or forward.
@@ -117,7 +117,7 @@ where
                 Err(_) => found,
             }
         }
-        Some(Validated::PassOn | Validated::Replaced) | None => found,
+        Some(_) | None => found,
     };
 
     let exchanged =
