@@ -6,6 +6,18 @@ use crate::key::CacheKey;
 
 /// What one request wants of the cache, beside what its `Cache-Control` says. Put it into the request's extensions;
 /// it never reaches the origin.
+///
+/// ```
+/// use std::time::Duration;
+/// use larder::overrides::CacheOverride;
+///
+/// let request = http::Request::get("https://example.com/report")
+///     .extension(CacheOverride::reload().with_lifetime(Duration::from_secs(600)))
+///     .body(())?;
+/// # Ok::<(), http::Error>(())
+/// ```
+///
+/// It cannot make the cache keep what must not be kept: `no-store` in the response wins over a lifetime set here.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -20,6 +32,80 @@ pub struct CacheOverride {
     pub key: Option<CacheKey>,
     /// Groups to add to what this exchange stores; names only, the origin is the request's.
     pub groups: Vec<String>,
+}
+
+impl CacheOverride {
+    /// No wishes: a start for the `with_` methods.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// As if there were no cache: neither read nor write.
+    pub fn bypass() -> Self {
+        Self::mode(CacheMode::Bypass)
+    }
+
+    /// Fetch from the origin whatever is stored, and store the answer.
+    pub fn reload() -> Self {
+        Self::mode(CacheMode::Reload)
+    }
+
+    /// Validate what is stored, however fresh.
+    pub fn revalidate() -> Self {
+        Self::mode(CacheMode::Revalidate)
+    }
+
+    /// Answer from what is stored, fresh or acceptably stale, or with 504.
+    pub fn only_if_cached() -> Self {
+        Self::mode(CacheMode::OnlyIfCached)
+    }
+
+    fn mode(mode: CacheMode) -> Self {
+        Self { mode, ..Self::default() }
+    }
+
+    /// Store nothing of this exchange. What is stored already may still answer.
+    pub fn with_no_store(mut self) -> Self {
+        self.no_store = true;
+        self
+    }
+
+    /// Sets the freshness lifetime of what this exchange stores, in place of the one the response says.
+    pub fn with_lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = Some(lifetime);
+        self
+    }
+
+    /// Sets the key, in place of the computed one. Requests with the same key share one stored response, whatever
+    /// their URIs.
+    ///
+    /// ```
+    /// use larder::key::CacheKey;
+    /// use larder::overrides::CacheOverride;
+    ///
+    /// let key = CacheKey::builder().part("report", "2024-06").build();
+    /// let wishes = CacheOverride::new().with_key(key);
+    /// ```
+    pub fn with_key(mut self, key: CacheKey) -> Self {
+        self.key = Some(key);
+        self
+    }
+
+    /// Adds groups (RFC 9875) to what this exchange stores; names only, the origin is the request's.
+    ///
+    /// ```
+    /// use larder::overrides::CacheOverride;
+    ///
+    /// let wishes = CacheOverride::new().with_groups(["products", "price-list"]);
+    /// ```
+    pub fn with_groups<I>(mut self, groups: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.groups.extend(groups.into_iter().map(Into::into));
+        self
+    }
 }
 
 /// How the cache takes part in one exchange.
