@@ -123,21 +123,27 @@ pub(super) fn path(path: &str) -> Cow<'_, str> {
     if path.is_empty() {
         return Cow::Borrowed("/");
     }
-    Cow::Owned(without_dot_segments(&percent(path)))
+    // A path with an escape that is none is left alone as a whole, dots included: decoding around the escape could
+    // make it look like another one.
+    unescaped(path).map_or(Cow::Borrowed(path), |path| Cow::Owned(without_dot_segments(&path)))
 }
 
-/// Escapes in upper case, and none for the unreserved characters (sections 6.2.2.1 and 6.2.2.2).
-///
-/// A text with an escape that is none is left alone as a whole: decoding around it could make it look like one.
+/// A query, or one of its names, with escapes in one form; left alone where an escape is none.
 pub(super) fn percent(text: &str) -> Cow<'_, str> {
     if !text.as_bytes().contains(&b'%') {
         return Cow::Borrowed(text);
     }
+    unescaped(text).map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+/// Escapes in upper case, and none for the unreserved characters (sections 6.2.2.1 and 6.2.2.2).
+/// `None` where a `%` is not followed by two digits.
+fn unescaped(text: &str) -> Option<String> {
     let mut normalized = String::with_capacity(text.len());
     let mut pieces = text.split('%');
-    normalized.push_str(pieces.next().unwrap_or_default());
+    normalized.push_str(pieces.next()?);
     for piece in pieces {
-        let Some((high, low)) = hex_pair(piece.as_bytes()) else { return Cow::Borrowed(text) };
+        let (high, low) = hex_pair(piece.as_bytes())?;
         let byte = high << 4 | low;
         if is_unreserved(byte) {
             normalized.push(char::from(byte));
@@ -146,9 +152,9 @@ pub(super) fn percent(text: &str) -> Cow<'_, str> {
             normalized.push(upper_hex(high));
             normalized.push(upper_hex(low));
         }
-        normalized.push_str(piece.get(2..).unwrap_or_default());
+        normalized.push_str(piece.get(2..)?);
     }
-    Cow::Owned(normalized)
+    Some(normalized)
 }
 
 fn hex_pair(bytes: &[u8]) -> Option<(u8, u8)> {

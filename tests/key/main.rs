@@ -1,0 +1,15 @@
+//! Naming what is asked: keys, normalised URIs, selecting fields.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests"
+)]
+
+mod canonical;
+mod make_key;
+mod normalize;
+mod resolve;
+mod vary;
