@@ -39,12 +39,16 @@ mod dynamic;
 pub mod error;
 mod ext;
 mod memory;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 
 pub(crate) use deadline::within;
 pub use dynamic::{AnyReader, AnyWriter, DynStorage};
 pub use error::{StorageError, StorageErrorKind};
 pub use ext::StorageExt;
 pub use memory::{MemoryReader, MemoryStorage, MemoryWriter};
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteStorage;
 
 use std::fmt;
 use std::future::Future;

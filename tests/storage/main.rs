@@ -10,3 +10,5 @@
 )]
 
 mod memory;
+#[cfg(feature = "sqlite")]
+mod sqlite;

@@ -1,0 +1,364 @@
+//! Bodies: written chunk by chunk through the writer's queue, read chunk by chunk.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use rusqlite::{Connection, OptionalExtension, params};
+use tokio::sync::oneshot;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
+
+use super::Inner;
+use super::error::{BACKEND, Fault};
+use super::lookup;
+use super::store::{self, Body};
+use super::writer::answer;
+use super::{reclaim, writer::Session};
+use crate::entry::{BodySummary, StoredHead, codec};
+use crate::storage::{BodyReader, BodyWriter, Fence, Published, StorageError, StorageErrorKind};
+
+/// Bytes of a body in one row. Reading one takes some tens of microseconds.
+pub(super) const CHUNK: usize = 128 << 10;
+
+/// A piece of a body.
+#[derive(Clone, Debug)]
+pub(super) struct Chunk {
+    seq: i64,
+    data: Bytes,
+}
+
+impl Chunk {
+    /// Stores the chunk.
+    pub(super) fn insert(&self, connection: &Connection, body: i64) -> Result<(), Fault> {
+        connection
+            .prepare_cached("INSERT INTO chunks (body, seq, checksum, data) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![body, self.seq, checksum(&self.data, body, self.seq), self.data.as_ref()])?;
+        Ok(())
+    }
+
+    /// Reads and verifies a chunk; `None` when there is none.
+    fn read(connection: &Connection, body: i64, seq: i64) -> Result<Option<Bytes>, Fault> {
+        let mut statement =
+            connection.prepare_cached("SELECT checksum, data FROM chunks WHERE body = ?1 AND seq = ?2")?;
+        let found = statement
+            .query_row(params![body, seq], |row| {
+                let data = Bytes::copy_from_slice(row.get_ref(1)?.as_blob()?);
+                Ok((row.get::<_, i64>(0)?, data))
+            })
+            .optional()?;
+        match found {
+            Some((sum, data)) if sum != checksum(&data, body, seq) => {
+                Err(Fault::new(StorageErrorKind::Corrupt, format!("chunk {seq} is not what was written")))
+            }
+            found => Ok(found.map(|(_, data)| data)),
+        }
+    }
+}
+
+/// A chunk in another's place is as wrong as a changed one.
+fn checksum(data: &[u8], body: i64, seq: i64) -> i64 {
+    xxh3_64_with_seed(data, (body ^ seq.rotate_left(32)) as u64) as i64
+}
+
+/// Writes one body into a [`SqliteStorage`](super::SqliteStorage).
+pub struct SqliteWriter {
+    inner: Arc<Inner>,
+    head: StoredHead,
+    fence: Fence,
+    /// What is not yet a chunk.
+    buffer: Vec<u8>,
+    summary: Box<Xxh3>,
+    len: u64,
+    /// Chunks handed to the writing thread, and the outcome of the last.
+    chunks: i64,
+    outcome: Option<oneshot::Receiver<Result<(), Fault>>>,
+    phase: Phase,
+}
+
+/// What may still be done with a writer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Writing,
+    /// A piece was refused, failed, or its future was dropped half-way.
+    Failed,
+    /// Nothing has to be given up any more.
+    Done,
+}
+
+impl SqliteWriter {
+    pub(super) fn begin(inner: Arc<Inner>, head: StoredHead, fence: Fence) -> Result<Self, StorageError> {
+        // Asked for what it cannot do, a read-only storage says so before the body comes.
+        inner.writer("storing a response in")?;
+        let announced = head.body.map(|body| body.len);
+        let limit = inner.state.options.body_limit();
+        if announced.is_some_and(|announced| announced > limit) {
+            return Err(too_large(limit));
+        }
+        let room = announced.map_or(0, |announced| announced.min(CHUNK as u64) as usize);
+        Ok(Self {
+            inner,
+            head,
+            fence,
+            buffer: Vec::with_capacity(room),
+            summary: Box::default(),
+            len: 0,
+            chunks: 0,
+            outcome: None,
+            phase: Phase::Writing,
+        })
+    }
+
+    const ACTION: &str = "storing a response in";
+
+    fn number(&self) -> i64 {
+        lookup::body_number(&self.head)
+    }
+
+    async fn append(&mut self, mut data: &[u8]) -> Result<(), StorageError> {
+        while !data.is_empty() {
+            if self.buffer.len() == CHUNK {
+                self.flush().await?;
+            }
+            let (now, later) = data.split_at(data.len().min(CHUNK - self.buffer.len()));
+            self.buffer.extend_from_slice(now);
+            data = later;
+        }
+        Ok(())
+    }
+
+    /// Hands the buffer to the writing thread, once the chunk before is stored: so a body occupies no more than two
+    /// chunks of memory, and a failure shows with the chunk after.
+    async fn flush(&mut self) -> Result<(), StorageError> {
+        self.settled().await?;
+        let body = self.number();
+        if self.chunks == 0 {
+            self.inner.state.bodies.begin_writing(body);
+        }
+        let chunk = self.take_chunk();
+        let store = move |session: &Session<'_>| {
+            if !reclaim::record(session, body, chunk.seq == 0)? {
+                return Err(store::given_up());
+            }
+            chunk.insert(session.connection, body)
+        };
+        let outcome = self.inner.writer(Self::ACTION)?.submit(store).await;
+        self.outcome = Some(outcome.map_err(|fault| self.inner.error(fault, Self::ACTION))?);
+        Ok(())
+    }
+
+    fn take_chunk(&mut self) -> Chunk {
+        let data = std::mem::replace(&mut self.buffer, Vec::with_capacity(CHUNK));
+        let chunk = Chunk { seq: self.chunks, data: data.into() };
+        self.chunks += 1;
+        chunk
+    }
+
+    /// Waits until the last chunk handed over is stored.
+    async fn settled(&mut self) -> Result<(), StorageError> {
+        match self.outcome.take() {
+            Some(outcome) => answer(outcome).await.map_err(|fault| self.inner.error(fault, Self::ACTION)),
+            None => Ok(()),
+        }
+    }
+
+    /// What is to be given up, if anything was written.
+    fn remains(&mut self) -> Option<i64> {
+        let phase = std::mem::replace(&mut self.phase, Phase::Done);
+        let written = self.chunks > 0 && phase != Phase::Done;
+        written.then(|| self.number())
+    }
+}
+
+impl fmt::Debug for SqliteWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteWriter")
+            .field("id", &self.head.id)
+            .field("len", &self.len)
+            .finish_non_exhaustive()
+    }
+}
+
+impl BodyWriter for SqliteWriter {
+    async fn write(&mut self, data: Bytes) -> Result<(), StorageError> {
+        if self.phase != Phase::Writing {
+            return Err(failed_before());
+        }
+        self.phase = Phase::Failed;
+        let limit = self.inner.state.options.body_limit();
+        let len = self.len.saturating_add(data.len() as u64);
+        if len > limit {
+            return Err(too_large(limit));
+        }
+        self.summary.update(&data);
+        self.append(&data).await?;
+        self.len = len;
+        self.phase = Phase::Writing;
+        Ok(())
+    }
+
+    async fn publish(mut self, trailers: Option<HeaderMap>) -> Result<Published, StorageError> {
+        if self.phase != Phase::Writing {
+            return Err(failed_before());
+        }
+        self.settled().await?;
+        let summary = BodySummary { len: self.len, checksum: self.summary.digest() };
+        let body = if self.chunks == 0 && self.buffer.len() <= self.inner.state.options.inline {
+            Body::Inline(std::mem::take(&mut self.buffer).into())
+        } else {
+            let written = self.chunks;
+            let last = (!self.buffer.is_empty()).then(|| self.take_chunk());
+            Body::Chunked { written, last }
+        };
+        let head = Arc::new(StoredHead { body: Some(summary), trailers, ..self.head.clone() });
+        let encoded = codec::encode(&head);
+        let fence = self.fence;
+        let work = move |session: &Session<'_>| store::publish(session, &head, &encoded, &body, fence);
+        let published = self.inner.writer(Self::ACTION)?.write(work).await;
+        let published = published.map_err(|fault| self.inner.error(fault, Self::ACTION))?;
+        // From here on the chunks belong to the response, or were given up for it.
+        self.phase = Phase::Done;
+        Ok(published)
+    }
+
+    async fn abort(mut self) {
+        if let Some(body) = self.remains()
+            && let Ok(writer) = self.inner.writer(Self::ACTION)
+        {
+            let _ = writer.write(move |session| reclaim::condemn(session.connection, body)).await;
+        }
+    }
+}
+
+impl Drop for SqliteWriter {
+    fn drop(&mut self) {
+        if self.chunks > 0 {
+            self.inner.state.bodies.end_writing(self.number());
+        }
+        // When the future of `publish` was dropped and its job is still queued, this comes after it and finds nothing
+        // pending. When the queue is full, `maintain` finds what is left.
+        if let Some(body) = self.remains()
+            && let Ok(writer) = self.inner.writer(Self::ACTION)
+        {
+            writer.nudge(move |session| reclaim::condemn(session.connection, body));
+        }
+    }
+}
+
+fn too_large(limit: u64) -> StorageError {
+    let message = format!("storing a response: the body is longer than {limit} bytes");
+    StorageError::new(StorageErrorKind::TooLarge, BACKEND, message)
+}
+
+fn failed_before() -> StorageError {
+    StorageError::new(
+        StorageErrorKind::Other,
+        BACKEND,
+        "storing a response: an earlier piece was not written",
+    )
+}
+
+/// Reads one body from a [`SqliteStorage`](super::SqliteStorage).
+#[derive(Debug)]
+pub struct SqliteReader {
+    inner: Arc<Inner>,
+    body: i64,
+    /// Pieces read already.
+    ready: VecDeque<Bytes>,
+    /// The next chunk, and how many bytes are still to come after what is ready.
+    seq: i64,
+    left: u64,
+}
+
+/// What is found where a body should be.
+enum Opened {
+    Inline(Bytes),
+    Chunked(Bytes),
+}
+
+impl SqliteReader {
+    const ACTION: &str = "reading a body from";
+
+    pub(super) async fn open(inner: Arc<Inner>, head: &StoredHead) -> Result<Self, StorageError> {
+        let body = lookup::body_number(head);
+        // First, so that the chunks stay from here on.
+        inner.state.bodies.begin_reading(body);
+        let mut reader = Self { inner, body, ready: VecDeque::new(), seq: 0, left: head.body_len() };
+        let head = head.clone();
+        let opened = reader.inner.readers.quick(move |connection| locate(connection, &head)).await;
+        let opened = opened.map_err(|fault| reader.inner.error(fault, Self::ACTION))?;
+        match opened {
+            Opened::Inline(body) => {
+                reader.left = 0;
+                reader.ready.extend((!body.is_empty()).then_some(body));
+            }
+            Opened::Chunked(first) => reader.accept(first)?,
+        }
+        Ok(reader)
+    }
+
+    /// Takes the next chunk, which must not be more than the head promised.
+    fn accept(&mut self, chunk: Bytes) -> Result<(), StorageError> {
+        match self.left.checked_sub(chunk.len() as u64) {
+            Some(left) if !chunk.is_empty() => {
+                self.seq += 1;
+                self.left = left;
+                self.ready.push_back(chunk);
+                Ok(())
+            }
+            _ => {
+                let fault = Fault::new(StorageErrorKind::Corrupt, "the body has not the length of its head");
+                Err(self.inner.error(fault, Self::ACTION))
+            }
+        }
+    }
+}
+
+impl BodyReader for SqliteReader {
+    async fn next(&mut self) -> Result<Option<Bytes>, StorageError> {
+        if self.ready.is_empty() && self.left > 0 {
+            let (body, seq) = (self.body, self.seq);
+            let read = move |connection: &Connection| {
+                Chunk::read(connection, body, seq)?.ok_or_else(|| missing("a part of the body is gone"))
+            };
+            let chunk = self.inner.readers.quick(read).await;
+            let chunk = chunk.map_err(|fault| self.inner.error(fault, Self::ACTION))?;
+            self.accept(chunk)?;
+        }
+        Ok(self.ready.pop_front())
+    }
+}
+
+impl Drop for SqliteReader {
+    fn drop(&mut self) {
+        if self.inner.state.bodies.end_reading(self.body)
+            && let Ok(writer) = self.inner.writer(Self::ACTION)
+        {
+            // The thread reclaims after every batch, an empty one too.
+            writer.nudge(|_| Ok(()));
+        }
+    }
+}
+
+/// Finds the body of a head that is still stored; of one in chunks the first.
+fn locate(connection: &Connection, head: &StoredHead) -> Result<Opened, Fault> {
+    let mut statement = connection.prepare_cached(
+        "SELECT chunked, body FROM responses WHERE hash = ?1 AND id = ?2
+         UNION ALL SELECT NULL, body FROM redirects WHERE hash = ?1 AND id = ?2",
+    )?;
+    let mut rows = statement.query(params![lookup::hash(&head.key), head.id.bits().to_be_bytes()])?;
+    let Some(row) = rows.next()? else { return Err(missing("the body is gone")) };
+    match row.get::<_, Option<i64>>(0)? {
+        None => lookup::inline(row, 1, head)
+            .map(Opened::Inline)
+            .ok_or_else(|| Fault::new(StorageErrorKind::Corrupt, "the body is not what was written")),
+        Some(body) => {
+            Chunk::read(connection, body, 0)?.map(Opened::Chunked).ok_or_else(|| missing("the body is gone"))
+        }
+    }
+}
+
+fn missing(detail: &str) -> Fault {
+    Fault::new(StorageErrorKind::Missing, detail)
+}

@@ -1,0 +1,192 @@
+//! Keeping the limits: eviction of what was not used of late, without a write per use.
+//!
+//! Entries stand in the order of their row numbers, which is the order they were stored in, and a hand moves along:
+//! an entry that was used since the hand last came by is spared and its mark taken away, another one is evicted
+//! (SIEVE). A use is marked in memory; the marks reach the file with the next eviction, or now and then.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rusqlite::params;
+
+use super::error::Fault;
+use super::writer::Session;
+
+/// At most so many marks are kept in memory; uses beyond them go unmarked until the next eviction.
+const MARKS: usize = 1 << 16;
+/// How often marks are brought to the file for other processes when nothing is stored.
+const INTERVAL: Duration = Duration::from_secs(60);
+/// At most so many entries are evicted in one transaction; more follow in the next.
+const STEP: usize = 1024;
+
+/// The uses that the file does not know yet.
+#[derive(Debug)]
+pub(super) struct Recency {
+    marks: Mutex<Marks>,
+}
+
+#[derive(Debug)]
+struct Marks {
+    entries: HashSet<i64>,
+    remembered: Instant,
+}
+
+impl Recency {
+    pub(super) fn new() -> Self {
+        Self { marks: Mutex::new(Marks { entries: HashSet::new(), remembered: Instant::now() }) }
+    }
+
+    /// Marks entries as used. Returns whether it is time to bring the marks to the file.
+    pub(super) fn mark(&self, entries: &[i64]) -> bool {
+        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        for entry in entries {
+            if marks.entries.len() < MARKS {
+                marks.entries.insert(*entry);
+            }
+        }
+        // Reading the clock costs less than it would to keep track of when to read it.
+        let due = marks.remembered.elapsed() > INTERVAL;
+        if due {
+            marks.remembered = Instant::now();
+        }
+        due
+    }
+
+    fn take(&self) -> HashSet<i64> {
+        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        marks.remembered = Instant::now();
+        std::mem::take(&mut marks.entries)
+    }
+}
+
+/// Brings the marks to the file.
+pub(super) fn remember(session: &Session<'_>) -> Result<(), Fault> {
+    let marks = session.state.recency.take();
+    if marks.is_empty() {
+        return Ok(());
+    }
+    // An entry can be gone by now; its mark would then stay for ever.
+    let mut statement = session.connection.prepare_cached(
+        "INSERT OR IGNORE INTO used SELECT ?1
+         WHERE EXISTS (SELECT 1 FROM responses WHERE entry = ?1)
+            OR EXISTS (SELECT 1 FROM redirects WHERE entry = -?1)",
+    )?;
+    for entry in marks {
+        statement.execute([entry])?;
+    }
+    Ok(())
+}
+
+/// Whether a limit is passed.
+pub(super) fn is_due(session: &Session<'_>) -> bool {
+    Fill::of(session).is_ok_and(|fill| fill.excess(session).is_some())
+}
+
+/// Evicts until the limits are kept, or much has been done for one transaction. Returns whether anything was evicted.
+pub(super) fn make_room(session: &Session<'_>) -> Result<bool, Fault> {
+    let mut evicted = 0;
+    while let Some(hand) = Fill::of(session)?.excess(session) {
+        if evicted == 0 {
+            remember(session)?;
+        }
+        if evicted == STEP || !hand.evict_one(session)? {
+            break;
+        }
+        evicted += 1;
+    }
+    Ok(evicted > 0)
+}
+
+/// What is stored at present, by everybody who shares the file.
+struct Fill {
+    responses: u64,
+    response_bytes: u64,
+    redirects: u64,
+    redirect_bytes: u64,
+}
+
+impl Fill {
+    fn of(session: &Session<'_>) -> Result<Self, Fault> {
+        let mut statement = session
+            .connection
+            .prepare_cached("SELECT responses, response_bytes, redirects, redirect_bytes FROM state")?;
+        Ok(statement.query_row([], |row| {
+            let count = |column| row.get::<_, i64>(column).map(|count| u64::try_from(count).unwrap_or(0));
+            Ok(Self {
+                responses: count(0)?,
+                response_bytes: count(1)?,
+                redirects: count(2)?,
+                redirect_bytes: count(3)?,
+            })
+        })?)
+    }
+
+    /// The keyspace to evict from, if a limit is passed: the one that takes more of what is scarce.
+    fn excess(&self, session: &Session<'_>) -> Option<Hand> {
+        let larger = |responses, redirects| if responses >= redirects { RESPONSES } else { REDIRECTS };
+        let options = &session.state.options;
+        let passed = |limit: Option<u64>, fill: u64| limit.is_some_and(|limit| fill > limit);
+        if passed(options.max_bytes, self.response_bytes.saturating_add(self.redirect_bytes)) {
+            Some(larger(self.response_bytes, self.redirect_bytes))
+        } else if passed(options.max_entries, self.responses.saturating_add(self.redirects)) {
+            Some(larger(self.responses, self.redirects))
+        } else {
+            None
+        }
+    }
+}
+
+/// The statements that move the hand in one keyspace.
+#[derive(Clone, Copy)]
+struct Hand {
+    /// The next few entries; never the newest, which would else be evicted by its own arrival.
+    next: &'static str,
+    spare: &'static str,
+    evict: &'static str,
+    moved: &'static str,
+}
+
+const RESPONSES: Hand = Hand {
+    next: "SELECT entry FROM responses
+           WHERE entry > (SELECT responses_hand FROM state) AND entry < (SELECT max(entry) FROM responses)
+           ORDER BY entry LIMIT 1",
+    spare: "DELETE FROM used WHERE entry = ?1",
+    evict: "DELETE FROM responses WHERE entry = ?1",
+    moved: "UPDATE state SET responses_hand = ?1",
+};
+
+const REDIRECTS: Hand = Hand {
+    next: "SELECT entry FROM redirects
+           WHERE entry > (SELECT redirects_hand FROM state) AND entry < (SELECT max(entry) FROM redirects)
+           ORDER BY entry LIMIT 1",
+    spare: "DELETE FROM used WHERE entry = -?1",
+    evict: "DELETE FROM redirects WHERE entry = ?1",
+    moved: "UPDATE state SET redirects_hand = ?1",
+};
+
+impl Hand {
+    /// Moves the hand until it has evicted one entry. Returns whether there was one to evict.
+    fn evict_one(self, session: &Session<'_>) -> Result<bool, Fault> {
+        let mut rounds = 0;
+        loop {
+            let mut next = session.connection.prepare_cached(self.next)?;
+            let entry = next.query_map([], |row| row.get::<_, i64>(0))?.next().transpose()?;
+            let run = |sql, entry: i64| session.connection.prepare_cached(sql)?.execute(params![entry]);
+            match entry {
+                Some(entry) => {
+                    run(self.moved, entry)?;
+                    if run(self.spare, entry)? == 0 {
+                        return Ok(run(self.evict, entry)? > 0);
+                    }
+                }
+                // The first round may have spared all of them; the second then does not.
+                None if rounds < 2 => {
+                    rounds += 1;
+                    run(self.moved, 0)?;
+                }
+                None => return Ok(false),
+            }
+        }
+    }
+}

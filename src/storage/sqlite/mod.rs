@@ -1,0 +1,382 @@
+//! Stored responses in one SQLite file, or in a database in memory.
+//!
+//! - `options` what can be chosen, `place` where the file is, `connect` opening it, `schema` the tables in it;
+//! - `lookup` and `reader` find what is stored, on the caller's thread while that is quick;
+//! - `store` and `writer` change it, on one thread that commits together what is queued;
+//! - `body` streams bodies both ways;
+//! - `evict` keeps the limits, `reclaim` takes back the room of bodies that nothing leads to any more;
+//! - `error` says what went wrong.
+
+mod body;
+mod connect;
+mod error;
+mod evict;
+mod lookup;
+mod options;
+mod place;
+mod reader;
+mod reclaim;
+mod schema;
+mod store;
+mod writer;
+
+pub use body::{SqliteReader, SqliteWriter};
+pub use options::{SqliteBuilder, Synchronous};
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+
+use self::error::{BACKEND, Fault};
+use self::evict::Recency;
+use self::lookup::Found;
+use self::place::Place;
+use self::reader::Readers;
+use self::reclaim::Bodies;
+use self::store::{AliasRow, Sweep};
+use self::writer::{Session, Writer};
+use crate::clock::Timestamp;
+use crate::entry::{Alias, EntryId, Group, StoredBody, StoredHead, codec};
+use crate::key::CacheKey;
+use crate::storage::{
+    Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage, StorageError, StorageErrorKind,
+    Usage,
+};
+
+/// Keeps stored responses in one SQLite file: the storage for a program that runs again.
+///
+/// Any number of processes can share the file. Lookups do not wait for stores, and stores are committed together
+/// under load. Every table can be read with plain SQL: `SELECT url, status, received FROM responses`.
+///
+/// A file that turns out to be damaged is emptied and goes on being used; a file that is not a cache of ours is never
+/// touched. Clones share one database. The last one dropped waits until everything queued is written.
+///
+/// ```
+/// use larder::storage::{SqliteStorage, Storage};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let storage = SqliteStorage::temporary()?;
+/// assert_eq!(storage.usage().await?.responses, 0);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct SqliteStorage {
+    inner: Arc<Inner>,
+}
+
+/// The fields are dropped in this order: the last connection closed is the writing one, because only that can take
+/// away the log, and a temporary file goes when nobody has it open any more.
+#[derive(Debug)]
+struct Inner {
+    readers: Arc<Readers>,
+    writer: Option<Writer>,
+    state: Arc<State>,
+    place: Place,
+}
+
+/// What the threads of one storage share beside the database.
+#[derive(Debug)]
+struct State {
+    options: SqliteBuilder,
+    recency: Recency,
+    bodies: Bodies,
+    /// A reader met damage: the writing thread should examine the database.
+    damaged: AtomicBool,
+}
+
+impl SqliteStorage {
+    /// Options beside the defaults.
+    pub fn builder() -> SqliteBuilder {
+        SqliteBuilder::default()
+    }
+
+    /// Opens or creates the database in this file. See [`SqliteBuilder::open`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, StorageError> {
+        Self::builder().open(path)
+    }
+
+    /// A database in memory. See [`SqliteBuilder::in_memory`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn in_memory() -> Result<Self, StorageError> {
+        Self::builder().in_memory()
+    }
+
+    /// A database in a temporary file. See [`SqliteBuilder::temporary`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn temporary() -> Result<Self, StorageError> {
+        Self::builder().temporary()
+    }
+
+    /// The database of the application `app_name` in the user's cache directory. See
+    /// [`SqliteBuilder::in_user_cache_dir`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn in_user_cache_dir(app_name: &str) -> Result<Self, StorageError> {
+        Self::builder().in_user_cache_dir(app_name)
+    }
+
+    /// The file, where there is one.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.inner.place.path()
+    }
+
+    /// The bytes of the database and its log, as they stand on the disk (or in memory). More than
+    /// [`usage`](Storage::usage) says, which counts heads and bodies alone.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be asked.
+    pub async fn size(&self) -> Result<u64, StorageError> {
+        const ACTION: &str = "measuring";
+        let on_disk = self.inner.place.size().map_err(|error| self.inner.error(error.into(), ACTION))?;
+        if let Some(bytes) = on_disk {
+            return Ok(bytes);
+        }
+        let pages = self.inner.readers.elsewhere(|connection| {
+            let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+            Ok(pragma("page_count")?.saturating_mul(pragma("page_size")?))
+        });
+        let bytes = pages.await.map_err(|fault| self.inner.error(fault, ACTION))?;
+        Ok(u64::try_from(bytes).unwrap_or(0))
+    }
+
+    /// Rewrites the database without the room of what was deleted, and gives that back to the system. Stores wait
+    /// meanwhile, lookups do not.
+    ///
+    /// # Errors
+    ///
+    /// [`Full`](StorageErrorKind::Full) when there is no room for the copy; others when the storage cannot be asked.
+    pub async fn vacuum(&self) -> Result<(), StorageError> {
+        const ACTION: &str = "vacuuming";
+        let vacuumed = self.inner.writer(ACTION)?.alone(|session| {
+            session.connection.execute_batch("VACUUM")?;
+            writer::checkpoint(session)
+        });
+        vacuumed.await.map_err(|fault| self.inner.error(fault, ACTION))
+    }
+
+    /// Returns once everything queued is written, and moved from the log into the database file: that one file is
+    /// then a whole copy of the cache.
+    ///
+    /// # Errors
+    ///
+    /// When the storage cannot be asked.
+    pub async fn checkpoint(&self) -> Result<(), StorageError> {
+        const ACTION: &str = "checkpointing";
+        let done = self.inner.writer(ACTION)?.alone(writer::checkpoint);
+        done.await.map_err(|fault| self.inner.error(fault, ACTION))
+    }
+
+    fn assemble(place: Place, options: SqliteBuilder) -> Result<Self, StorageError> {
+        const ACTION: &str = "opening";
+        let opened = if let Place::Temporary(path) = &place {
+            place::create(path).map_err(Fault::from).and_then(|_| connect::open(&place, &options))
+        } else {
+            connect::open(&place, &options)
+        };
+        let connections = opened.map_err(|fault| fault.during(ACTION, place.shown()))?;
+        let readers = Arc::new(Readers::new(connections.readers, options.busy_timeout));
+        let state = Arc::new(State {
+            options,
+            recency: Recency::new(),
+            bodies: Bodies::new(),
+            damaged: AtomicBool::new(false),
+        });
+        let writer = connections
+            .writer
+            .map(|connection| Writer::start(connection, Arc::clone(&state)))
+            .transpose()
+            .map_err(|fault| fault.during(ACTION, place.shown()))?;
+        Ok(Self { inner: Arc::new(Inner { writer, readers, state, place }) })
+    }
+
+    async fn read<T, F>(&self, action: &str, work: F) -> Result<T, StorageError>
+    where
+        T: Send + 'static,
+        F: Fn(&rusqlite::Connection) -> Result<T, Fault> + Send + 'static,
+    {
+        self.inner.readers.elsewhere(work).await.map_err(|fault| self.inner.error(fault, action))
+    }
+
+    async fn write<T, F>(&self, action: &str, work: F) -> Result<T, StorageError>
+    where
+        T: Send + 'static,
+        F: Fn(&Session<'_>) -> Result<T, Fault> + Send + 'static,
+    {
+        self.inner.writer(action)?.write(work).await.map_err(|fault| self.inner.error(fault, action))
+    }
+
+    /// Sweeps through a keyspace, a transaction at a time, so that others can write in between.
+    async fn sweep(&self, action: &str, sweep: Sweep) -> Result<u64, StorageError> {
+        let (mut deleted, mut rest) = (0, Some(sweep));
+        while let Some(sweep) = rest {
+            let (step, next) = self.write(action, move |session| store::sweep(session, sweep)).await?;
+            deleted += step;
+            rest = next;
+        }
+        Ok(deleted)
+    }
+}
+
+impl Inner {
+    /// The error of a call. Damage is reported to the writing thread, which looks after it.
+    fn error(&self, fault: Fault, action: &str) -> StorageError {
+        if fault.kind == StorageErrorKind::Corrupt {
+            self.report_damage();
+        }
+        fault.during(action, self.place.shown())
+    }
+
+    fn report_damage(&self) {
+        self.state.damaged.store(true, Ordering::Relaxed);
+        if let Some(writer) = &self.writer {
+            writer.nudge(|_| Ok(()));
+        }
+    }
+
+    fn writer(&self, action: &str) -> Result<&Writer, StorageError> {
+        self.writer.as_ref().ok_or_else(|| {
+            let fault = Fault::new(StorageErrorKind::ReadOnly, "the storage was opened for reading alone");
+            fault.during(action, self.place.shown())
+        })
+    }
+
+    /// What a lookup leads to: marks of use, and the removal of garbage.
+    fn follow_up(&self, found: Found) -> Lookup {
+        let Some(writer) = &self.writer else { return found.lookup };
+        let limited = self.state.options.max_bytes.is_some() || self.state.options.max_entries.is_some();
+        if limited && !found.used.is_empty() && self.state.recency.mark(&found.used) {
+            writer.nudge(evict::remember);
+        }
+        if !found.garbage.is_empty() {
+            let garbage = found.garbage;
+            writer.nudge(move |session| {
+                garbage.iter().try_for_each(|entry| store::delete(session.connection, *entry))
+            });
+        }
+        found.lookup
+    }
+}
+
+impl Storage for SqliteStorage {
+    type Writer = SqliteWriter;
+    type Reader = SqliteReader;
+
+    fn name(&self) -> &'static str {
+        BACKEND
+    }
+
+    async fn lookup(&self, key: &CacheKey) -> Result<Lookup, StorageError> {
+        let key = key.clone();
+        match self.inner.readers.quick(move |connection| lookup::lookup(connection, &key)).await {
+            Ok(found) => Ok(self.inner.follow_up(found)),
+            // What is stored is damaged, which makes it a miss. The fence is one from which nothing is taken until the
+            // damage is mended.
+            Err(fault) if fault.kind == StorageErrorKind::Corrupt => {
+                self.inner.report_damage();
+                Ok(Lookup::default())
+            }
+            Err(fault) => Err(self.inner.error(fault, "looking up a response in")),
+        }
+    }
+
+    async fn open(&self, head: &StoredHead) -> Result<SqliteReader, StorageError> {
+        SqliteReader::open(Arc::clone(&self.inner), head).await
+    }
+
+    async fn begin(&self, head: StoredHead, fence: Fence) -> Result<SqliteWriter, StorageError> {
+        SqliteWriter::begin(Arc::clone(&self.inner), head, fence)
+    }
+
+    async fn freshen(&self, head: StoredHead) -> Result<bool, StorageError> {
+        self.write("freshening a response in", move |session| store::freshen(session, &head)).await
+    }
+
+    async fn put_alias(&self, alias: Alias, fence: Fence) -> Result<Published, StorageError> {
+        let body = match &alias.response.body {
+            StoredBody::Inline(body) => body.clone(),
+            StoredBody::Shared(pieces) => Bytes::from(pieces.concat()),
+            // The alias is a way, not a second copy: it is stored without the body, like the answer to HEAD.
+            StoredBody::Streamed => Bytes::new(),
+        };
+        let head = StoredHead {
+            body: Some(crate::entry::BodySummary::of(&body)),
+            ..StoredHead::clone(&alias.response.head)
+        };
+        let row = AliasRow { head: codec::encode(&head), body, alias };
+        self.write("storing an alias in", move |session| store::put_alias(session, &row, fence)).await
+    }
+
+    async fn remove(&self, key: &CacheKey) -> Result<bool, StorageError> {
+        let key = key.clone();
+        self.write("removing a key from", move |session| store::remove(session, &key)).await
+    }
+
+    async fn remove_entry(&self, key: &CacheKey, id: EntryId) -> Result<bool, StorageError> {
+        let key = key.clone();
+        self.write("removing an entry from", move |session| store::remove_entry(session, &key, id)).await
+    }
+
+    async fn invalidate_group(&self, group: &Group, at: Timestamp) -> Result<(), StorageError> {
+        let group = group.clone();
+        let work = move |session: &Session<'_>| store::invalidate_group(session, &group, at);
+        self.write("invalidating a group in", work).await
+    }
+
+    async fn responses(
+        &self,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page<StoredHead>, StorageError> {
+        let after = lookup::after(after)?;
+        self.read("listing", move |connection| lookup::responses(connection, after, limit)).await
+    }
+
+    async fn aliases(&self, after: Option<&Cursor>, limit: usize) -> Result<Page<Alias>, StorageError> {
+        let after = lookup::after(after)?;
+        self.read("listing", move |connection| lookup::aliases(connection, after, limit)).await
+    }
+
+    async fn usage(&self) -> Result<Usage, StorageError> {
+        self.read("measuring", lookup::usage).await
+    }
+
+    async fn clear(&self, keyspace: Option<Keyspace>) -> Result<(), StorageError> {
+        const ACTION: &str = "clearing";
+        let fenced = self.write(ACTION, move |session| store::fence_off_all(session, keyspace)).await?;
+        for (keyspace, last) in fenced {
+            self.sweep(ACTION, Sweep { keyspace, done: i64::MIN, last, usable_by: None }).await?;
+        }
+        Ok(())
+    }
+
+    async fn maintain(&self, now: Timestamp) -> Result<Maintained, StorageError> {
+        const ACTION: &str = "maintaining";
+        let mut expired = 0;
+        for keyspace in [Keyspace::Responses, Keyspace::Aliases] {
+            let last =
+                self.write(ACTION, move |session| store::last_row(session.connection, keyspace)).await?;
+            let sweep = Sweep { keyspace, done: i64::MIN, last, usable_by: Some(now) };
+            expired += self.sweep(ACTION, sweep).await?;
+        }
+        let orphans = self.write(ACTION, reclaim::condemn_orphans).await?;
+        self.write(ACTION, store::forget_groups).await?;
+        Ok(Maintained::new(expired, orphans))
+    }
+}

@@ -1,0 +1,298 @@
+//! Writing: one thread, one queue, and one transaction for everything that is queued.
+
+use std::fmt;
+use std::sync::{Arc, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+use super::connect::Shared;
+use super::error::Fault;
+use super::{State, evict, reclaim, schema};
+use crate::storage::StorageErrorKind;
+
+/// So many jobs wait before those who write have to; with a chunk in each that is also the bound on memory.
+const QUEUE: usize = 64;
+/// A database that was found sound is not examined again sooner.
+const HEALING: Duration = Duration::from_secs(60);
+
+/// What a job works with.
+pub(super) struct Session<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) state: &'a State,
+}
+
+/// The way to the thread that writes. Dropping it waits until everything queued is written.
+pub(super) struct Writer {
+    queue: Option<mpsc::Sender<Box<dyn Job>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(super) fn start(connection: Shared, state: Arc<State>) -> Result<Self, Fault> {
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        let thread = std::thread::Builder::new()
+            .name("larder-sqlite".into())
+            .spawn(move || run(&connection, &state, jobs))?;
+        Ok(Self { queue: Some(queue), thread: Some(thread) })
+    }
+
+    /// Has `work` done in a transaction, together with whatever else is queued, and returns once it is committed.
+    ///
+    /// The work may be done more than once, each time after the time before was rolled back.
+    pub(super) async fn write<T, F>(&self, work: F) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        F: Fn(&Session<'_>) -> Result<T, Fault> + Send + 'static,
+    {
+        answer(self.submit(work).await?).await
+    }
+
+    /// As [`write`](Self::write), but returns as soon as the work is queued.
+    pub(super) async fn submit<T, F>(&self, work: F) -> Result<oneshot::Receiver<Result<T, Fault>>, Fault>
+    where
+        T: Send + 'static,
+        F: Fn(&Session<'_>) -> Result<T, Fault> + Send + 'static,
+    {
+        self.enqueue(Manner::Grouped, work).await
+    }
+
+    /// Has `work` done outside of any transaction.
+    pub(super) async fn alone<T, F>(&self, work: F) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        F: Fn(&Session<'_>) -> Result<T, Fault> + Send + 'static,
+    {
+        answer(self.enqueue(Manner::Alone, work).await?).await
+    }
+
+    /// Has `work` done some time, or never when the queue is full: for what will be caught up with later.
+    pub(super) fn nudge<F>(&self, work: F)
+    where
+        F: Fn(&Session<'_>) -> Result<(), Fault> + Send + 'static,
+    {
+        let (job, _) = job(Manner::Grouped, work);
+        if let Some(queue) = &self.queue {
+            let _ = queue.try_send(job);
+        }
+    }
+
+    async fn enqueue<T, F>(
+        &self,
+        manner: Manner,
+        work: F,
+    ) -> Result<oneshot::Receiver<Result<T, Fault>>, Fault>
+    where
+        T: Send + 'static,
+        F: Fn(&Session<'_>) -> Result<T, Fault> + Send + 'static,
+    {
+        let (job, outcome) = job(manner, work);
+        let queue = self.queue.as_ref().ok_or_else(ended)?;
+        queue.send(job).await.map_err(|_| ended())?;
+        Ok(outcome)
+    }
+}
+
+/// Waits for the outcome of a submitted job.
+pub(super) async fn answer<T>(outcome: oneshot::Receiver<Result<T, Fault>>) -> Result<T, Fault> {
+    outcome.await.unwrap_or_else(|_| Err(ended()))
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer").finish_non_exhaustive()
+    }
+}
+
+fn ended() -> Fault {
+    Fault::new(StorageErrorKind::Unavailable, "the writing thread has ended")
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    Grouped,
+    Alone,
+}
+
+/// A piece of work with somebody who waits for it.
+trait Job: Send {
+    fn manner(&self) -> Manner;
+    fn run(&mut self, session: &Session<'_>) -> Result<(), Fault>;
+    fn finish(self: Box<Self>, outcome: Result<(), Fault>);
+}
+
+struct Waiting<T, F> {
+    manner: Manner,
+    work: F,
+    value: Option<T>,
+    waiter: oneshot::Sender<Result<T, Fault>>,
+}
+
+fn job<T, F>(manner: Manner, work: F) -> (Box<dyn Job>, oneshot::Receiver<Result<T, Fault>>)
+where
+    T: Send + 'static,
+    F: Fn(&Session<'_>) -> Result<T, Fault> + Send + 'static,
+{
+    let (waiter, outcome) = oneshot::channel();
+    (Box::new(Waiting { manner, work, value: None, waiter }), outcome)
+}
+
+impl<T, F> Job for Waiting<T, F>
+where
+    T: Send,
+    F: Fn(&Session<'_>) -> Result<T, Fault> + Send,
+{
+    fn manner(&self) -> Manner {
+        self.manner
+    }
+
+    fn run(&mut self, session: &Session<'_>) -> Result<(), Fault> {
+        self.value = Some((self.work)(session)?);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, outcome: Result<(), Fault>) {
+        let Self { value, waiter, .. } = *self;
+        // Nobody may be waiting any more.
+        let _ = waiter.send(outcome.and_then(|()| value.ok_or_else(ended)));
+    }
+}
+
+fn run(connection: &Shared, state: &State, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+    let mut health = Health::default();
+    with(connection, state, |session| tidy(session, &jobs));
+    while let Some(first) = jobs.blocking_recv() {
+        let mut batch = vec![first];
+        while batch.len() < QUEUE
+            && let Ok(next) = jobs.try_recv()
+        {
+            batch.push(next);
+        }
+        with(connection, state, |session| {
+            // Alone ones keep their place among the others.
+            let mut rest = batch;
+            while !rest.is_empty() {
+                let manner = rest.first().map_or(Manner::Grouped, |job| job.manner());
+                let same = rest.iter().take_while(|job| job.manner() == manner).count();
+                let later = rest.split_off(if manner == Manner::Alone { 1 } else { same });
+                health.note(session, &perform(session, manner, rest));
+                rest = later;
+            }
+            tidy(session, &jobs);
+        });
+    }
+    with(connection, state, |session| {
+        // The last words of a storage; what they would have changed can be done without.
+        let _ = transact(session, |session| {
+            evict::remember(session)?;
+            reclaim::resign(session)
+        });
+        tidy(session, &jobs);
+    });
+}
+
+/// The connection is locked for a batch at a time, because in a database in memory the readers use it too.
+fn with(connection: &Shared, state: &State, work: impl FnOnce(&Session<'_>)) {
+    let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+    work(&Session { connection: &connection, state });
+}
+
+/// Performs jobs and answers for them. Returns the kind of the failure, if there was one.
+fn perform(session: &Session<'_>, manner: Manner, mut batch: Vec<Box<dyn Job>>) -> Option<StorageErrorKind> {
+    let outcome = match (manner, batch.first_mut()) {
+        (Manner::Alone, Some(job)) => job.run(session),
+        _ => transact(session, |session| {
+            for job in &mut batch {
+                job.run(session)?;
+            }
+            evict::make_room(session).map(drop)
+        }),
+    };
+    let kind = outcome.as_ref().err().map(|fault| fault.kind);
+    match outcome {
+        Ok(()) => batch.into_iter().for_each(|job| job.finish(Ok(()))),
+        // One job must not fail for another's sake. Where the fault is everybody's there is no use in asking again.
+        Err(fault) if batch.len() > 1 && fault.kind != StorageErrorKind::Unavailable => {
+            for job in batch {
+                perform(session, manner, vec![job]);
+            }
+        }
+        Err(fault) => {
+            if fault.kind == StorageErrorKind::Full {
+                // The log takes room that the database has too.
+                let _ = checkpoint(session);
+            }
+            let again: Vec<Fault> = batch.iter().skip(1).map(|_| fault.again()).collect();
+            for (job, fault) in batch.into_iter().zip(std::iter::once(fault).chain(again)) {
+                job.finish(Err(fault));
+            }
+        }
+    }
+    kind
+}
+
+fn transact<T>(
+    session: &Session<'_>,
+    work: impl FnOnce(&Session<'_>) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    // Immediate: a transaction that begins by reading can find itself unable to write later, without waiting.
+    let transaction = Transaction::new_unchecked(session.connection, TransactionBehavior::Immediate)?;
+    let value = work(&Session { connection: &transaction, state: session.state })?;
+    transaction.commit()?;
+    Ok(value)
+}
+
+/// Catches up with what can wait, a bounded piece after each batch and more while nobody else wants to write.
+fn tidy(session: &Session<'_>, jobs: &mpsc::Receiver<Box<dyn Job>>) {
+    while reclaim::is_due(session) || evict::is_due(session) {
+        let tidied = transact(session, |session| {
+            let evicted = evict::make_room(session)?;
+            Ok(reclaim::step(session)? || evicted)
+        });
+        let progress = tidied.unwrap_or(false);
+        if !progress || !jobs.is_empty() {
+            break;
+        }
+    }
+}
+
+/// Moves the log into the database and cuts it off.
+pub(super) fn checkpoint(session: &Session<'_>) -> Result<(), Fault> {
+    session.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    Ok(())
+}
+
+/// Examines the database after a failure that damage explains, and empties it when it is damaged.
+#[derive(Default)]
+struct Health {
+    examined: Option<Instant>,
+}
+
+impl Health {
+    fn note(&mut self, session: &Session<'_>, failure: &Option<StorageErrorKind>) {
+        let reported = session.state.damaged.swap(false, std::sync::atomic::Ordering::Relaxed);
+        let suspect = reported || *failure == Some(StorageErrorKind::Corrupt);
+        if !suspect || self.examined.is_some_and(|examined| examined.elapsed() < HEALING) {
+            return;
+        }
+        self.examined = Some(Instant::now());
+        let _healed = schema::heal(session.connection);
+        #[cfg(feature = "tracing")]
+        match _healed {
+            Ok(true) => tracing::warn!("a damaged SQLite cache was emptied"),
+            Ok(false) => tracing::debug!("a SQLite cache that seemed damaged is sound"),
+            Err(fault) => tracing::warn!(detail = fault.detail(), "a damaged SQLite cache cannot be mended"),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What can be opened, and what is refused and left as it is.
+
+use larder::storage::{SqliteStorage, Storage, StorageErrorKind};
+
+use crate::support::*;
+
+#[tokio::test]
+async fn a_reopened_file_has_everything() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file:odd name?mode=memory.db");
+    let storage = SqliteStorage::open(&path).unwrap();
+    put(&storage, &key("a"), &body(1, 100)).await;
+    put(&storage, &key("b"), &body(2, 1_000_000)).await;
+    drop(storage);
+    let storage = SqliteStorage::open(&path).unwrap();
+    assert_eq!(get(&storage, &key("a")).await.unwrap(), body(1, 100));
+    assert_eq!(get(&storage, &key("b")).await.unwrap(), body(2, 1_000_000));
+    drop(storage);
+    let files: Vec<_> = std::fs::read_dir(directory.path()).unwrap().collect();
+    assert_eq!(files.len(), 1, "the log is gone with the last connection");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_new_file_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let storage = SqliteStorage::temporary().unwrap();
+    let path = storage.path().unwrap().to_owned();
+    for suffix in ["", "-wal", "-shm"] {
+        let name = format!("{}{suffix}", path.display());
+        assert_eq!(std::fs::metadata(name).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    drop(storage);
+    assert!(!path.exists(), "a temporary file is deleted");
+}
+
+#[test]
+fn what_is_not_ours_is_refused_and_untouched() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("x.db");
+    let refuse = |what: &str| {
+        let before = std::fs::read(&path).unwrap();
+        for read_only in [false, true] {
+            let error = SqliteStorage::builder().read_only(read_only).open(&path).unwrap_err();
+            assert_eq!(error.kind(), StorageErrorKind::Incompatible, "{what}: {error}");
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), before, "{what}");
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "{what}");
+    };
+    std::fs::write(&path, "hello").unwrap();
+    refuse("a short text");
+    std::fs::write(&path, body(1, 100_000)).unwrap();
+    refuse("garbage");
+    std::fs::remove_file(&path).unwrap();
+
+    for mode in ["DELETE", "WAL"] {
+        let foreign = plain_sql(&path);
+        foreign.pragma_update_and_check(None, "journal_mode", mode, |_| Ok(())).unwrap();
+        foreign.execute_batch("CREATE TABLE IF NOT EXISTS t (x)").unwrap();
+        foreign.close().unwrap();
+        refuse("another program's database");
+    }
+    std::fs::remove_file(&path).unwrap();
+
+    drop(SqliteStorage::open(&path).unwrap());
+    let newer = plain_sql(&path);
+    newer.pragma_update(None, "user_version", 999).unwrap();
+    newer.close().unwrap();
+    refuse("a newer version");
+}
+
+#[tokio::test]
+async fn a_read_only_storage_reads_and_refuses_to_write() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("x.db");
+    let missing = SqliteStorage::builder().read_only(true).open(&path).unwrap_err();
+    assert_eq!(missing.kind(), StorageErrorKind::Unavailable, "{missing}");
+    let writing = SqliteStorage::open(&path).unwrap();
+    put(&writing, &key("a"), &body(1, 300_000)).await;
+    for keep in [true, false] {
+        if !keep {
+            writing.checkpoint().await.unwrap();
+        }
+        let reading = SqliteStorage::builder().read_only(true).open(&path).unwrap();
+        assert_eq!(get(&reading, &key("a")).await.unwrap(), body(1, 300_000));
+        let error = reading.remove(&key("a")).await.unwrap_err();
+        assert_eq!(error.kind(), StorageErrorKind::ReadOnly);
+        let error = reading.begin(head(&key("b")), Default::default()).await.unwrap_err();
+        assert_eq!(error.kind(), StorageErrorKind::ReadOnly);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_place_that_cannot_be_written_is_named() {
+    let error = SqliteStorage::open("/proc/larder.db").unwrap_err();
+    assert!(error.to_string().contains("/proc/larder.db"), "{error}");
+    let error = SqliteStorage::open("/").unwrap_err();
+    assert_eq!(error.kind(), StorageErrorKind::Invalid, "{error}");
+    let error = SqliteStorage::open("/no/such/directory/x.db").unwrap_err();
+    assert_eq!(error.kind(), StorageErrorKind::Unavailable, "{error}");
+}
+
+/// A user whom permissions bind, which the one who runs the tests in a container often is not.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_read_only_directory_or_file_is_named() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("x.db");
+    let storage = SqliteStorage::open(&path).unwrap();
+    put(&storage, &key("a"), &body(1, 10)).await;
+    drop(storage);
+    let mode = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode(&path, 0o444);
+    mode(directory.path(), 0o555);
+    if std::fs::write(directory.path().join("probe"), "").is_ok() {
+        eprintln!("skipped: permissions do not bind this user");
+        return;
+    }
+    let error = SqliteStorage::open(&path).unwrap_err();
+    assert_eq!(error.kind(), StorageErrorKind::ReadOnly, "{error}");
+    let error = SqliteStorage::open(directory.path().join("new.db")).unwrap_err();
+    assert_eq!(error.kind(), StorageErrorKind::Denied, "{error}");
+    let reading = SqliteStorage::builder().read_only(true).open(&path).unwrap();
+    assert_eq!(get(&reading, &key("a")).await.unwrap(), body(1, 10));
+    mode(directory.path(), 0o755);
+}
+
+#[test]
+fn options_that_make_no_sense_are_refused() {
+    for builder in [
+        SqliteStorage::builder().page_size(1000),
+        SqliteStorage::builder().readers(0),
+        SqliteStorage::builder().inline_threshold(1 << 20),
+    ] {
+        assert_eq!(builder.in_memory().unwrap_err().kind(), StorageErrorKind::Invalid);
+    }
+    for name in ["", "..", "a/b", "/etc"] {
+        let error = SqliteStorage::in_user_cache_dir(name).unwrap_err();
+        assert_eq!(error.kind(), StorageErrorKind::Invalid, "{name:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_option_is_taken() {
+    use larder::storage::sqlite::Synchronous;
+    let directory = tempfile::tempdir().unwrap();
+    for (number, wal) in [true, false].into_iter().enumerate() {
+        let storage = SqliteStorage::builder()
+            .wal(wal)
+            .synchronous(Synchronous::Full)
+            .mmap_size(1 << 20)
+            .cache_size(1 << 20)
+            .page_size(16384)
+            .readers(1)
+            .inline_threshold(0)
+            .open(directory.path().join(format!("{number}.db")))
+            .unwrap();
+        put(&storage, &key("a"), &body(1, 1)).await;
+        put(&storage, &key("b"), &body(1, 500_000)).await;
+        assert_eq!(get(&storage, &key("a")).await.unwrap(), body(1, 1));
+        assert_eq!(get(&storage, &key("b")).await.unwrap(), body(1, 500_000));
+        let sql = plain_sql(storage.path().unwrap());
+        assert_eq!(count(&sql, "PRAGMA page_size"), 16384);
+        let mode: String = sql.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+        assert_eq!(mode, if wal { "wal" } else { "delete" });
+    }
+}
