@@ -38,6 +38,7 @@ mod deadline;
 mod dynamic;
 pub mod error;
 mod ext;
+pub mod key_value;
 mod memory;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
@@ -46,6 +47,7 @@ pub(crate) use deadline::within;
 pub use dynamic::{AnyReader, AnyWriter, DynStorage};
 pub use error::{StorageError, StorageErrorKind};
 pub use ext::StorageExt;
+pub use key_value::{ByteStore, KeyValueStorage};
 pub use memory::{MemoryReader, MemoryStorage, MemoryWriter};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStorage;

@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod key_value;
 mod memory;
 #[cfg(feature = "sqlite")]
 mod sqlite;

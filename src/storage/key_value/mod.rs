@@ -1,0 +1,484 @@
+//! A whole storage from a plain byte store.
+//!
+//! [`ByteStore`] is six operations on named values; [`KeyValueStorage`] makes a [`Storage`] of it. `record` is what
+//! stands under a key, `body` how large bodies are cut into values, `upkeep` lists and reclaims.
+
+mod body;
+mod record;
+mod upkeep;
+
+pub use body::{KeyValueReader, KeyValueWriter};
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
+use xxhash_rust::xxh3::xxh3_64;
+
+use self::record::{Record, Variant};
+use super::{
+    Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage, StorageError, StorageErrorKind,
+    Usage,
+};
+use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::entry::{Alias, EntryId, Group, StoredHead, StoredResponse, codec};
+use crate::key::CacheKey;
+
+const DEFAULT_INLINE: usize = 32 * 1024;
+const DEFAULT_MAX_BODY: u64 = 1024 * 1024 * 1024;
+const STRIPES: usize = 64;
+/// Changed by every clearing.
+const EPOCH: &str = "epoch";
+
+/// A store of named values: all that is needed for a storage of your own.
+///
+/// A map, a table, a bucket or a directory will do. Names consist of lower-case hexadecimal digits, `-` and the
+/// letters of `epoch`, and are at most 120 bytes long. Values are up to 300 KiB, or more where many variants of a
+/// response are stored inline.
+///
+/// The operations must be as atomic as a map's are: a value that is being replaced is read as the old one or the new
+/// one. Nothing else is asked for; where a value is lost or damaged, the cache forgets a response.
+///
+/// `examples/custom_storage.rs` shows one in full.
+pub trait ByteStore: fmt::Debug + Send + Sync + 'static {
+    /// A short lower-case name for logs and errors.
+    fn name(&self) -> &'static str;
+
+    /// The value of this name.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be asked.
+    fn get(
+        &self,
+        space: Space,
+        name: &str,
+    ) -> impl Future<Output = Result<Option<Bytes>, StorageError>> + Send;
+
+    /// Stores or replaces the value of this name.
+    ///
+    /// # Errors
+    ///
+    /// When it could not be stored.
+    fn put(
+        &self,
+        space: Space,
+        name: &str,
+        value: Bytes,
+    ) -> impl Future<Output = Result<(), StorageError>> + Send;
+
+    /// Removes the value of this name. Returns whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be asked.
+    fn remove(&self, space: Space, name: &str) -> impl Future<Output = Result<bool, StorageError>> + Send;
+
+    /// The first `limit` names after `after`, or from the first one on, in ascending order of their bytes.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be asked.
+    fn list(
+        &self,
+        space: Space,
+        after: Option<&str>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<String>, StorageError>> + Send;
+
+    /// How many values there are.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be asked.
+    fn len(&self, space: Space) -> impl Future<Output = Result<u64, StorageError>> + Send;
+
+    /// Removes all values.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be asked; some may then be gone.
+    fn clear(&self, space: Space) -> impl Future<Output = Result<(), StorageError>> + Send;
+}
+
+/// A keyspace of a [`ByteStore`]: give each its own map, table, prefix or directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Space {
+    /// One value per key: the heads of its responses, and their bodies as far as they are small.
+    Responses,
+    /// One value per redirect alias.
+    Aliases,
+    /// The pieces of large bodies.
+    Bodies,
+    /// A few small values that say what was invalidated.
+    Marks,
+}
+
+impl Space {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Responses, Self::Aliases, Self::Bodies, Self::Marks];
+
+    /// A name for a table or directory: `responses`, `aliases`, `bodies` or `marks`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Responses => "responses",
+            Self::Aliases => "aliases",
+            Self::Bodies => "bodies",
+            Self::Marks => "marks",
+        }
+    }
+}
+
+/// A [`Storage`] over a [`ByteStore`].
+///
+/// A small response is one value; a lookup reads that one and the alias's, and one per group of what it finds.
+/// Larger bodies are streamed in values of 256 KiB that are verified before they are handed out. Values are written
+/// before the head that names them, so that a response is visible with its whole body or not at all.
+///
+/// What it does not do:
+///
+/// * It does not bound the room: let the store do that. It may drop any value at any time.
+/// * Several handles see each other's data, and fences hold between them, but only clones of one handle (or one
+///   `Arc`) write to the same key one after the other. Between separate handles and processes the last writer wins:
+///   a removal in the very moment in which another process publishes under the same key can be lost, as the
+///   operations of [`ByteStore`] give no means to prevent it.
+/// * [`usage`](Storage::usage) and [`maintain`](Storage::maintain) read all heads.
+pub struct KeyValueStorage<T> {
+    inner: Arc<Inner<T>>,
+}
+
+struct Inner<T> {
+    store: T,
+    inline: usize,
+    max_body: u64,
+    /// Held from reading a key's record to writing it; clearing waits for all.
+    stripes: Box<[Mutex<()>]>,
+    gate: RwLock<()>,
+    /// The epoch as last seen. One that is out of date refuses a fill too many, and is then up to date.
+    epoch: AtomicU64,
+    /// The bodies that are being written through this handle.
+    writing: Arc<SyncMutex<HashSet<EntryId>>>,
+}
+
+impl<T: ByteStore> KeyValueStorage<T> {
+    /// A storage over this store, with what is in it.
+    #[must_use]
+    pub fn new(store: T) -> Self {
+        Self::with(store, DEFAULT_INLINE, DEFAULT_MAX_BODY)
+    }
+
+    /// Up to which length a body is kept in one value with its head; 32 KiB unless set.
+    ///
+    /// To be set before the storage is cloned; otherwise nothing changes.
+    #[must_use]
+    pub fn inline_threshold(mut self, bytes: usize) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.inline = bytes.min(body::PIECE);
+        }
+        self
+    }
+
+    /// The largest body that is stored; 1 GiB unless set.
+    ///
+    /// To be set before the storage is cloned; otherwise nothing changes.
+    #[must_use]
+    pub fn max_body(mut self, bytes: u64) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.inner) {
+            inner.max_body = bytes;
+        }
+        self
+    }
+
+    /// The store below.
+    #[must_use]
+    pub fn store(&self) -> &T {
+        &self.inner.store
+    }
+
+    fn with(store: T, inline: usize, max_body: u64) -> Self {
+        let stripes = (0..STRIPES).map(|_| Mutex::const_new(())).collect();
+        let (gate, epoch, writing) = (RwLock::const_new(()), AtomicU64::new(0), Arc::default());
+        Self { inner: Arc::new(Inner { store, inline, max_body, stripes, gate, epoch, writing }) }
+    }
+}
+
+impl<T> Clone for KeyValueStorage<T> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+impl<T: ByteStore> fmt::Debug for KeyValueStorage<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyValueStorage").field("store", &self.inner.store).finish_non_exhaustive()
+    }
+}
+
+impl<T: ByteStore> Storage for KeyValueStorage<T> {
+    type Writer = KeyValueWriter<T>;
+    type Reader = KeyValueReader<T>;
+
+    fn name(&self) -> &'static str {
+        self.inner.store.name()
+    }
+
+    async fn lookup(&self, key: &CacheKey) -> Result<Lookup, StorageError> {
+        let inner = &*self.inner;
+        let name = key.hex_digest();
+        let epoch = inner.epoch.load(Ordering::Acquire);
+        let record = inner.record(&name).await?;
+        let fence = record.fence(epoch);
+        let mut responses = Vec::with_capacity(record.variants.len());
+        for variant in &record.variants {
+            if let Some((head, body)) = variant.response(key) {
+                let invalidated = inner.invalidated(&head).await?;
+                responses.push(StoredResponse { head: Arc::new(head), body, invalidated });
+            }
+        }
+        let alias = inner.alias(&name).await?.filter(|alias| alias.response.head.key == *key);
+        let alias = match alias {
+            Some(mut alias) => {
+                alias.response.invalidated = inner.invalidated(&alias.response.head).await?;
+                Some(Arc::new(alias))
+            }
+            None => None,
+        };
+        Ok(Lookup { responses, alias, fence })
+    }
+
+    async fn open(&self, head: &StoredHead) -> Result<KeyValueReader<T>, StorageError> {
+        body::open(&self.inner, head).await
+    }
+
+    async fn begin(&self, head: StoredHead, fence: Fence) -> Result<KeyValueWriter<T>, StorageError> {
+        body::begin(&self.inner, head, fence)
+    }
+
+    async fn freshen(&self, head: StoredHead) -> Result<bool, StorageError> {
+        let inner = &*self.inner;
+        let name = head.key.hex_digest();
+        let _writing = inner.write(&name).await;
+        let mut record = inner.record(&name).await?;
+        let found = record.variants.iter_mut().find_map(|variant| {
+            let (stored, _) = variant.response(&head.key)?;
+            (stored.id == head.id).then_some((variant, stored.body))
+        });
+        let Some((variant, body)) = found else { return Ok(false) };
+        *variant = variant.freshened(&StoredHead { body, ..head });
+        inner.put_record(&name, &record).await?;
+        Ok(true)
+    }
+
+    async fn put_alias(&self, alias: Alias, fence: Fence) -> Result<Published, StorageError> {
+        let inner = &*self.inner;
+        let Some(value) = codec::encode_alias(&alias) else {
+            return Err(
+                inner.error(StorageErrorKind::Invalid, "storing an alias whose body did not come with it")
+            );
+        };
+        let name = alias.response.head.key.hex_digest();
+        let _writing = inner.write(&name).await;
+        if inner.record(&name).await?.fence(inner.current_epoch().await?) != fence {
+            return Ok(Published::Superseded);
+        }
+        inner.store.put(Space::Aliases, &name, value.into()).await?;
+        Ok(Published::Stored)
+    }
+
+    async fn remove(&self, key: &CacheKey) -> Result<bool, StorageError> {
+        let inner = &*self.inner;
+        let name = key.hex_digest();
+        let _writing = inner.write(&name).await;
+        let record = inner.record(&name).await?;
+        // What stays says that something was removed, so that no fill under way brings it back.
+        inner.put_record(&name, &Record::removed(SystemClock.now())).await?;
+        let alias = inner.store.remove(Space::Aliases, &name).await?;
+        for variant in &record.variants {
+            inner.remove_body(&name, variant).await?;
+        }
+        Ok(alias || !record.variants.is_empty())
+    }
+
+    async fn remove_entry(&self, key: &CacheKey, id: EntryId) -> Result<bool, StorageError> {
+        let inner = &*self.inner;
+        let name = key.hex_digest();
+        let removed = inner.retain(&name, |head| head.key != *key || head.id != id).await?;
+        Ok(removed > 0)
+    }
+
+    async fn invalidate_group(&self, group: &Group, at: Timestamp) -> Result<(), StorageError> {
+        let inner = &*self.inner;
+        let name = group_name(group);
+        let _writing = inner.write(&name).await;
+        let at = inner.group_time(&name).await?.map_or(at, |before| before.max(at));
+        inner.store.put(Space::Marks, &name, Bytes::copy_from_slice(&at.as_millis().to_le_bytes())).await
+    }
+
+    async fn responses(
+        &self,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page<StoredHead>, StorageError> {
+        self.inner.list_responses(after, limit).await
+    }
+
+    async fn aliases(&self, after: Option<&Cursor>, limit: usize) -> Result<Page<Alias>, StorageError> {
+        self.inner.list_aliases(after, limit).await
+    }
+
+    async fn usage(&self) -> Result<Usage, StorageError> {
+        self.inner.usage().await
+    }
+
+    async fn clear(&self, keyspace: Option<Keyspace>) -> Result<(), StorageError> {
+        let inner = &*self.inner;
+        let _writing = inner.gate.write().await;
+        inner.next_epoch().await?;
+        let spaces: &[Space] = match keyspace {
+            None => &[Space::Responses, Space::Bodies, Space::Aliases],
+            Some(Keyspace::Responses) => &[Space::Responses, Space::Bodies],
+            Some(Keyspace::Aliases) => &[Space::Aliases],
+        };
+        for space in spaces {
+            inner.store.clear(*space).await?;
+        }
+        Ok(())
+    }
+
+    async fn maintain(&self, now: Timestamp) -> Result<Maintained, StorageError> {
+        let expired = self.inner.remove_expired(now).await?;
+        Ok(Maintained::new(expired, self.inner.remove_orphans(now).await?))
+    }
+}
+
+impl<T: ByteStore> Inner<T> {
+    /// What stands under a key; garbage is nothing.
+    async fn record(&self, name: &str) -> Result<Record, StorageError> {
+        Ok(self
+            .store
+            .get(Space::Responses, name)
+            .await?
+            .map_or_else(Record::default, |value| Record::decode(&value)))
+    }
+
+    async fn put_record(&self, name: &str, record: &Record) -> Result<(), StorageError> {
+        if record.is_blank() {
+            self.store.remove(Space::Responses, name).await.map(drop)
+        } else {
+            self.store.put(Space::Responses, name, record.encode()).await
+        }
+    }
+
+    async fn alias(&self, name: &str) -> Result<Option<Alias>, StorageError> {
+        let value = self.store.get(Space::Aliases, name).await?;
+        Ok(value.and_then(|value| codec::decode_alias(&value).ok()))
+    }
+
+    async fn publish(
+        &self,
+        head: StoredHead,
+        variant: Variant,
+        fence: Fence,
+    ) -> Result<Published, StorageError> {
+        let name = head.key.hex_digest();
+        let _writing = self.write(&name).await;
+        let mut record = self.record(&name).await?;
+        if record.fence(self.current_epoch().await?) != fence {
+            return Ok(Published::Superseded);
+        }
+        let replaced = record.publish(&head, variant);
+        self.put_record(&name, &record).await?;
+        for variant in replaced {
+            self.remove_body(&name, &variant).await?;
+        }
+        Ok(Published::Stored)
+    }
+
+    /// Keeps under a name only the responses and the alias that `keep` wants; returns how many went.
+    async fn retain(&self, name: &str, keep: impl Fn(&StoredHead) -> bool) -> Result<u64, StorageError> {
+        let _writing = self.write(name).await;
+        let mut record = self.record(name).await?;
+        let (kept, gone): (Vec<_>, Vec<_>) =
+            record.variants.drain(..).partition(|variant| variant.head().is_some_and(|head| keep(&head)));
+        let mut removed = gone.len() as u64;
+        if removed > 0 {
+            record.variants = kept;
+            self.put_record(name, &record).await?;
+        }
+        for variant in &gone {
+            self.remove_body(name, variant).await?;
+        }
+        if self.alias(name).await?.is_some_and(|alias| !keep(&alias.response.head)) {
+            self.store.remove(Space::Aliases, name).await?;
+            removed += 1;
+        }
+        Ok(removed)
+    }
+
+    async fn remove_body(&self, name: &str, variant: &Variant) -> Result<(), StorageError> {
+        let Variant::Streamed { started, .. } = variant else { return Ok(()) };
+        let Some(head) = variant.head() else { return Ok(()) };
+        for piece in 0..body::pieces(head.body_len()) {
+            self.store.remove(Space::Bodies, &body::name(name, *started, head.id, piece)).await?;
+        }
+        Ok(())
+    }
+
+    async fn invalidated(&self, head: &StoredHead) -> Result<bool, StorageError> {
+        for group in &head.groups {
+            if self.group_time(&group_name(group)).await?.is_some_and(|at| head.response_time <= at) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn group_time(&self, name: &str) -> Result<Option<Timestamp>, StorageError> {
+        let value = self.store.get(Space::Marks, name).await?;
+        Ok(value.and_then(|value| Some(Timestamp::from_millis(i64::from_le_bytes(*value.first_chunk()?)))))
+    }
+
+    async fn current_epoch(&self) -> Result<u64, StorageError> {
+        let value = self.store.get(Space::Marks, EPOCH).await?;
+        let epoch = value.and_then(|value| value.first_chunk().copied()).map_or(0, u64::from_le_bytes);
+        self.epoch.store(epoch, Ordering::Release);
+        Ok(epoch)
+    }
+
+    /// From now on, no fence handed out before is good.
+    async fn next_epoch(&self) -> Result<(), StorageError> {
+        let epoch = fastrand::u64(1..);
+        self.store.put(Space::Marks, EPOCH, Bytes::copy_from_slice(&epoch.to_le_bytes())).await?;
+        self.epoch.store(epoch, Ordering::Release);
+        Ok(())
+    }
+
+    async fn write(&self, name: &str) -> (RwLockReadGuard<'_, ()>, MutexGuard<'_, ()>) {
+        let gate = self.gate.read().await;
+        let index = xxh3_64(name.as_bytes()) as usize % STRIPES;
+        #[allow(clippy::indexing_slicing, reason = "there are STRIPES stripes")]
+        let stripe = self.stripes[index].lock().await;
+        (gate, stripe)
+    }
+
+    fn writing(&self) -> std::sync::MutexGuard<'_, HashSet<EntryId>> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn error(&self, kind: StorageErrorKind, action: impl Into<String>) -> StorageError {
+        StorageError::new(kind, self.store.name(), action)
+    }
+}
+
+/// Origin and name behind their lengths, so that they cannot run into each other.
+fn group_name(group: &Group) -> String {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&(group.origin.len() as u64).to_le_bytes());
+    hasher.update(group.origin.as_bytes());
+    hasher.update(group.name.as_bytes());
+    hasher.finalize().to_hex().to_string()
+}

@@ -1,0 +1,170 @@
+//! What stands under one key: its responses, and the mark of its last removal.
+//!
+//! ```text
+//! "ldk" version mark(8) removed_at(8) variants...
+//! variant: 0 length(4) head and body | 1 started(8) length(4) head
+//! ```
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::clock::Timestamp;
+use crate::entry::{StoredBody, StoredHead, codec};
+use crate::key::CacheKey;
+use crate::storage::Fence;
+
+const MAGIC: &[u8] = b"ldk\x01";
+const INLINE: u8 = 0;
+const STREAMED: u8 = 1;
+/// The most variants kept under one key.
+const MAX_VARIANTS: usize = 16;
+
+#[derive(Default)]
+pub(super) struct Record {
+    /// Drawn anew by every removal; 0 where nothing was ever removed.
+    mark: u64,
+    removed_at: Timestamp,
+    /// From the most recently published on.
+    pub(super) variants: Vec<Variant>,
+}
+
+pub(super) enum Variant {
+    /// A head with its body.
+    Inline(Bytes),
+    /// A head whose body stands in values of its own, which were begun at this time (seconds).
+    Streamed { started: u64, head: Bytes },
+}
+
+impl Record {
+    /// What stays after a removal.
+    pub(super) fn removed(at: Timestamp) -> Self {
+        Self { mark: fastrand::u64(1..), removed_at: at, variants: Vec::new() }
+    }
+
+    /// The fence of a lookup that found this record.
+    pub(super) fn fence(&self, epoch: u64) -> Fence {
+        let mut both = [0; 16];
+        both[..8].copy_from_slice(&self.mark.to_le_bytes());
+        both[8..].copy_from_slice(&epoch.to_le_bytes());
+        Fence(xxh3_64(&both))
+    }
+
+    /// Whether the record says nothing, so that it need not be stored.
+    pub(super) fn is_blank(&self) -> bool {
+        self.mark == 0 && self.variants.is_empty()
+    }
+
+    /// Whether it says nothing but that something was removed before `time`.
+    pub(super) fn is_removal_before(&self, time: Timestamp) -> bool {
+        self.variants.is_empty() && self.removed_at < time
+    }
+
+    /// Adds a variant in place of those it replaces, which are given back.
+    pub(super) fn publish(&mut self, head: &StoredHead, variant: Variant) -> Vec<Variant> {
+        let (mut kept, mut gone): (Vec<_>, Vec<_>) = self.variants.drain(..).partition(|old| {
+            old.head().is_some_and(|old| old.selecting != head.selecting || old.range != head.range)
+        });
+        kept.insert(0, variant);
+        gone.extend(kept.drain(MAX_VARIANTS.min(kept.len())..));
+        self.variants = kept;
+        gone
+    }
+
+    pub(super) fn encode(&self) -> Bytes {
+        let len: usize = self.variants.iter().map(|variant| 13 + variant.bytes().len()).sum();
+        let mut out = BytesMut::with_capacity(MAGIC.len() + 16 + len);
+        out.put_slice(MAGIC);
+        out.put_u64_le(self.mark);
+        out.put_i64_le(self.removed_at.as_millis());
+        for variant in &self.variants {
+            match variant {
+                Variant::Inline(_) => out.put_u8(INLINE),
+                Variant::Streamed { started, .. } => {
+                    out.put_u8(STREAMED);
+                    out.put_u64_le(*started);
+                }
+            }
+            out.put_u32_le(u32::try_from(variant.bytes().len()).unwrap_or(u32::MAX));
+            out.put_slice(variant.bytes());
+        }
+        out.freeze()
+    }
+
+    /// Garbage is a record with nothing under it, but with a mark of its own: the fills that saw it may replace it.
+    pub(super) fn decode(value: &Bytes) -> Self {
+        Self::read(value.clone()).unwrap_or_else(|| Self { mark: xxh3_64(value).max(1), ..Self::default() })
+    }
+
+    fn read(mut value: Bytes) -> Option<Self> {
+        if !value.starts_with(MAGIC) {
+            return None;
+        }
+        value.advance(MAGIC.len());
+        let mark = value.try_get_u64_le().ok()?;
+        let removed_at = Timestamp::from_millis(value.try_get_i64_le().ok()?);
+        let mut variants = Vec::new();
+        while value.has_remaining() {
+            let variant = match value.get_u8() {
+                INLINE => Variant::Inline(blob(&mut value)?),
+                STREAMED => {
+                    let started = value.try_get_u64_le().ok()?;
+                    Variant::Streamed { started, head: blob(&mut value)? }
+                }
+                _ => return None,
+            };
+            variants.push(variant);
+        }
+        Some(Self { mark, removed_at, variants })
+    }
+}
+
+fn blob(value: &mut Bytes) -> Option<Bytes> {
+    let len = usize::try_from(value.try_get_u32_le().ok()?).ok()?;
+    (len <= value.len()).then(|| value.split_to(len))
+}
+
+impl Variant {
+    /// The head, without verifying a body that comes with it.
+    pub(super) fn head(&self) -> Option<StoredHead> {
+        match self {
+            Self::Inline(bytes) => codec::decode(&codec::split_body(bytes).ok()?.0).ok(),
+            Self::Streamed { head, .. } => codec::decode(head).ok(),
+        }
+    }
+
+    /// The response, if it is whole and stored under this key.
+    pub(super) fn response(&self, key: &CacheKey) -> Option<(StoredHead, StoredBody)> {
+        let (head, body) = match self {
+            Self::Inline(bytes) => {
+                let (head, body) = codec::decode_with_body(bytes).ok()?;
+                (head, StoredBody::Inline(body))
+            }
+            Self::Streamed { head, .. } => (codec::decode(head).ok()?, StoredBody::Streamed),
+        };
+        (head.key == *key).then_some((head, body))
+    }
+
+    /// The same body under another head.
+    pub(super) fn freshened(&self, head: &StoredHead) -> Self {
+        match self {
+            Self::Inline(bytes) => {
+                let body = codec::split_body(bytes).map(|(_, body)| body).unwrap_or_default();
+                Self::Inline(codec::encode_with_body(head, &body).into())
+            }
+            Self::Streamed { started, .. } => {
+                Self::Streamed { started: *started, head: codec::encode(head).into() }
+            }
+        }
+    }
+
+    fn bytes(&self) -> &Bytes {
+        match self {
+            Self::Inline(bytes) | Self::Streamed { head: bytes, .. } => bytes,
+        }
+    }
+
+    /// Length of what is stored in the record.
+    pub(super) fn len(&self) -> u64 {
+        self.bytes().len() as u64
+    }
+}

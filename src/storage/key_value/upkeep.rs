@@ -1,0 +1,178 @@
+//! Listing, counting and reclaiming.
+
+use bytes::Bytes;
+
+use super::body::parse_name;
+use super::record::Variant;
+use super::{ByteStore, Inner, Space};
+use crate::clock::Timestamp;
+use crate::entry::{Alias, EntryId, StoredHead};
+use crate::storage::{Cursor, Page, StorageError, StorageErrorKind, Usage};
+
+/// Names asked for at once.
+const BATCH: usize = 256;
+/// How long a removal is remembered, and an unpublished body is taken for one that another process is writing.
+const GRACE_SECS: i64 = 3600;
+
+impl<T: ByteStore> Inner<T> {
+    /// A cursor is the name of a record and the id of the last response seen in it; within a record, responses are
+    /// listed by id, so that a record that changes meanwhile does no harm.
+    pub(super) async fn list_responses(
+        &self,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page<StoredHead>, StorageError> {
+        let mut items = Vec::new();
+        let mut after = after.map(|cursor| self.parse_cursor(cursor)).transpose()?;
+        if let Some((name, id)) = &after {
+            self.add_responses(name, Some(*id), limit, &mut items).await?;
+        }
+        while items.len() < limit {
+            let name = after.as_ref().map(|(name, _)| name.as_str());
+            let names = self.store.list(Space::Responses, name, limit.min(BATCH)).await?;
+            let Some(last) = names.last().cloned() else { return Ok(Page { items, next: None }) };
+            for name in &names {
+                if items.len() < limit {
+                    self.add_responses(name, None, limit, &mut items).await?;
+                }
+            }
+            after = Some((last, EntryId::from_bits(u128::MAX)));
+        }
+        let next = items.last().map(|last| cursor(last.key.hex_digest(), last.id));
+        Ok(Page { items, next })
+    }
+
+    async fn add_responses(
+        &self,
+        name: &str,
+        after: Option<EntryId>,
+        limit: usize,
+        items: &mut Vec<StoredHead>,
+    ) -> Result<(), StorageError> {
+        let mut heads: Vec<_> = self.record(name).await?.variants.iter().filter_map(Variant::head).collect();
+        // A record that was copied to another name is none of this name.
+        heads.retain(|head| after.is_none_or(|after| head.id > after) && head.key.hex_digest() == name);
+        heads.sort_unstable_by_key(|head| head.id);
+        heads.truncate(limit - items.len());
+        items.append(&mut heads);
+        Ok(())
+    }
+
+    pub(super) async fn list_aliases(
+        &self,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page<Alias>, StorageError> {
+        let after = after.map(|cursor| self.parse_cursor(cursor)).transpose()?.map(|(name, _)| name);
+        let names = self.store.list(Space::Aliases, after.as_deref(), limit).await?;
+        let mut items = Vec::new();
+        for name in &names {
+            items.extend(self.alias(name).await?);
+        }
+        let next = names.last().map(|last| cursor(last.clone(), EntryId::from_bits(0)));
+        Ok(Page { items, next })
+    }
+
+    pub(super) async fn usage(&self) -> Result<Usage, StorageError> {
+        let (mut responses, mut bytes, mut after) = (0, 0, None);
+        while let Some(names) = self.names(Space::Responses, &mut after).await? {
+            for name in names {
+                for variant in self.record(&name).await?.variants {
+                    let Some(head) = variant.head() else { continue };
+                    responses += 1;
+                    bytes += variant.len();
+                    if matches!(variant, Variant::Streamed { .. }) {
+                        bytes += head.body_len();
+                    }
+                }
+            }
+        }
+        Ok(Usage::new(responses, self.store.len(Space::Aliases).await?, bytes))
+    }
+
+    pub(super) async fn remove_expired(&self, now: Timestamp) -> Result<u64, StorageError> {
+        let (mut expired, mut after, mut forgotten) = (0, None, false);
+        while let Some(names) = self.names(Space::Responses, &mut after).await? {
+            for name in names {
+                expired += self.retain(&name, |head| head.usable_until > now).await?;
+                forgotten |= self.forget_removal(&name, now).await?;
+            }
+        }
+        let mut after = None;
+        while let Some(names) = self.names(Space::Aliases, &mut after).await? {
+            for name in names {
+                expired += self.retain(&name, |head| head.usable_until > now).await?;
+            }
+        }
+        if forgotten {
+            // A fill that is older than a removal that was forgotten must still be refused.
+            self.next_epoch().await?;
+        }
+        Ok(expired)
+    }
+
+    async fn forget_removal(&self, name: &str, now: Timestamp) -> Result<bool, StorageError> {
+        let _writing = self.write(name).await;
+        let old = self.record(name).await?.is_removal_before(now.plus_millis(-1000 * GRACE_SECS));
+        if old {
+            self.store.remove(Space::Responses, name).await?;
+        }
+        Ok(old)
+    }
+
+    pub(super) async fn remove_orphans(&self, now: Timestamp) -> Result<u64, StorageError> {
+        let (mut orphans, mut after) = (0, None);
+        let mut last: Option<(EntryId, bool)> = None;
+        while let Some(names) = self.names(Space::Bodies, &mut after).await? {
+            // After the names and before the records, so that what is published meanwhile is one or the other.
+            let writing = self.writing().clone();
+            for name in names {
+                let orphan = match (parse_name(&name), last) {
+                    (None, _) => true,
+                    (Some((_, _, id)), Some((before, orphan))) if id == before => orphan,
+                    (Some((key, started, id)), _) => {
+                        let begun = Timestamp::from_secs(i64::try_from(started).unwrap_or(i64::MAX));
+                        let young = now.millis_since(begun) < 1000 * GRACE_SECS;
+                        let orphan = !young && !writing.contains(&id) && !self.is_published(key, id).await?;
+                        last = Some((id, orphan));
+                        orphan
+                    }
+                };
+                if orphan && self.store.remove(Space::Bodies, &name).await? {
+                    orphans += 1;
+                }
+            }
+        }
+        Ok(orphans)
+    }
+
+    async fn is_published(&self, name: &str, id: EntryId) -> Result<bool, StorageError> {
+        let record = self.record(name).await?;
+        Ok(record.variants.iter().any(|variant| variant.head().is_some_and(|head| head.id == id)))
+    }
+
+    /// The next names, or nothing after the last.
+    async fn names(
+        &self,
+        space: Space,
+        after: &mut Option<String>,
+    ) -> Result<Option<Vec<String>>, StorageError> {
+        let names = self.store.list(space, after.as_deref(), BATCH).await?;
+        *after = names.last().cloned();
+        Ok(after.is_some().then_some(names))
+    }
+
+    fn parse_cursor(&self, cursor: &Cursor) -> Result<(String, EntryId), StorageError> {
+        let parsed = std::str::from_utf8(&cursor.0).ok().and_then(|text| {
+            let (name, id) = text.split_once('-')?;
+            let id = u128::from_str_radix(id, 16).ok()?;
+            let hex = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+            hex.then(|| (name.to_owned(), EntryId::from_bits(id)))
+        });
+        parsed.ok_or_else(|| self.error(StorageErrorKind::Invalid, "listing from a foreign cursor"))
+    }
+}
+
+fn cursor(name: String, id: EntryId) -> Cursor {
+    Cursor(Bytes::from(format!("{name}-{id}")))
+}
