@@ -1,0 +1,17 @@
+//! The policy beyond the tables of `tests/rfc9111`: settings, wishes, groups, and what must hold for any input.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests"
+)]
+#![allow(dead_code, unreachable_pub, reason = "the model is shared with another test binary")]
+
+mod groups;
+#[path = "../rfc9111/model.rs"]
+mod model;
+mod properties;
+mod settings;
+mod wishes;
