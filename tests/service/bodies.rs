@@ -1,0 +1,193 @@
+//! Bodies on their way through: what is stored of them, when, and what must never be (FAULTS A).
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame};
+use http_body_util::BodyExt;
+use larder::CacheLayer;
+use larder::storage::memory::MemoryStorage;
+use tokio::sync::mpsc;
+use tower::{Layer, ServiceExt};
+
+use crate::support::{BoxError, Frames, Origin, OriginBody, ask, get, response, with_body};
+
+const PAGE: &str = "http://example.com/page";
+const FRESH: (&str, &str) = ("cache-control", "max-age=60");
+const CHUNKED: (&str, &str) = ("transfer-encoding", "chunked");
+
+/// Asks twice and tells whether the second answer came from the store; the first body may fail.
+async fn is_stored_after(make: impl Fn() -> http::Response<OriginBody> + Send + Sync + 'static) -> bool {
+    let origin = Origin::new(move |_, number| Ok(if number == 0 { make() } else { response(200, &[], "again") }));
+    let layer = CacheLayer::new(MemoryStorage::new());
+    let cache = layer.layer(origin.clone());
+    let first = cache.clone().oneshot(get(PAGE)).await.unwrap();
+    let _ = first.into_body().collect().await;
+    ask(&cache, get(PAGE)).await.is_hit()
+}
+
+#[tokio::test]
+async fn a_chunked_body_that_ends_is_stored() {
+    assert!(is_stored_after(|| with_body(200, &[FRESH, CHUNKED], Frames::of(&["ab", "", "c"]).boxed())).await);
+}
+
+#[tokio::test]
+async fn a_body_shorter_than_its_content_length_is_not_stored() {
+    let short = || with_body(200, &[FRESH, ("content-length", "10")], Frames::of(&["abc"]).boxed());
+    assert!(!is_stored_after(short).await);
+}
+
+#[tokio::test]
+async fn a_body_longer_than_its_content_length_is_not_stored() {
+    let at_once = || with_body(200, &[FRESH, ("content-length", "2")], Frames::of(&["abc"]).boxed());
+    assert!(!is_stored_after(at_once).await);
+    let afterwards = || with_body(200, &[FRESH, ("content-length", "2")], Frames::of(&["ab", "c"]).boxed());
+    assert!(!is_stored_after(afterwards).await);
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_not_stored() {
+    let reset = || with_body(200, &[FRESH, CHUNKED], Frames::of(&["abc"]).then_error().boxed());
+    assert!(!is_stored_after(reset).await);
+}
+
+#[tokio::test]
+async fn a_body_that_ends_with_the_connection_is_stored_only_on_request() {
+    let close_delimited = || with_body(200, &[FRESH], Frames::of(&["abc"]).boxed());
+    assert!(!is_stored_after(close_delimited).await);
+    let origin = Origin::new(move |_, _| Ok(close_delimited()));
+    let cache = CacheLayer::new(MemoryStorage::new()).store_close_delimited(true).layer(origin);
+    ask(&cache, get(PAGE)).await;
+    assert!(ask(&cache, get(PAGE)).await.is_hit());
+}
+
+#[tokio::test]
+async fn a_dropped_body_is_not_stored() {
+    let origin = Origin::new(|_, _| Ok(with_body(200, &[FRESH, CHUNKED], Frames::of(&["ab", "c"]).boxed())));
+    let cache = CacheLayer::new(MemoryStorage::new()).layer(origin);
+    let mut body = cache.clone().oneshot(get(PAGE)).await.unwrap().into_body();
+    body.frame().await.unwrap().unwrap();
+    drop(body);
+    assert!(!ask(&cache, get(PAGE)).await.is_hit());
+    assert_eq!(cache.counts().stored, 1, "the second one was read to its end");
+}
+
+#[tokio::test]
+async fn a_body_is_stored_with_its_last_byte_even_if_nobody_asks_for_its_end() {
+    let fields = [FRESH, ("content-length", "3")];
+    let origin = Origin::new(move |_, _| Ok(with_body(200, &fields, Frames::of(&["abc"]).boxed())));
+    let cache = CacheLayer::new(MemoryStorage::new()).layer(origin);
+    let mut body = cache.clone().oneshot(get(PAGE)).await.unwrap().into_body();
+    body.frame().await.unwrap().unwrap();
+    drop(body);
+    assert!(ask(&cache, get(PAGE)).await.is_hit());
+}
+
+#[tokio::test]
+async fn an_empty_body_is_stored_without_being_read() {
+    let origin = Origin::new(|_, _| Ok(response(200, &[FRESH, ("content-length", "0")], "")));
+    let cache = CacheLayer::new(MemoryStorage::new()).layer(origin);
+    drop(cache.clone().oneshot(get(PAGE)).await.unwrap());
+    assert!(ask(&cache, get(PAGE)).await.is_hit());
+}
+
+#[tokio::test]
+async fn trailers_are_kept_apart_and_come_back() {
+    let body = || Frames::of(&["abc"]).then_trailers("x-sum", "1").boxed();
+    let origin = Origin::new(move |_, _| Ok(with_body(200, &[FRESH, CHUNKED, ("trailer", "x-sum")], body())));
+    let cache = CacheLayer::new(MemoryStorage::new()).layer(origin);
+    ask(&cache, get(PAGE)).await;
+    let hit = ask(&cache, get(PAGE)).await;
+    assert!(hit.is_hit());
+    assert_eq!(hit.trailers.unwrap()["x-sum"], "1");
+    assert!(!hit.headers.contains_key("x-sum"));
+}
+
+#[tokio::test]
+async fn trailers_nobody_announced_take_the_response_out_of_the_store() {
+    let body = || Frames::of(&["abc"]).then_trailers("x-sum", "1").boxed();
+    assert!(!is_stored_after(move || with_body(200, &[FRESH, ("content-length", "3")], body())).await);
+}
+
+/// A body fed by the test.
+struct Fed(mpsc::UnboundedReceiver<Bytes>);
+
+impl Body for Fed {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.0.poll_recv(cx).map(|data| data.map(|data| Ok(Frame::data(data))))
+    }
+}
+
+#[tokio::test]
+async fn the_callers_first_byte_does_not_wait_for_the_origins_second() {
+    let (feed, fed) = mpsc::unbounded_channel();
+    let fed = std::sync::Mutex::new(Some(Fed(fed)));
+    let origin = Origin::new(move |_, _| {
+        Ok(with_body(200, &[FRESH, CHUNKED], fed.lock().unwrap().take().unwrap().boxed_unsync()))
+    });
+    let cache = CacheLayer::new(MemoryStorage::new()).layer(origin);
+    let mut body = cache.clone().oneshot(get(PAGE)).await.unwrap().into_body();
+    feed.send(Bytes::from_static(b"first")).unwrap();
+    let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+    assert_eq!(first, "first");
+    feed.send(Bytes::from_static(b"second")).unwrap();
+    drop(feed);
+    assert_eq!(body.collect().await.unwrap().to_bytes(), "second");
+    let hit = ask(&cache, get(PAGE)).await;
+    assert!(hit.is_hit());
+    assert_eq!(hit.text(), "firstsecond");
+}
+
+#[tokio::test]
+async fn a_large_body_in_many_pieces_comes_back_whole() {
+    let piece = Bytes::from(vec![7_u8; 30_000]);
+    let origin = Origin::new(move |_, _| {
+        let frames = (0..100).map(|_| Ok(Frame::data(piece.clone()))).collect();
+        Ok(with_body(200, &[FRESH, CHUNKED], Frames { frames }.boxed()))
+    });
+    let cache = CacheLayer::new(MemoryStorage::new()).layer(origin);
+    assert_eq!(ask(&cache, get(PAGE)).await.body.len(), 3_000_000);
+    let hit = ask(&cache, get(PAGE)).await;
+    assert!(hit.is_hit());
+    assert_eq!(hit.body.len(), 3_000_000);
+}
+
+#[tokio::test]
+async fn size_hints_of_stored_bodies_are_exact() {
+    let origin = Origin::new(|_, _| Ok(with_body(200, &[FRESH, CHUNKED], Frames::of(&["ab", "c"]).boxed())));
+    let cache = CacheLayer::new(MemoryStorage::new()).layer(origin);
+    let passing = cache.clone().oneshot(get(PAGE)).await.unwrap().into_body();
+    assert_eq!(passing.size_hint().exact(), None);
+    passing.collect().await.unwrap();
+    let stored = cache.clone().oneshot(get(PAGE)).await.unwrap().into_body();
+    assert_eq!(stored.size_hint().exact(), Some(3));
+    assert!(!stored.is_end_stream());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_purge_during_a_fill_wins() {
+    let (feed, fed) = mpsc::unbounded_channel();
+    let fed = std::sync::Mutex::new(Some(Fed(fed)));
+    let origin = Origin::new(move |parts, _| {
+        Ok(match (parts.method.as_str(), fed.lock().unwrap().take()) {
+            ("GET", Some(fed)) => with_body(200, &[FRESH, CHUNKED], fed.boxed_unsync()),
+            _ => response(200, &[FRESH], "new"),
+        })
+    });
+    let cache = CacheLayer::new(MemoryStorage::new()).layer(origin);
+    let slow = cache.clone().oneshot(get(PAGE)).await.unwrap().into_body();
+    feed.send(Bytes::from_static(b"old")).unwrap();
+    ask(&cache, crate::support::request("POST", PAGE, &[])).await;
+    drop(feed);
+    slow.collect().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert!(!ask(&cache, get(PAGE)).await.is_hit());
+}

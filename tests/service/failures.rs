@@ -1,0 +1,259 @@
+//! Fail open: with a storage that errors, hangs or loses bodies, every request is served.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use larder::CacheLayer;
+use larder::clock::Timestamp;
+use larder::entry::{Alias, EntryId, Group, StoredHead};
+use larder::key::CacheKey;
+use larder::storage::memory::MemoryStorage;
+use larder::storage::{
+    BodyReader, BodyWriter, Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage, StorageError,
+    StorageErrorKind, Usage,
+};
+use tower::Layer;
+
+use crate::support::{Origin, ask, get, request, response};
+
+const PAGE: &str = "http://example.com/page";
+
+/// How the storage behaves.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Mood {
+    Fine = 0,
+    Fails = 1,
+    Hangs = 2,
+    FailsToWrite = 3,
+    HangsOnWrite = 4,
+    LosesBodies = 5,
+}
+
+const MOODS: [Mood; 6] =
+    [Mood::Fine, Mood::Fails, Mood::Hangs, Mood::FailsToWrite, Mood::HangsOnWrite, Mood::LosesBodies];
+
+#[derive(Debug, Clone)]
+struct Moody {
+    inner: Arc<MemoryStorage>,
+    mood: Arc<AtomicU8>,
+}
+
+impl Moody {
+    fn new(mood: Mood) -> Self {
+        Self { inner: Arc::new(MemoryStorage::new()), mood: Arc::new(AtomicU8::new(mood as u8)) }
+    }
+
+    fn set(&self, mood: Mood) {
+        self.mood.store(mood as u8, Ordering::SeqCst);
+    }
+
+    fn mood(&self) -> Mood {
+        MOODS[usize::from(self.mood.load(Ordering::SeqCst))]
+    }
+
+    async fn check(&self, failing: &[Mood]) -> Result<(), StorageError> {
+        let mood = self.mood();
+        if !failing.contains(&mood) {
+            return Ok(());
+        }
+        if matches!(mood, Mood::Hangs | Mood::HangsOnWrite) {
+            std::future::pending::<()>().await;
+        }
+        Err(StorageError::new(StorageErrorKind::Unavailable, "moody", "out of order"))
+    }
+
+    async fn read(&self) -> Result<(), StorageError> {
+        self.check(&[Mood::Fails, Mood::Hangs]).await
+    }
+
+    async fn write(&self) -> Result<(), StorageError> {
+        self.check(&[Mood::Fails, Mood::Hangs, Mood::FailsToWrite, Mood::HangsOnWrite]).await
+    }
+}
+
+struct MoodyWriter(<MemoryStorage as Storage>::Writer, Moody);
+struct MoodyReader(<MemoryStorage as Storage>::Reader);
+
+impl BodyWriter for MoodyWriter {
+    async fn write(&mut self, data: Bytes) -> Result<(), StorageError> {
+        self.1.write().await?;
+        self.0.write(data).await
+    }
+
+    async fn publish(self, trailers: Option<HeaderMap>) -> Result<Published, StorageError> {
+        self.1.write().await?;
+        self.0.publish(trailers).await
+    }
+
+    async fn abort(self) {
+        self.0.abort().await;
+    }
+}
+
+impl BodyReader for MoodyReader {
+    async fn next(&mut self) -> Result<Option<Bytes>, StorageError> {
+        self.0.next().await
+    }
+}
+
+impl Storage for Moody {
+    type Writer = MoodyWriter;
+    type Reader = MoodyReader;
+
+    fn name(&self) -> &'static str {
+        "moody"
+    }
+
+    async fn lookup(&self, key: &CacheKey) -> Result<Lookup, StorageError> {
+        self.read().await?;
+        let mut found = Storage::lookup(&*self.inner, key).await?;
+        if self.mood() == Mood::LosesBodies {
+            for response in &mut found.responses {
+                response.body = larder::entry::StoredBody::Streamed;
+            }
+        }
+        Ok(found)
+    }
+
+    async fn open(&self, head: &StoredHead) -> Result<MoodyReader, StorageError> {
+        if self.mood() == Mood::LosesBodies {
+            return Err(StorageError::new(StorageErrorKind::Missing, "moody", "opening a body"));
+        }
+        Ok(MoodyReader(Storage::open(&*self.inner, head).await?))
+    }
+
+    async fn begin(&self, head: StoredHead, fence: Fence) -> Result<MoodyWriter, StorageError> {
+        self.write().await?;
+        Ok(MoodyWriter(Storage::begin(&*self.inner, head, fence).await?, self.clone()))
+    }
+
+    async fn freshen(&self, head: StoredHead) -> Result<bool, StorageError> {
+        self.write().await?;
+        Storage::freshen(&*self.inner, head).await
+    }
+
+    async fn put_alias(&self, alias: Alias, fence: Fence) -> Result<Published, StorageError> {
+        self.write().await?;
+        Storage::put_alias(&*self.inner, alias, fence).await
+    }
+
+    async fn remove(&self, key: &CacheKey) -> Result<bool, StorageError> {
+        self.write().await?;
+        Storage::remove(&*self.inner, key).await
+    }
+
+    async fn remove_entry(&self, key: &CacheKey, id: EntryId) -> Result<bool, StorageError> {
+        self.write().await?;
+        Storage::remove_entry(&*self.inner, key, id).await
+    }
+
+    async fn invalidate_group(&self, group: &Group, at: Timestamp) -> Result<(), StorageError> {
+        Storage::invalidate_group(&*self.inner, group, at).await
+    }
+
+    async fn responses(&self, after: Option<&Cursor>, limit: usize) -> Result<Page<StoredHead>, StorageError> {
+        Storage::responses(&*self.inner, after, limit).await
+    }
+
+    async fn aliases(&self, after: Option<&Cursor>, limit: usize) -> Result<Page<Alias>, StorageError> {
+        Storage::aliases(&*self.inner, after, limit).await
+    }
+
+    async fn usage(&self) -> Result<Usage, StorageError> {
+        Storage::usage(&*self.inner).await
+    }
+
+    async fn clear(&self, keyspace: Option<Keyspace>) -> Result<(), StorageError> {
+        Storage::clear(&*self.inner, keyspace).await
+    }
+
+    async fn maintain(&self, now: Timestamp) -> Result<Maintained, StorageError> {
+        Storage::maintain(&*self.inner, now).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_request_is_served_whatever_the_storage_does() {
+    for mood in MOODS {
+        let origin = Origin::always(&[("cache-control", "max-age=60")], "hello");
+        let cache = CacheLayer::new(Moody::new(mood)).layer(origin.clone());
+        for _ in 0..3 {
+            assert_eq!(ask(&cache, get(PAGE)).await.text(), "hello", "{mood:?}");
+            let post = ask(&cache, request("POST", "http://example.com/other", &[])).await;
+            assert_eq!(post.text(), "hello", "{mood:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_storage_that_hangs_costs_one_deadline_and_is_then_left_alone_for_a_while() {
+    let origin = Origin::always(&[("cache-control", "max-age=60")], "hello");
+    let storage = Moody::new(Mood::Hangs);
+    let layer = CacheLayer::new(storage.clone()).storage_deadline(Duration::from_secs(1));
+    let cache = layer.layer(origin.clone());
+    let began = tokio::time::Instant::now();
+    for _ in 0..10 {
+        assert_eq!(ask(&cache, get(PAGE)).await.text(), "hello");
+    }
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    storage.set(Mood::Fine);
+    tokio::time::advance(Duration::from_secs(120)).await;
+    ask(&cache, get(PAGE)).await;
+    assert!(ask(&cache, get(PAGE)).await.is_hit(), "it is used again once it answers");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_cache_status_says_what_the_storage_said() {
+    let origin = Origin::always(&[("cache-control", "max-age=60")], "hello");
+    let cache = CacheLayer::new(Moody::new(Mood::Fails)).layer(origin.clone());
+    let seen = ask(&cache, get(PAGE)).await;
+    assert!(!seen.cache().stored);
+    assert!(seen.cache().detail.as_ref().is_some_and(|detail| detail.contains("unavailable")));
+    assert!(cache.counts().storage_errors > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_on_writes_holds_nobody_up() {
+    let origin = Origin::new(|_, _| {
+        let fields = [("cache-control", "max-age=60"), ("transfer-encoding", "chunked")];
+        let piece = Bytes::from(vec![1_u8; 50_000]);
+        let frames = (0..100).map(|_| Ok(http_body::Frame::data(piece.clone()))).collect();
+        Ok(crate::support::with_body(200, &fields, crate::support::Frames { frames }.boxed()))
+    });
+    let layer = CacheLayer::new(Moody::new(Mood::HangsOnWrite)).storage_patience(Duration::from_millis(100));
+    let cache = layer.layer(origin);
+    let began = tokio::time::Instant::now();
+    assert_eq!(ask(&cache, get(PAGE)).await.body.len(), 5_000_000);
+    assert!(began.elapsed() <= Duration::from_millis(110), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn a_stored_body_that_is_lost_is_a_miss_and_leaves_the_store() {
+    let origin = Origin::new(|_, number| {
+        Ok(response(200, &[("cache-control", "max-age=60")], if number == 0 { "first" } else { "second" }))
+    });
+    let storage = Moody::new(Mood::Fine);
+    let cache = CacheLayer::new(storage.clone()).layer(origin);
+    ask(&cache, get(PAGE)).await;
+    storage.set(Mood::LosesBodies);
+    let seen = ask(&cache, get(PAGE)).await;
+    assert_eq!((seen.text(), seen.is_hit()), ("second", false));
+    storage.set(Mood::Fine);
+    assert_eq!(ask(&cache, get(PAGE)).await.text(), "second");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_invalidation_is_tried_even_while_the_storage_is_left_alone() {
+    let origin = Origin::always(&[("cache-control", "max-age=60")], "hello");
+    let storage = Moody::new(Mood::Fine);
+    let cache = CacheLayer::new(storage.clone()).layer(origin);
+    ask(&cache, get(PAGE)).await;
+    storage.set(Mood::Fails);
+    ask(&cache, get(PAGE)).await;
+    storage.set(Mood::Fine);
+    ask(&cache, request("PUT", PAGE, &[])).await;
+    assert_eq!(Storage::usage(&*storage.inner).await.unwrap().responses, 0);
+}

@@ -1,0 +1,19 @@
+//! The layer over a scripted origin: the exchange, its bodies, redirects, refreshes and failures.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests"
+)]
+
+mod background;
+mod bodies;
+mod exchange;
+mod failures;
+mod overrides;
+mod redirects;
+mod stack;
+#[path = "../support/mod.rs"]
+mod support;
