@@ -21,7 +21,7 @@ use crate::storage::{DynStorage, Storage};
 /// ```
 /// use larder::CacheLayer;
 /// use larder::policy::Policy;
-/// use larder::storage::memory::MemoryStorage;
+/// use larder::storage::MemoryStorage;
 /// use tower::ServiceBuilder;
 ///
 /// let layer = CacheLayer::new(MemoryStorage::new()).policy(Policy::private()).cache_status_header(true);

@@ -2,9 +2,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::body::Observe;
-use crate::storage::{Published, StorageError};
-
 macro_rules! counters {
     ($($(#[doc = $doc:literal])* $name:ident,)*) => {
         /// The running counts of one layer.
@@ -56,30 +53,5 @@ counters! {
 impl Counters {
     pub(crate) fn count(&self, counter: impl FnOnce(&Self) -> &AtomicU64) {
         counter(self).fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// The one place where the storage's failures are heard.
-    pub(crate) fn trouble(&self, error: &StorageError) {
-        self.count(|counters| &counters.storage_errors);
-        #[cfg(feature = "tracing")]
-        tracing::warn!(
-            error = error as &dyn std::error::Error,
-            "larder: the storage failed; going on without it"
-        );
-        #[cfg(not(feature = "tracing"))]
-        let _ = error;
-    }
-}
-
-impl Observe for Counters {
-    fn filled(&self, result: Option<&Result<Published, StorageError>>) {
-        match result {
-            Some(Ok(Published::Stored)) => self.count(|counters| &counters.stored),
-            Some(Err(error)) => {
-                self.count(|counters| &counters.abandoned);
-                self.trouble(error);
-            }
-            Some(Ok(Published::Superseded)) | None => self.count(|counters| &counters.abandoned),
-        }
     }
 }

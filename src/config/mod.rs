@@ -1,10 +1,13 @@
 //! All settings of one layer, and what its clones share.
 
+mod breaker;
 mod counters;
+mod health;
 mod refreshes;
 
 pub(crate) use counters::Counters;
 pub use counters::Counts;
+pub(crate) use health::Health;
 pub(crate) use refreshes::Refreshes;
 
 use std::fmt;
@@ -30,6 +33,7 @@ pub(crate) struct Config {
     pub(crate) make_key: Arc<dyn MakeKey>,
     pub(crate) fill: FillSettings,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) health: Arc<Health>,
     pub(crate) refreshes: Refreshes,
     /// Add `Cache-Status` as a header field.
     pub(crate) status_header: bool,
@@ -42,12 +46,13 @@ pub(crate) struct Config {
 impl Config {
     pub(crate) fn new(storage: Arc<dyn DynStorage>) -> Self {
         let counters = Arc::new(Counters::default());
+        let health = Arc::new(Health::new(Arc::clone(&counters)));
         let fill = FillSettings {
             storage,
             deadline: STORAGE_DEADLINE,
             patience: STORAGE_PATIENCE,
             publishing: Publishing::default(),
-            observer: Arc::clone(&counters) as Arc<dyn Observe>,
+            observer: Arc::clone(&health) as Arc<dyn Observe>,
         };
         Self {
             policy: Policy::private(),
@@ -55,6 +60,7 @@ impl Config {
             make_key: Arc::new(DefaultKey::default()),
             fill,
             counters,
+            health,
             refreshes: Refreshes::default(),
             status_header: false,
             status_key: false,

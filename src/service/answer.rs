@@ -31,7 +31,7 @@ pub(super) async fn answer<R>(
     let body = match body_of(config, stored, serve.answer).await {
         Ok(body) => body,
         Err(error) => {
-            config.counters.trouble(&error);
+            config.health.trouble(&error);
             found.discard(config, serve.index);
             return Err(error);
         }

@@ -55,6 +55,9 @@ fn fill<R: Body>(
     let Exchanged { config, key, asked, found, times, original } = *exchanged;
     let mut head = storable(&config.policy, asked, key, response, times).map_err(|reason| reason.as_str())?;
     let fence = found.fence.ok_or("storage failed")?;
+    if !config.health.writes.allows() {
+        return Err("storage left alone");
+    }
     let expected = expected_length(response, body, config.store_close_delimited)?;
     if let Some(answered) = answered_below(exchanged, response) {
         // What answered is stored once, under its own key; the way there only if the user vouches for it.
@@ -120,7 +123,7 @@ fn vouch(exchanged: &Exchanged<'_>, head: &StoredHead, target: CacheKey, fence: 
     detach(async move {
         let put = config.fill.storage.put_alias(Alias { response, target }, fence);
         if let Err(error) = within(config.fill.deadline, "storing an alias", put).await {
-            config.counters.trouble(&error);
+            config.health.trouble(&error);
         }
         drop(mark);
     });

@@ -23,10 +23,18 @@ pub(super) struct Found {
 
 /// Asks the storage. One that fails or takes too long is a miss.
 pub(super) async fn look_up(config: &Config, key: &CacheKey) -> Found {
+    let health = &config.health;
+    if !health.reads.allows() {
+        return Found { trouble: Some("storage left alone"), ..Found::default() };
+    }
     match ask(config, key).await {
-        Ok(found) => found,
+        Ok(found) => {
+            health.reads.succeeded();
+            found
+        }
         Err(error) => {
-            config.counters.trouble(&error);
+            health.reads.failed(error.kind());
+            health.trouble(&error);
             Found { trouble: Some(error.kind().as_str()), ..Found::default() }
         }
     }
@@ -81,7 +89,7 @@ impl Found {
         });
         let (fill, fence) = (config.fill.clone(), self.fence);
         let mark = fill.publishing.mark(&head.key);
-        let counters = Arc::clone(&config.counters);
+        let health = Arc::clone(&config.health);
         detach(async move {
             let written = match (alias, fence) {
                 (Some(alias), Some(fence)) => {
@@ -95,7 +103,7 @@ impl Found {
                 }
             };
             if let Err(error) = written {
-                counters.trouble(&error);
+                health.trouble(&error);
             }
             drop(mark);
         });
@@ -106,11 +114,11 @@ impl Found {
         let Some(stored) = self.stored.get(index) else { return };
         let (head, fill) = (Arc::clone(&stored.head), config.fill.clone());
         let mark = fill.publishing.mark(&head.key);
-        let counters = Arc::clone(&config.counters);
+        let health = Arc::clone(&config.health);
         detach(async move {
             let removal = fill.storage.remove_entry(&head.key, head.id);
             if let Err(error) = within(fill.deadline, "removing a response", removal).await {
-                counters.trouble(&error);
+                health.trouble(&error);
             }
             drop(mark);
         });

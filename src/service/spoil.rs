@@ -17,7 +17,7 @@ pub(super) async fn invalidate(exchanged: &Exchanged<'_>, response: &Parts) {
         let removal = config.fill.storage.remove(&key);
         match within(config.fill.deadline, "invalidating", removal).await {
             Ok(_) => config.counters.count(|counters| &counters.invalidated),
-            Err(error) => config.counters.trouble(&error),
+            Err(error) => config.health.trouble(&error),
         }
     }
 }

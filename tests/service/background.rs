@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use larder::CacheLayer;
 use larder::clock::ManualClock;
-use larder::storage::memory::MemoryStorage;
+use larder::storage::MemoryStorage;
 use tower::Layer;
 
 use crate::support::{Origin, ask, clock, get, response};
@@ -80,7 +80,9 @@ async fn past_the_window_the_origin_is_asked_first() {
 #[tokio::test]
 async fn stale_if_error_answers_for_a_failing_origin() {
     let origin = Origin::new(|_, number| match number {
-        0 => Ok(response(200, &[("cache-control", "max-age=10, stale-if-error=60"), ("etag", "\"a\"")], "old")),
+        0 => {
+            Ok(response(200, &[("cache-control", "max-age=10, stale-if-error=60"), ("etag", "\"a\"")], "old"))
+        }
         _ => Ok(response(503, &[], "sorry")),
     });
     let clock = clock();

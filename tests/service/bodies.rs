@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use larder::CacheLayer;
-use larder::storage::memory::MemoryStorage;
+use larder::storage::MemoryStorage;
 use tokio::sync::mpsc;
 use tower::{Layer, ServiceExt};
 
@@ -20,7 +20,8 @@ const CHUNKED: (&str, &str) = ("transfer-encoding", "chunked");
 
 /// Asks twice and tells whether the second answer came from the store; the first body may fail.
 async fn is_stored_after(make: impl Fn() -> http::Response<OriginBody> + Send + Sync + 'static) -> bool {
-    let origin = Origin::new(move |_, number| Ok(if number == 0 { make() } else { response(200, &[], "again") }));
+    let origin =
+        Origin::new(move |_, number| Ok(if number == 0 { make() } else { response(200, &[], "again") }));
     let layer = CacheLayer::new(MemoryStorage::new());
     let cache = layer.layer(origin.clone());
     let first = cache.clone().oneshot(get(PAGE)).await.unwrap();
@@ -30,7 +31,9 @@ async fn is_stored_after(make: impl Fn() -> http::Response<OriginBody> + Send + 
 
 #[tokio::test]
 async fn a_chunked_body_that_ends_is_stored() {
-    assert!(is_stored_after(|| with_body(200, &[FRESH, CHUNKED], Frames::of(&["ab", "", "c"]).boxed())).await);
+    assert!(
+        is_stored_after(|| with_body(200, &[FRESH, CHUNKED], Frames::of(&["ab", "", "c"]).boxed())).await
+    );
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use larder::status::{Fwd, Outcome};
-use larder::storage::memory::MemoryStorage;
+use larder::storage::MemoryStorage;
 use larder::{CacheLayer, Policy};
 use tower::Layer;
 
@@ -36,7 +36,11 @@ async fn a_stale_response_is_validated_and_freshened_by_a_304() {
         Ok(if parts.headers.get("if-none-match").is_some_and(|tag| tag == "\"v1\"") {
             response(304, &[("etag", "\"v1\""), ("cache-control", "max-age=60"), ("x-new", "1")], "")
         } else {
-            response(200, &[("etag", "\"v1\""), ("cache-control", "max-age=10"), ("content-length", "4")], "body")
+            response(
+                200,
+                &[("etag", "\"v1\""), ("cache-control", "max-age=10"), ("content-length", "4")],
+                "body",
+            )
         })
     });
     let clock = clock();

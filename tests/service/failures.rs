@@ -10,10 +10,10 @@ use larder::CacheLayer;
 use larder::clock::Timestamp;
 use larder::entry::{Alias, EntryId, Group, StoredHead};
 use larder::key::CacheKey;
-use larder::storage::memory::MemoryStorage;
+use larder::storage::MemoryStorage;
 use larder::storage::{
-    BodyReader, BodyWriter, Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage, StorageError,
-    StorageErrorKind, Usage,
+    BodyReader, BodyWriter, Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage,
+    StorageError, StorageErrorKind, Usage,
 };
 use tower::Layer;
 
@@ -154,7 +154,11 @@ impl Storage for Moody {
         Storage::invalidate_group(&*self.inner, group, at).await
     }
 
-    async fn responses(&self, after: Option<&Cursor>, limit: usize) -> Result<Page<StoredHead>, StorageError> {
+    async fn responses(
+        &self,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page<StoredHead>, StorageError> {
         Storage::responses(&*self.inner, after, limit).await
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use larder::key::CacheKey;
 use larder::status::{Fwd, Outcome};
-use larder::storage::memory::MemoryStorage;
+use larder::storage::MemoryStorage;
 use larder::{CacheLayer, CacheOverride};
 use tower::Layer;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use larder::CacheLayer;
 use larder::redirect::RedirectHistory;
-use larder::storage::memory::MemoryStorage;
+use larder::storage::MemoryStorage;
 use tower::{Layer, ServiceBuilder};
 use tower_http::follow_redirect::FollowRedirectLayer;
 
@@ -39,7 +39,8 @@ async fn a_chain_followed_once_is_answered_from_the_store_in_one_call() {
     assert_eq!((second.text(), origin.count()), ("the end", 5));
     assert!(second.is_hit());
     let history: &RedirectHistory = second.extensions.get().unwrap();
-    let way: Vec<_> = history.hops().iter().map(|hop| (hop.uri.path().to_owned(), hop.status.as_u16())).collect();
+    let way: Vec<_> =
+        history.hops().iter().map(|hop| (hop.uri.path().to_owned(), hop.status.as_u16())).collect();
     assert_eq!(way, [("/0", 301), ("/1", 301), ("/2", 301), ("/3", 301)].map(|(p, s)| (p.to_owned(), s)));
     let usage = layer.storage().usage().await.unwrap();
     assert_eq!((usage.responses, usage.aliases), (1, 4), "the body stands once");
@@ -136,9 +137,8 @@ async fn an_alias_that_went_stale_is_asked_again() {
 
 #[tokio::test]
 async fn a_loop_ends_in_the_origins_own_redirect() {
-    let origin = Origin::new(|parts, _| {
-        Ok(hop(if parts.uri.path() == "/0" { "/1" } else { "/0" }, "max-age=60"))
-    });
+    let origin =
+        Origin::new(|parts, _| Ok(hop(if parts.uri.path() == "/0" { "/1" } else { "/0" }, "max-age=60")));
     let following = CacheLayer::new(MemoryStorage::new()).follow_redirects(10).layer(origin.clone());
     for _ in 0..2 {
         assert_eq!(ask(&following, get(START)).await.status, 301);
@@ -175,7 +175,11 @@ async fn a_target_on_another_origin_is_judged_by_its_own_rules_and_without_the_c
 #[tokio::test]
 async fn a_response_takes_the_place_of_the_redirect_that_stood_there() {
     let origin = Origin::new(|_, number| {
-        Ok(if number == 0 { hop("/1", "max-age=60") } else { response(200, &[("cache-control", "max-age=60")], "moved in") })
+        Ok(if number == 0 {
+            hop("/1", "max-age=60")
+        } else {
+            response(200, &[("cache-control", "max-age=60")], "moved in")
+        })
     });
     let layer = CacheLayer::new(MemoryStorage::new());
     let cache = layer.layer(origin);

@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use larder::CacheLayer;
-use larder::storage::memory::MemoryStorage;
+use larder::storage::MemoryStorage;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt};
 
 use crate::support::{BoxError, Origin, ask, get};
@@ -70,10 +70,10 @@ async fn a_concurrency_limit_of_one_below_neither_deadlocks_nor_is_called_unread
         .service(origin.clone());
     let asking = (0..20).map(|number| {
         let stack = stack.clone();
-        tokio::spawn(async move { ask(&stack, get(&format!("http://example.com/{}", number % 4))).await })
+        async move { ask(&stack, get(&format!("http://example.com/{}", number % 4))).await }
     });
-    for asked in asking.collect::<Vec<_>>() {
-        assert_eq!(asked.await.unwrap().text(), "hello");
+    for seen in futures_util::future::join_all(asking).await {
+        assert_eq!(seen.text(), "hello");
     }
     for number in 0..4 {
         assert!(ask(&stack, get(&format!("http://example.com/{number}"))).await.is_hit());
@@ -98,7 +98,8 @@ async fn a_timeout_above_and_a_buffer_below() {
 async fn the_inner_services_own_error_comes_through() {
     #[derive(Debug, PartialEq)]
     struct Mine;
-    let failing = tower::service_fn(|_: Request<Full<Bytes>>| async { Err::<Response<Full<Bytes>>, _>(Mine) });
+    let failing =
+        tower::service_fn(|_: Request<Full<Bytes>>| async { Err::<Response<Full<Bytes>>, _>(Mine) });
     let cache = CacheLayer::new(MemoryStorage::new()).layer(failing);
     let error: Mine = cache.oneshot(get("http://example.com/")).await.unwrap_err();
     assert_eq!(error, Mine);
@@ -150,18 +151,18 @@ async fn an_axum_handler_calls_out_through_the_cache() {
     let app = axum::Router::new()
         .route(
             "/",
-            axum::routing::get(
-                move |State(outbound): State<larder::Cache<_>>| async move {
-                    let uri = format!("http://{address}/");
-                    let request = Request::get(uri).body(axum::body::Body::empty()).unwrap();
-                    let response: Response<larder::CacheBody<Incoming>> = outbound.oneshot(request).await.unwrap();
-                    response.map(axum::body::Body::new)
-                },
-            ),
+            axum::routing::get(move |State(outbound): State<larder::Cache<_>>| async move {
+                let uri = format!("http://{address}/");
+                let request = Request::get(uri).body(axum::body::Body::empty()).unwrap();
+                let response: Response<larder::CacheBody<Incoming>> =
+                    outbound.oneshot(request).await.unwrap();
+                response.map(axum::body::Body::new)
+            }),
         )
         .with_state(outbound);
     for _ in 0..2 {
-        let response = app.clone().oneshot(Request::get("/").body(axum::body::Body::empty()).unwrap()).await.unwrap();
+        let response =
+            app.clone().oneshot(Request::get("/").body(axum::body::Body::empty()).unwrap()).await.unwrap();
         assert_eq!(response.into_body().collect().await.unwrap().to_bytes().len(), 100_000);
     }
     assert_eq!(count.load(Ordering::SeqCst), 1);
