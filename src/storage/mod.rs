@@ -38,6 +38,8 @@ mod deadline;
 mod dynamic;
 pub mod error;
 mod ext;
+#[cfg(all(feature = "filesystem", unix))]
+pub mod filesystem;
 pub mod key_value;
 mod memory;
 #[cfg(feature = "sqlite")]
@@ -47,6 +49,8 @@ pub(crate) use deadline::within;
 pub use dynamic::{AnyReader, AnyWriter, DynStorage};
 pub use error::{StorageError, StorageErrorKind};
 pub use ext::StorageExt;
+#[cfg(all(feature = "filesystem", unix))]
+pub use filesystem::FileStorage;
 pub use key_value::{ByteStore, KeyValueStorage};
 pub use memory::{MemoryReader, MemoryStorage, MemoryWriter};
 #[cfg(feature = "sqlite")]

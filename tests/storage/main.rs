@@ -9,6 +9,8 @@
     reason = "tests"
 )]
 
+#[cfg(all(feature = "filesystem", unix))]
+mod filesystem;
 mod key_value;
 mod memory;
 #[cfg(feature = "sqlite")]

@@ -1,0 +1,115 @@
+//! The lock of one fan-out directory, and changes that keep its counters right.
+
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, OFlags};
+use rustix::io::Errno;
+
+use crate::storage::{Keyspace, StorageError, StorageErrorKind};
+
+use super::Shared;
+use super::dir::PRIVATE_FILE;
+use super::error::{Doing, error};
+use super::layout::fan_name;
+use super::root::Root;
+use super::state::Counters;
+
+/// How long another process may hold a lock before we give up; a stopped process must not stop us.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// One fan-out directory of every keyspace, held against all writers of this and other processes.
+#[derive(Debug)]
+pub(super) struct Locked<'a> {
+    pub(super) root: &'a Arc<Root>,
+    pub(super) fan: u8,
+    // Order matters: the file is closed, and so unlocked, before the next thread of this process may try.
+    _file: File,
+    _process: MutexGuard<'a, ()>,
+}
+
+impl<'a> Locked<'a> {
+    pub(super) fn take(shared: &'a Shared, root: &'a Arc<Root>, fan: u8) -> Result<Self, StorageError> {
+        let stripe = shared
+            .stripes
+            .get(usize::from(fan))
+            .ok_or_else(|| error(StorageErrorKind::Other, "choosing a lock"))?;
+        let process = stripe.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = lock_file(root, fan)?;
+        Ok(Self { root, fan, _file: file, _process: process })
+    }
+
+    /// Announces a change. Unless it is [committed](Change::commit), the next who holds the lock counts again.
+    pub(super) fn change(&self) -> Result<Change<'_>, StorageError> {
+        let mut counters = self.root.state.counters(self.fan).doing("reading the counters")?;
+        if counters.dirty {
+            counters = super::maintain::recount(self)?.counters;
+        }
+        let dirty = Counters { dirty: true, ..counters };
+        self.root.state.set_counters(self.fan, dirty).doing("writing the counters")?;
+        Ok(Change { locked: self, counters: Counters { dirty: false, ..counters } })
+    }
+}
+
+/// A change of what a fan-out directory holds.
+#[derive(Debug)]
+#[must_use = "a change that is not committed makes the next writer count again"]
+pub(super) struct Change<'a> {
+    locked: &'a Locked<'a>,
+    counters: Counters,
+}
+
+impl<'a> Change<'a> {
+    pub(super) fn locked(&self) -> &'a Locked<'a> {
+        self.locked
+    }
+
+    pub(super) fn add(&mut self, keyspace: Keyspace, entries: u64, bytes: u64) {
+        let count = self.counters.entries(keyspace);
+        *count = count.saturating_add(entries);
+        self.counters.bytes = self.counters.bytes.saturating_add(bytes);
+    }
+
+    pub(super) fn take_away(&mut self, keyspace: Keyspace, entries: u64, bytes: u64) {
+        let count = self.counters.entries(keyspace);
+        *count = count.saturating_sub(entries);
+        self.counters.bytes = self.counters.bytes.saturating_sub(bytes);
+    }
+
+    pub(super) fn commit(self) -> Result<(), StorageError> {
+        self.locked.root.state.set_counters(self.locked.fan, self.counters).doing("writing the counters")
+    }
+}
+
+fn lock_file(root: &Root, fan: u8) -> Result<File, StorageError> {
+    let start = Instant::now();
+    let mut pause = Duration::from_micros(50);
+    let mut file = open(root, fan).doing("opening a lock file")?;
+    loop {
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {
+                if file.metadata().doing("locking")?.nlink() > 0 {
+                    return Ok(file);
+                }
+                // Someone deleted the file: others lock the new one by now.
+                file = open(root, fan).doing("opening a lock file")?;
+            }
+            Err(Errno::WOULDBLOCK | Errno::INTR) => {
+                if start.elapsed() > PATIENCE {
+                    let action = "waiting for another process to release its lock";
+                    return Err(error(StorageErrorKind::Timeout, action));
+                }
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(Duration::from_millis(10));
+            }
+            Err(errno) => return Err(errno).doing("locking"),
+        }
+    }
+}
+
+fn open(root: &Root, fan: u8) -> Result<File, Errno> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(&root.locks, fan_name(fan), flags, PRIVATE_FILE).map(File::from)
+}

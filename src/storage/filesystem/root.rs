@@ -1,0 +1,227 @@
+//! The root directory: opening it, making sure that it is ours, and noticing when it is no longer the same.
+
+use std::fs::{DirBuilder, File};
+use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+use crate::storage::{Keyspace, StorageError, StorageErrorKind};
+
+use super::dir::{PRIVATE_FILE, make_dir, names};
+use super::error::{Doing, error};
+use super::layout::{ALIASES, BODIES, GROUPS, LOCKS, MARKER, RESPONSES, STATE, TEMP};
+use super::options::Format;
+use super::state::State;
+
+const VERSION: u32 = 1;
+
+/// An open root with its subdirectories. Everything is reached relative to these, whatever becomes of the path.
+#[derive(Debug)]
+pub(super) struct Root {
+    path: PathBuf,
+    identity: (u64, u64),
+    pub(super) format: Format,
+    responses: File,
+    pub(super) bodies: File,
+    aliases: File,
+    pub(super) groups: File,
+    pub(super) temp: File,
+    pub(super) locks: File,
+    pub(super) state: State,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Marker {
+    larder: String,
+    version: u32,
+    format: String,
+    note: String,
+}
+
+impl Root {
+    pub(super) fn open(path: &Path, wanted: Option<Format>) -> Result<Self, StorageError> {
+        let shown = path.display();
+        let dir = open_root(path)?;
+        let (format, new) = match read_marker(&dir, path)? {
+            Some(format) => (format, false),
+            None => found(&dir, path, wanted.unwrap_or_default())?,
+        };
+        if let Some(wanted) = wanted.filter(|wanted| *wanted != format) {
+            let action = format!(
+                "opening {shown}: it holds the {} format, not {}; open it without naming a format, or choose another directory",
+                format.as_str(),
+                wanted.as_str(),
+            );
+            return Err(error(StorageErrorKind::Incompatible, action));
+        }
+        let sub = |name: &str| make_dir(&dir, name).doing(&format!("opening {shown}/{name}"));
+        let metadata = dir.metadata().doing(&format!("opening {shown}"))?;
+        let (responses, aliases) = (sub(RESPONSES)?, sub(ALIASES)?);
+        Ok(Self {
+            identity: (metadata.dev(), metadata.ino()),
+            format,
+            bodies: sub(BODIES)?,
+            groups: sub(GROUPS)?,
+            temp: sub(TEMP)?,
+            locks: sub(LOCKS)?,
+            state: open_state(&dir, new).doing(&format!("opening {shown}/{STATE}"))?,
+            responses,
+            aliases,
+            path: path.to_owned(),
+        })
+    }
+
+    /// The directory of a keyspace's records.
+    pub(super) fn keyspace(&self, keyspace: Keyspace) -> &File {
+        match keyspace {
+            Keyspace::Responses => &self.responses,
+            Keyspace::Aliases => &self.aliases,
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the path still leads here and the shared numbers are still in place.
+    pub(super) fn is_current(&self) -> bool {
+        std::fs::symlink_metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.identity)
+            && self.state.is_linked()
+    }
+}
+
+/// Opens the directory itself and refuses what others could have prepared.
+fn open_root(path: &Path) -> Result<File, StorageError> {
+    let shown = path.display();
+    let open = || {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        rustix::fs::openat(CWD, path, flags, Mode::empty()).map(File::from)
+    };
+    let dir = match open() {
+        Err(Errno::NOENT) => {
+            let mut builder = DirBuilder::new();
+            builder.recursive(true).mode(0o700).create(path).doing(&format!("creating {shown}"))?;
+            open()
+        }
+        result => result,
+    };
+    let dir = match dir {
+        Err(Errno::LOOP | Errno::NOTDIR) => {
+            let action =
+                format!("opening {shown}: it is a symbolic link or no directory; name the directory itself");
+            return Err(error(StorageErrorKind::Denied, action));
+        }
+        result => result.doing(&format!("opening {shown}"))?,
+    };
+    let metadata = dir.metadata().doing(&format!("opening {shown}"))?;
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        let action = format!("opening {shown}: it belongs to user {}, not to this one", metadata.uid());
+        return Err(error(StorageErrorKind::Denied, action));
+    }
+    if metadata.mode() & 0o002 != 0 {
+        let action =
+            format!("opening {shown}: everyone may write to it; take that permission away (chmod o-w)");
+        return Err(error(StorageErrorKind::Denied, action));
+    }
+    Ok(dir)
+}
+
+/// The format that the marker names; `None` without a marker.
+fn read_marker(dir: &File, path: &Path) -> Result<Option<Format>, StorageError> {
+    let shown = path.display();
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match rustix::fs::openat(dir, MARKER, flags, Mode::empty()) {
+        Ok(file) => File::from(file),
+        Err(Errno::NOENT) => return Ok(None),
+        Err(errno) => return Err(errno).doing(&format!("opening {shown}/{MARKER}")),
+    };
+    let mut text = Vec::new();
+    file.take(4096).read_to_end(&mut text).doing(&format!("reading {shown}/{MARKER}"))?;
+    let incompatible = |what: &str| {
+        error(StorageErrorKind::Incompatible, format!("opening {shown}: {what}; choose another directory"))
+    };
+    let marker: Marker = serde_json::from_slice(&text)
+        .map_err(|error| incompatible("its larder.json is none of ours").with_source(error))?;
+    if marker.larder != "filesystem" {
+        return Err(incompatible("its larder.json is none of ours"));
+    }
+    if marker.version != VERSION {
+        return Err(incompatible(&format!("it was written by another version (format {})", marker.version)));
+    }
+    Format::from_name(&marker.format).map(Some).ok_or_else(|| incompatible("its format is unknown"))
+}
+
+/// Makes an empty directory ours; returns the format it has then, and whether it was we who did it.
+fn found(dir: &File, path: &Path, format: Format) -> Result<(Format, bool), StorageError> {
+    let shown = path.display();
+    let present = names(dir).doing(&format!("listing {shown}"))?;
+    // Another process may be doing the same at this moment: its marker under a temporary name is no foreign file.
+    if present.iter().any(|name| !name.starts_with(MARKER)) {
+        let action = format!(
+            "opening {shown}: it holds files that are not a cache's; choose an empty or new directory"
+        );
+        return Err(error(StorageErrorKind::Incompatible, action));
+    }
+    let marker = Marker {
+        larder: "filesystem".to_owned(),
+        version: VERSION,
+        format: format.as_str().to_owned(),
+        note:
+            "Stored HTTP responses of the Rust crate larder. The whole directory may be deleted at any time."
+                .to_owned(),
+    };
+    let text = serde_json::to_vec_pretty(&marker)
+        .map_err(|cause| error(StorageErrorKind::Other, "encoding the marker").with_source(cause))?;
+    let placed = put_new(dir, MARKER, &text).doing(&format!("writing {shown}/{MARKER}"))?;
+    if placed { Ok((format, true)) } else { Ok((read_marker(dir, path)?.unwrap_or(format), false)) }
+}
+
+/// Writes a whole file under a name that does not exist yet; `false` when another process was faster.
+fn put_new(dir: &File, name: &str, content: &[u8]) -> std::io::Result<bool> {
+    let temporary = format!("{MARKER}.{:016x}", fastrand::u64(..));
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut file = File::from(rustix::fs::openat(dir, temporary.as_str(), flags, PRIVATE_FILE)?);
+    let linked = file
+        .write_all(content)
+        .and_then(|()| Ok(rustix::fs::linkat(dir, temporary.as_str(), dir, name, AtFlags::empty())?));
+    rustix::fs::unlinkat(dir, temporary.as_str(), AtFlags::empty())?;
+    match linked {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn open_state(dir: &File, new: bool) -> std::io::Result<State> {
+    for _ in 0..8 {
+        match rustix::fs::openat(dir, STATE, state_flags(OFlags::RDWR), Mode::empty()) {
+            Ok(file) => match State::from_file(File::from(file))? {
+                Some(state) => return Ok(state),
+                None => rustix::fs::unlinkat(dir, STATE, AtFlags::empty())?,
+            },
+            Err(Errno::NOENT) => {
+                // Nothing can have been stored without the numbers. But where they were lost, nobody knows what
+                // is there: the first who takes each lock counts.
+                put_new(dir, STATE, &State::initial(!new))?;
+            }
+            // A read-only directory can still be read.
+            Err(Errno::ROFS | Errno::ACCESS) => {
+                let file = rustix::fs::openat(dir, STATE, state_flags(OFlags::RDONLY), Mode::empty())?;
+                if let Some(state) = State::from_file(File::from(file))? {
+                    return Ok(state);
+                }
+                return Err(Errno::ROFS.into());
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Errno::BUSY.into())
+}
+
+fn state_flags(access: OFlags) -> OFlags {
+    access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC
+}
