@@ -52,6 +52,14 @@ pub(crate) fn lists(headers: &HeaderMap, tag: Option<&[u8]>) -> bool {
     })
 }
 
+/// Whether the request's `If-None-Match` names a tag other than this one.
+pub(crate) fn lists_others(headers: &HeaderMap, tag: Option<&[u8]>) -> bool {
+    headers.get_all(header::IF_NONE_MATCH).iter().any(|line| {
+        tags(line.as_bytes())
+            .any(|listed| listed != b"*" && !tag.is_some_and(|tag| weakly_equal(listed, tag)))
+    })
+}
+
 /// The `ETag`, as it stands in the field.
 pub(crate) fn etag(headers: &HeaderMap) -> Option<&[u8]> {
     headers.get(header::ETAG).map(|tag| tag.as_bytes().trim_ascii()).filter(|tag| !tag.is_empty())

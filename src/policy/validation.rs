@@ -257,7 +257,7 @@ fn not_modified(
     let head_of = |index: usize| stored.get(index).map(|one| &*one.head);
     let candidates =
         || validation.candidates.iter().filter_map(|index| head_of(*index).map(|head| (*index, head)));
-    let identified = identified(candidates, response);
+    let identified = identified(asked, candidates, response);
     let Some(latest) = identified
         .iter()
         .copied()
@@ -277,7 +277,7 @@ fn not_modified(
 }
 
 /// 4.3.4: which stored responses a 304 speaks of; "the first (if any)" of its rules that applies.
-fn identified<'a, I>(candidates: impl Fn() -> I, response: &response::Parts) -> Vec<usize>
+fn identified<'a, I>(asked: &Asked<'_>, candidates: impl Fn() -> I, response: &response::Parts) -> Vec<usize>
 where
     I: Iterator<Item = (usize, &'a StoredHead)>,
 {
@@ -300,12 +300,16 @@ where
         )
         .into_iter()
         .collect(),
-        // No validator at all: many origins leave it out of their 304s. It can then only mean what was asked for,
-        // provided that this was one response.
+        // No validator at all: many origins leave it out of their 304s. It can then only mean what was asked about,
+        // provided that this was one response, and not a tag of the client's either.
         (None, None) => {
             let mut candidates = candidates();
             match (candidates.next(), candidates.next()) {
-                (Some((index, _)), None) => vec![index],
+                (Some((index, head)), None)
+                    if !conditional::lists_others(asked.headers, etag(&head.headers)) =>
+                {
+                    vec![index]
+                }
                 _ => Vec::new(),
             }
         }

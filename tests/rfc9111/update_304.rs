@@ -143,3 +143,11 @@ fn what_head_outdated_is_current_again_after_a_304() {
     let _ = model.validate(&[], 304, &[("etag", "\"a\"")]);
     assert_eq!(outcome(&model.ask(&[])), Outcome::Hit);
 }
+
+#[test]
+fn a_304_that_may_mean_the_clients_tag_as_well_as_ours_settles_nothing() {
+    let mut model = stale_with(&[("etag", "\"a\"")]);
+    assert_eq!(model.validate(&[("if-none-match", "\"b\"")], 304, &[]), Validated::AskAgain);
+    let same = model.validate(&[("if-none-match", "W/\"a\"")], 304, &[]);
+    assert_eq!(freshened(&same), (1, false));
+}
