@@ -66,11 +66,11 @@ where
     }
 
     pub(super) fn is_end_stream(&self) -> bool {
-        self.front.is_empty() && self.rest.as_ref().is_none_or(|rest| rest.is_end_stream())
+        self.front.is_empty() && self.rest.as_ref().is_none_or(Body::is_end_stream)
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
-        let mut hint = self.rest.as_ref().map_or(SizeHint::with_exact(0), |rest| rest.size_hint());
+        let mut hint = self.rest.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint);
         if let Some(upper) = hint.upper() {
             hint.set_upper(upper + self.front_len);
         }

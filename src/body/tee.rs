@@ -37,6 +37,7 @@ struct Recorder {
     awaits_trailers: bool,
 }
 
+#[allow(clippy::large_enum_variant, reason = "the recorder is boxed as a whole")]
 enum State {
     KeepingBack {
         fill: Fill,

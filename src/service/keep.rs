@@ -13,7 +13,7 @@ use crate::body::{ALIAS_BODY, CacheBody, Fill, detach, gather};
 use crate::entry::{Alias, BodySummary, EntryId, StoredBody, StoredHead, StoredResponse};
 use crate::error::BoxError;
 use crate::key::CacheKey;
-use crate::policy::storable;
+use crate::policy::{NotStored, storable};
 use crate::redirect;
 use crate::storage::{Fence, within};
 
@@ -53,7 +53,7 @@ fn fill<R: Body>(
     body: &R,
 ) -> Result<Fill, &'static str> {
     let Exchanged { config, key, asked, found, times, original } = *exchanged;
-    let mut head = storable(&config.policy, asked, key, response, times).map_err(|reason| reason.as_str())?;
+    let mut head = storable(&config.policy, asked, key, response, times).map_err(NotStored::as_str)?;
     let fence = found.fence.ok_or("storage failed")?;
     if !config.health.writes.allows() {
         return Err("storage left alone");
