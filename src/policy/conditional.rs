@@ -34,17 +34,6 @@ pub(crate) fn evaluate(asked: &Asked<'_>, head: &StoredHead) -> Evaluated {
     if holds { Evaluated::NotModified } else { Evaluated::Respond }
 }
 
-/// Whether the request has a precondition that only the origin may evaluate (4.3.2: "A cache MUST NOT evaluate
-/// conditional header fields that only apply to an origin server").
-pub(crate) fn only_for_origin(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::IF_MATCH) || headers.contains_key(header::IF_UNMODIFIED_SINCE)
-}
-
-/// Whether the request has a precondition that a 304 may answer.
-pub(crate) fn is_conditional(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::IF_NONE_MATCH) || headers.contains_key(header::IF_MODIFIED_SINCE)
-}
-
 /// Whether the request's `If-None-Match` names this tag (weak comparison), or anything at all.
 pub(crate) fn lists(headers: &HeaderMap, tag: Option<&[u8]>) -> bool {
     headers.get_all(header::IF_NONE_MATCH).iter().any(|line| {

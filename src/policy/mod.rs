@@ -43,6 +43,36 @@ pub struct Asked<'a> {
     pub directives: RequestDirectives,
     /// The user's wishes for this one request.
     pub wishes: &'a CacheOverride,
+    /// Which preconditions and ranges the request has.
+    conditions: Conditions,
+}
+
+/// Which of the fields that few requests have are there: looked for once, in one pass over the names, so that the
+/// common hit does not look up each of them.
+#[derive(Clone, Copy, Debug, Default)]
+struct Conditions {
+    /// `If-None-Match` or `If-Modified-Since`: a 304 may answer.
+    not_modified: bool,
+    /// `If-Match` or `If-Unmodified-Since`: only the origin may evaluate them.
+    only_for_origin: bool,
+    /// `Range`.
+    range: bool,
+}
+
+impl Conditions {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut found = Self::default();
+        for name in headers.keys() {
+            match name.as_str() {
+                "range" => found.range = true,
+                name if !name.starts_with("if-") => {}
+                "if-none-match" | "if-modified-since" => found.not_modified = true,
+                "if-match" | "if-unmodified-since" => found.only_for_origin = true,
+                _ => {}
+            }
+        }
+        found
+    }
 }
 
 impl<'a> Asked<'a> {
@@ -55,6 +85,7 @@ impl<'a> Asked<'a> {
             headers: request.headers,
             directives: RequestDirectives::parse(request.headers),
             wishes,
+            conditions: Conditions::of(request.headers),
         }
     }
 }

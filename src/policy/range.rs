@@ -61,7 +61,7 @@ impl ByteRange {
 /// What a complete stored response to GET answers to the request's range, if it answers with a part at all.
 pub(crate) fn of_complete(asked: &Asked<'_>, head: &StoredHead) -> Option<Answer> {
     // A range is only defined for a representation that a plain GET would have answered with 200.
-    if head.status != StatusCode::OK || !asked.headers.contains_key(header::RANGE) {
+    if head.status != StatusCode::OK || !asked.conditions.range {
         return None;
     }
     let range = ByteRange::of_request(asked.headers)?;

@@ -1,6 +1,6 @@
 //! May a stored response answer (RFC 9111 sections 4, 4.2.4, 5.2.1)?
 
-use http::{Method, StatusCode, header};
+use http::{Method, StatusCode};
 
 use crate::clock::Timestamp;
 use crate::entry::{Freshness, StoredHead, StoredResponse};
@@ -81,7 +81,7 @@ pub fn reuse(policy: &Policy, asked: &Asked<'_>, stored: &[StoredResponse], now:
     let Some(chosen) = choose(policy, asked, stored, now) else {
         return otherwise(without_selected(policy, asked, stored, now));
     };
-    if conditional::only_for_origin(asked.headers) {
+    if asked.conditions.only_for_origin {
         return otherwise(Reuse::Forward(Fwd::Request));
     }
     let verdict = judge(asked, &chosen, now);
@@ -219,7 +219,7 @@ fn without_selected(policy: &Policy, asked: &Asked<'_>, stored: &[StoredResponse
             }
         }
     }
-    if conditional::only_for_origin(asked.headers) {
+    if asked.conditions.only_for_origin {
         return Reuse::Forward(Fwd::Request);
     }
     if partial {
@@ -300,15 +300,13 @@ pub(crate) fn served(
 
 /// RFC 9110 13.2.2: preconditions first, then If-Range and Range.
 fn answer(asked: &Asked<'_>, head: &StoredHead) -> Answer {
-    if conditional::is_conditional(asked.headers)
-        && conditional::evaluate(asked, head) == Evaluated::NotModified
-    {
+    if asked.conditions.not_modified && conditional::evaluate(asked, head) == Evaluated::NotModified {
         return Answer::NotModified;
     }
     if *asked.method == Method::HEAD {
         return Answer::Head;
     }
-    if *asked.method != Method::GET || !asked.headers.contains_key(header::RANGE) {
+    if *asked.method != Method::GET || !asked.conditions.range {
         return Answer::Full;
     }
     let part =

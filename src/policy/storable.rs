@@ -172,13 +172,10 @@ fn stored_method<'a>(
 /// Section 3, "the response status code is final", and understood where a body depends on the request's range or
 /// precondition.
 fn stored_range(asked: &Asked<'_>, response: &response::Parts) -> Result<Option<ContentRange>, NotStored> {
-    let conditional = asked.headers.contains_key(header::IF_MATCH)
-        || asked.headers.contains_key(header::IF_UNMODIFIED_SINCE);
+    let conditional = asked.conditions.only_for_origin;
     match response.status.as_u16() {
         0..=199 | 304 | 412 | 416 => Err(NotStored::Status),
-        206 if *asked.method != Method::GET || !asked.headers.contains_key(header::RANGE) => {
-            Err(NotStored::Partial)
-        }
+        206 if *asked.method != Method::GET || !asked.conditions.range => Err(NotStored::Partial),
         206 => ContentRange::of_single_part(&response.headers).map(Some).ok_or(NotStored::Partial),
         300..=599 if conditional => Err(NotStored::Status),
         _ => Ok(None),

@@ -113,9 +113,7 @@ pub(crate) fn validation_of(
 pub(crate) fn completion(asked: &Asked<'_>, chosen: &Chosen<'_>) -> Option<Validation> {
     let head = chosen.head;
     let range = head.range?;
-    let plain = *asked.method == Method::GET
-        && !asked.headers.contains_key(header::RANGE)
-        && !conditional::only_for_origin(asked.headers);
+    let plain = *asked.method == Method::GET && !asked.conditions.range && !asked.conditions.only_for_origin;
     if !plain || !has_strong_validator(&head.headers) {
         return None;
     }
@@ -324,7 +322,7 @@ fn latest_of<'a>(candidates: impl Iterator<Item = (usize, &'a StoredHead)>) -> O
 
 /// The 304 speaks of nothing that is stored: "the cache MUST NOT use [it] to update any stored responses".
 fn nothing_identified(asked: &Asked<'_>, validation: &Validation, response: &response::Parts) -> Validated {
-    if conditional::is_conditional(asked.headers) {
+    if asked.conditions.not_modified {
         let named = etag(&response.headers);
         if validation.candidates.is_empty() || conditional::lists(asked.headers, named) {
             return Validated::PassOn;
@@ -335,7 +333,7 @@ fn nothing_identified(asked: &Asked<'_>, validation: &Validation, response: &res
     }
     match (validation.selected, validation.candidates.as_slice()) {
         // One tag was sent and the origin says that it holds, whatever its answer names: used this once.
-        (Some(serve), [_]) if !conditional::is_conditional(asked.headers) => {
+        (Some(serve), [_]) if !asked.conditions.not_modified => {
             Validated::Freshened { updates: Vec::new(), serve, discard: false }
         }
         _ => Validated::AskAgain,
@@ -352,7 +350,7 @@ pub fn without_origin(
 ) -> Option<Serve> {
     if !policy.handles(asked.method)
         || asked.wishes.mode == CacheMode::Reload
-        || conditional::only_for_origin(asked.headers)
+        || asked.conditions.only_for_origin
     {
         return None;
     }
