@@ -1,8 +1,5 @@
 //! One request to the origin and its response back: everything end-to-end as it came, everything hop-by-hop left out.
 
-use std::error::Error;
-use std::fmt;
-
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_TYPE, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
@@ -13,6 +10,7 @@ use hyper::body::{Body, Incoming};
 use tower::{Service, ServiceExt};
 
 use crate::BoxError;
+use crate::chain::Chain;
 use crate::informational::Early;
 
 /// What the cache sends to the origin. Not hyper's `Incoming`, because a cache also makes requests of its own (a
@@ -134,19 +132,4 @@ fn plain(status: StatusCode, text: String) -> Response<BoxBody<Bytes, BoxError>>
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
     response
-}
-
-/// An error with the errors below it, on one line.
-struct Chain<'a>(&'a (dyn Error + 'static));
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut below = self.0.source();
-        while let Some(error) = below {
-            write!(f, ": {error}")?;
-            below = error.source();
-        }
-        Ok(())
-    }
 }

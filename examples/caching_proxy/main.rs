@@ -8,6 +8,8 @@
 //! It shows how little stands around the layer, and it is what the public cache test suite is run against
 //! (`scripts/cache-tests`). It is no replacement for a gateway: HTTP/1.1 only, no access log, no limits.
 
+#[path = "../support/chain.rs"]
+mod chain;
 mod forward;
 mod informational;
 mod options;
@@ -17,6 +19,7 @@ mod store;
 use std::convert::Infallible;
 use std::error::Error;
 use std::io::Write;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,20 +34,30 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tower::{Layer, Service};
 
+use crate::chain::Chain;
 use crate::forward::{Forward, RequestBody};
 use crate::options::Options;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
 #[tokio::main]
-async fn main() -> Result<(), BoxError> {
-    let options = Options::parse();
+async fn main() -> ExitCode {
+    match run(&Options::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("caching_proxy: {}", Chain(&*error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(options: &Options) -> Result<(), BoxError> {
     let client = client();
     let listener = TcpListener::bind(options.listen).await?;
     let cache = options.cache_layer()?;
     match options.follow_redirects {
-        Some(limit) => serve(listener, &options, cache.follow_redirects(limit).layer(client)).await,
-        None => serve(listener, &options, cache.layer(client)).await,
+        Some(limit) => serve(listener, options, cache.follow_redirects(limit).layer(client)).await,
+        None => serve(listener, options, cache.layer(client)).await,
     }
 }
 

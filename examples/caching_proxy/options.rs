@@ -26,7 +26,7 @@ pub(crate) struct Options {
     #[arg(long, value_enum, default_value_t = Mode::Shared)]
     mode: Mode,
 
-    /// Where responses are kept: memory:, sqlite:PATH, file:DIR, or the URL of another backend compiled in
+    /// Where responses are kept: memory:, sqlite:PATH or file:DIR
     #[arg(long, default_value = "memory:")]
     storage: String,
 

@@ -73,7 +73,8 @@ async fn a_gibibyte_through(storage: impl Storage) {
     let origin = tower::service_fn(move |_: Request<Full<Bytes>>| {
         counted.fetch_add(1, Ordering::SeqCst);
         async {
-            let response = Response::builder().header("cache-control", "max-age=600").header("content-length", GIB);
+            let response =
+                Response::builder().header("cache-control", "max-age=600").header("content-length", GIB);
             Ok::<_, Infallible>(response.body(Made { left: GIB }).unwrap())
         }
     });
