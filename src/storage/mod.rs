@@ -34,6 +34,7 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod copy;
 mod deadline;
 mod dynamic;
 pub mod error;
@@ -42,17 +43,20 @@ mod ext;
 pub mod filesystem;
 pub mod key_value;
 mod memory;
+mod open;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
+pub use copy::Copied;
 pub(crate) use deadline::within;
 pub use dynamic::{AnyReader, AnyWriter, DynStorage};
 pub use error::{StorageError, StorageErrorKind};
-pub use ext::StorageExt;
+pub use ext::{Pages, StorageExt};
 #[cfg(all(feature = "filesystem", unix))]
 pub use filesystem::FileStorage;
 pub use key_value::{ByteStore, KeyValueStorage};
 pub use memory::{MemoryReader, MemoryStorage, MemoryWriter};
+pub use open::open;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStorage;
 

@@ -9,9 +9,11 @@
     reason = "tests"
 )]
 
+mod copy;
 #[cfg(all(feature = "filesystem", unix))]
 mod filesystem;
 mod key_value;
 mod memory;
+mod open;
 #[cfg(feature = "sqlite")]
 mod sqlite;

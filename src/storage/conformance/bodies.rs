@@ -70,7 +70,7 @@ pub async fn the_summary_is_of_what_was_written(fixture: Fixture) {
         for announced in [false, true] {
             let body = SampleBody { seed: 3, len };
             let mut head = head(&key("summary"), body);
-            head.body = announced.then(|| crate::entry::BodySummary { len: len as u64, checksum: 0 });
+            head.body = announced.then_some(crate::entry::BodySummary { len: len as u64, checksum: 0 });
             let mut writer = begin(storage, head.clone()).await;
             super::sample::write(&mut writer, body).await;
             assert_eq!(writer.publish(None).await.expect("publish"), Published::Stored);

@@ -44,7 +44,7 @@ pub async fn a_garbled_head_is_a_miss(fixture: Fixture) {
     for len in [100, 300_000] {
         let stored = store_at(storage, &key("garbled"), 1, len).await;
         let healthy = store_at(storage, &key("healthy"), 2, len).await;
-        if !fixture.spoil(&*only(storage, &stored.key).await.head, Damage::GarbleHead).await {
+        if !fixture.spoil(&only(storage, &stored.key).await.head, Damage::GarbleHead).await {
             return;
         }
         assert_nothing(storage, &stored.key).await;

@@ -68,10 +68,12 @@ mod record;
 mod root;
 mod state;
 mod temp;
+mod url;
 mod write;
 
 pub use options::{FileStorageBuilder, Format};
 pub use read::FileReader;
+pub(crate) use url::from_url;
 pub use write::FileWriter;
 
 use std::path::{Path, PathBuf};

@@ -38,7 +38,7 @@ impl<T: ByteStore> Inner<T> {
             }
             after = Some((last, EntryId::from_bits(u128::MAX)));
         }
-        let next = items.last().map(|last| cursor(last.key.hex_digest(), last.id));
+        let next = items.last().map(|last| cursor(&last.key.hex_digest(), last.id));
         Ok(Page { items, next })
     }
 
@@ -69,7 +69,7 @@ impl<T: ByteStore> Inner<T> {
         for name in &names {
             items.extend(self.alias(name).await?);
         }
-        let next = names.last().map(|last| cursor(last.clone(), EntryId::from_bits(0)));
+        let next = names.last().map(|last| cursor(last, EntryId::from_bits(0)));
         Ok(Page { items, next })
     }
 
@@ -173,6 +173,6 @@ impl<T: ByteStore> Inner<T> {
     }
 }
 
-fn cursor(name: String, id: EntryId) -> Cursor {
+fn cursor(name: &str, id: EntryId) -> Cursor {
     Cursor(Bytes::from(format!("{name}-{id}")))
 }

@@ -8,6 +8,7 @@ mod fences;
 mod groups;
 mod map;
 mod size;
+mod url;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -18,10 +18,12 @@ mod reader;
 mod reclaim;
 mod schema;
 mod store;
+mod url;
 mod writer;
 
 pub use body::{SqliteReader, SqliteWriter};
 pub use options::{SqliteBuilder, Synchronous};
+pub(crate) use url::from_url;
 
 use std::path::Path;
 use std::sync::Arc;

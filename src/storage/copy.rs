@@ -1,0 +1,170 @@
+//! Moving everything from one storage to another.
+
+use super::{DynStorage, Published, StorageError, StorageErrorKind, StorageExt};
+use crate::entry::{Alias, StoredHead, StoredResponse};
+
+/// What became of the responses and aliases of a storage that was [copied](StorageExt::copy_to).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Copied {
+    /// Responses that the other storage has now.
+    pub responses: u64,
+    /// Aliases that the other storage has now.
+    pub aliases: u64,
+    /// Left alone, as the other storage has one that arrived at the same time or later.
+    pub skipped: u64,
+    /// Gone or damaged when it was their turn.
+    pub unreadable: u64,
+    /// Refused by the other storage: too large for it, or removed there meanwhile.
+    pub refused: u64,
+}
+
+impl Copied {
+    /// How many responses and aliases were looked at.
+    #[must_use]
+    pub const fn seen(&self) -> u64 {
+        self.responses + self.aliases + self.skipped + self.unreadable + self.refused
+    }
+
+    fn count(&mut self, outcome: &Outcome, copied: impl FnOnce(&mut Self) -> &mut u64) {
+        *match outcome {
+            Outcome::Copied => copied(self),
+            Outcome::Skipped => &mut self.skipped,
+            Outcome::Unreadable => &mut self.unreadable,
+            Outcome::Refused => &mut self.refused,
+        } += 1;
+    }
+}
+
+enum Outcome {
+    Copied,
+    Skipped,
+    Unreadable,
+    Refused,
+}
+
+pub(super) async fn copy<S: DynStorage + ?Sized>(
+    source: &S,
+    target: &dyn DynStorage,
+    mut progress: impl FnMut(&Copied) + Send,
+) -> Result<Copied, StorageError> {
+    let mut copied = Copied::default();
+    let mut heads = source.entries();
+    while let Some(head) = heads.next().await {
+        let outcome = copy_response(source, target, head?).await?;
+        copied.count(&outcome, |copied| &mut copied.responses);
+        progress(&copied);
+    }
+    let mut aliases = source.alias_entries();
+    while let Some(alias) = aliases.next().await {
+        let outcome = copy_alias(source, target, alias?).await?;
+        copied.count(&outcome, |copied| &mut copied.aliases);
+        progress(&copied);
+    }
+    Ok(copied)
+}
+
+async fn copy_response<S: DynStorage + ?Sized>(
+    source: &S,
+    target: &dyn DynStorage,
+    head: StoredHead,
+) -> Result<Outcome, StorageError> {
+    let there = target.lookup(&head.key).await?;
+    let same =
+        |other: &&StoredResponse| other.head.selecting == head.selecting && other.head.range == head.range;
+    if let Some(other) = there.responses.iter().find(same) {
+        if other.head.response_time >= head.response_time {
+            return Ok(Outcome::Skipped);
+        }
+        if other.head.id == head.id {
+            // The same body, validated since: writing it again under the same id would mix two writers.
+            let freshened = target.freshen(head).await?;
+            return Ok(if freshened { Outcome::Copied } else { Outcome::Refused });
+        }
+    }
+    let mut reader = match source.open(&head).await {
+        Ok(reader) => reader,
+        Err(error) => return unreadable(error),
+    };
+    invalidate(source, target, &head, false).await?;
+    let trailers = head.trailers.clone();
+    let mut writer = match target.begin(head, there.fence).await {
+        Ok(writer) => writer,
+        Err(error) => return refused(error),
+    };
+    loop {
+        match reader.next().await {
+            Ok(Some(piece)) => {
+                if let Err(error) = writer.write(piece).await {
+                    writer.abort().await;
+                    return refused(error);
+                }
+            }
+            Ok(None) => break,
+            Err(error) => {
+                writer.abort().await;
+                return unreadable(error);
+            }
+        }
+    }
+    writer.publish(trailers).await.map(published).or_else(refused)
+}
+
+async fn copy_alias<S: DynStorage + ?Sized>(
+    source: &S,
+    target: &dyn DynStorage,
+    alias: Alias,
+) -> Result<Outcome, StorageError> {
+    let head = &alias.response.head;
+    let there = target.lookup(&head.key).await?;
+    if there.alias.is_some_and(|other| other.response.head.response_time >= head.response_time) {
+        return Ok(Outcome::Skipped);
+    }
+    invalidate(source, target, head, true).await?;
+    target.put_alias(alias, there.fence).await.map(published).or_else(refused)
+}
+
+/// Carries an invalidation over: at what time which of the groups was invalidated cannot be asked, only whether one was.
+async fn invalidate<S: DynStorage + ?Sized>(
+    source: &S,
+    target: &dyn DynStorage,
+    head: &StoredHead,
+    alias: bool,
+) -> Result<(), StorageError> {
+    if head.groups.is_empty() {
+        return Ok(());
+    }
+    let here = source.lookup(&head.key).await?;
+    let invalidated = if alias {
+        here.alias.is_some_and(|alias| alias.response.invalidated)
+    } else {
+        here.responses.iter().any(|response| response.head.id == head.id && response.invalidated)
+    };
+    if invalidated {
+        for group in &head.groups {
+            target.invalidate_group(group, head.response_time).await?;
+        }
+    }
+    Ok(())
+}
+
+fn published(published: Published) -> Outcome {
+    match published {
+        Published::Stored => Outcome::Copied,
+        Published::Superseded => Outcome::Refused,
+    }
+}
+
+fn unreadable(error: StorageError) -> Result<Outcome, StorageError> {
+    match error.kind() {
+        StorageErrorKind::Missing | StorageErrorKind::Corrupt => Ok(Outcome::Unreadable),
+        _ => Err(error),
+    }
+}
+
+fn refused(error: StorageError) -> Result<Outcome, StorageError> {
+    match error.kind() {
+        StorageErrorKind::TooLarge => Ok(Outcome::Refused),
+        _ => Err(error),
+    }
+}

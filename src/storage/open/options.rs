@@ -1,0 +1,221 @@
+//! The query of a storage's URL.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::storage::{StorageError, StorageErrorKind};
+
+/// The options of a URL, to be taken one by one.
+///
+/// A backend sets what its builder knows and then calls [`finish`](Self::finish), before it opens anything.
+#[derive(Debug)]
+pub(crate) struct Options {
+    backend: &'static str,
+    /// Name, value, and the pair as it was written.
+    given: Vec<(String, String, String)>,
+    known: Vec<&'static str>,
+}
+
+impl Options {
+    /// # Errors
+    ///
+    /// When the query is not well-formed.
+    pub(super) fn parse(backend: &'static str, query: &str) -> Result<Self, StorageError> {
+        let mut given = Vec::new();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, "true"));
+            let decoded = decode(name).zip(decode(value));
+            let Some((name, value)) = decoded else {
+                return Err(invalid(backend, format!("the option `{pair}` is not well-formed")));
+            };
+            given.push((name, value, pair.to_owned()));
+        }
+        Ok(Self { backend, given, known: Vec::new() })
+    }
+
+    /// The value of an option, if it was given. Of several, the last one counts.
+    ///
+    /// # Errors
+    ///
+    /// When the value makes no sense.
+    pub(crate) fn take<T: OptionValue>(&mut self, name: &'static str) -> Result<Option<T>, StorageError> {
+        self.known.push(name);
+        let mut last = None;
+        self.given.retain(|(given, value, _)| {
+            if given == name {
+                last = Some(value.clone());
+            }
+            given != name
+        });
+        last.map(|value| {
+            let wrong = || format!("the option {name}={value} is not {}", T::EXPECTED);
+            T::parse(&value).ok_or_else(|| invalid(self.backend, wrong()))
+        })
+        .transpose()
+    }
+
+    /// Hands an option to the builder's method of the same name, if it was given.
+    ///
+    /// # Errors
+    ///
+    /// When the value makes no sense.
+    pub(crate) fn set<B, T: OptionValue>(
+        &mut self,
+        builder: B,
+        name: &'static str,
+        method: impl FnOnce(B, T) -> B,
+    ) -> Result<B, StorageError> {
+        Ok(match self.take(name)? {
+            Some(value) => method(builder, value),
+            None => builder,
+        })
+    }
+
+    /// All options that were not taken, as they were written: for a driver that has options of its own in its URL.
+    #[allow(dead_code, reason = "for the drivers that take a URL; not every set of features has one")]
+    pub(crate) fn rest(&mut self) -> String {
+        let rest: Vec<_> = self.given.drain(..).map(|(.., pair)| pair).collect();
+        rest.join("&")
+    }
+
+    /// # Errors
+    ///
+    /// When an option was given that nobody took.
+    pub(crate) fn finish(self) -> Result<(), StorageError> {
+        let Some((name, ..)) = self.given.first() else { return Ok(()) };
+        let known = if self.known.is_empty() { "none".to_owned() } else { self.known.join(", ") };
+        Err(invalid(self.backend, format!("there is no option `{name}`; possible are {known}")))
+    }
+}
+
+fn invalid(backend: &'static str, action: String) -> StorageError {
+    StorageError::new(StorageErrorKind::Invalid, backend, action)
+}
+
+/// A path from a URL: `dir/x`, `/dir/x` and `///dir/x` as in `file:` URLs.
+///
+/// # Errors
+///
+/// When it is not well-formed.
+#[allow(dead_code, reason = "for the backends that live in files; not every set of features has one")]
+pub(super) fn path(place: &str) -> Result<PathBuf, StorageError> {
+    let place = place.strip_prefix("//").filter(|rest| rest.starts_with('/')).unwrap_or(place);
+    let decoded =
+        decode(place).ok_or_else(|| invalid("any", format!("the path `{place}` is not well-formed")))?;
+    Ok(PathBuf::from(decoded))
+}
+
+/// Percent-decoding; `None` where it is malformed or not UTF-8.
+fn decode(text: &str) -> Option<String> {
+    let mut bytes = text.bytes();
+    let mut decoded = Vec::with_capacity(text.len());
+    while let Some(byte) = bytes.next() {
+        decoded.push(if byte == b'%' { digit(bytes.next()?)? * 16 + digit(bytes.next()?)? } else { byte });
+    }
+    String::from_utf8(decoded).ok()
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}
+
+/// What can be the value of an option.
+pub(crate) trait OptionValue: Sized {
+    /// What is expected, for the error message.
+    const EXPECTED: &'static str;
+    fn parse(text: &str) -> Option<Self>;
+}
+
+impl OptionValue for String {
+    const EXPECTED: &'static str = "text";
+    fn parse(text: &str) -> Option<Self> {
+        Some(text.to_owned())
+    }
+}
+
+impl OptionValue for bool {
+    const EXPECTED: &'static str = "`true` or `false`";
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+impl OptionValue for u64 {
+    const EXPECTED: &'static str = "a number, with or without KiB, MiB or GiB";
+    fn parse(text: &str) -> Option<Self> {
+        let units = [("KiB", 10), ("MiB", 20), ("GiB", 30)];
+        let unit = units.into_iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, shift)));
+        let (digits, shift) = unit.unwrap_or((text, 0));
+        digits.parse::<Self>().ok()?.checked_mul(1 << shift)
+    }
+}
+
+impl OptionValue for usize {
+    const EXPECTED: &'static str = u64::EXPECTED;
+    fn parse(text: &str) -> Option<Self> {
+        u64::parse(text)?.try_into().ok()
+    }
+}
+
+impl OptionValue for u32 {
+    const EXPECTED: &'static str = u64::EXPECTED;
+    fn parse(text: &str) -> Option<Self> {
+        u64::parse(text)?.try_into().ok()
+    }
+}
+
+impl OptionValue for Duration {
+    const EXPECTED: &'static str = "a duration such as `500ms`, `5s`, `10m`, `2h` or `7d`";
+    fn parse(text: &str) -> Option<Self> {
+        let units = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+        let (digits, millis) =
+            units.into_iter().find_map(|(unit, millis)| Some((text.strip_suffix(unit)?, millis)))?;
+        digits.parse::<u64>().ok()?.checked_mul(millis).map(Self::from_millis)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, OptionValue, Options, path};
+
+    #[test]
+    fn sizes_and_durations() {
+        for (text, value) in
+            [("7", Some(7)), ("2KiB", Some(2048)), ("1GiB", Some(1 << 30)), ("1kb", None), ("", None)]
+        {
+            assert_eq!(u64::parse(text), value, "{text}");
+        }
+        assert_eq!(u64::parse("99999999999GiB"), None, "no overflow");
+        for (text, millis) in [("5ms", Some(5)), ("5s", Some(5000)), ("2h", Some(7_200_000)), ("5", None)] {
+            assert_eq!(Duration::parse(text), millis.map(Duration::from_millis), "{text}");
+        }
+    }
+
+    #[test]
+    fn paths_are_decoded() -> Result<(), super::StorageError> {
+        for (place, expected) in
+            [("a/b", "a/b"), ("/a", "/a"), ("///a", "/a"), ("a%20b%3F", "a b?"), ("", "")]
+        {
+            assert_eq!(path(place)?.to_str(), Some(expected), "{place}");
+        }
+        assert!(path("%zz").is_err() && path("%4").is_err() && path("%ff").is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_not_known_is_told() -> Result<(), super::StorageError> {
+        let mut options = Options::parse("x", "a=1&b=%2E&a=3&c")?;
+        assert_eq!(options.take::<u64>("a")?, Some(3));
+        assert_eq!(options.take::<String>("b")?, Some(".".to_owned()));
+        assert_eq!(options.take::<bool>("d")?, None);
+        let error = options.finish().err().map(|error| error.to_string());
+        assert_eq!(
+            error.as_deref(),
+            Some("x storage: there is no option `c`; possible are a, b, d (invalid)")
+        );
+        let mut options = Options::parse("x", "a=one&replicaSet=rs%200")?;
+        assert!(options.take::<u64>("a").is_err());
+        assert_eq!(options.rest(), "replicaSet=rs%200");
+        options.finish()
+    }
+}
