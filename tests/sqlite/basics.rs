@@ -62,9 +62,9 @@ async fn aborted_and_dropped_writers_leave_nothing() {
         let mut writer = storage.begin(head(&key), fence(&storage, &key).await).await.unwrap();
         writer.write(body(1, 1 << 20)).await.unwrap();
         if drop_it {
-            drop(writer)
+            drop(writer);
         } else {
-            writer.abort().await
+            writer.abort().await;
         }
         storage.checkpoint().await.unwrap();
         storage.checkpoint().await.unwrap();

@@ -77,7 +77,7 @@ async fn a_damaged_file_never_yields_wrong_bytes_and_recovers() {
         OpenOptions::new().write(true).open(&path).unwrap().set_len(len - cut).unwrap();
         is_right_or_missing(&path, &format!("cut by {cut}")).await;
     }
-    for page in 0..len / 8192 {
+    for page in (0..len / 8192).step_by(2) {
         fresh();
         let garbage = body(page, 4096);
         overwrite(&path, page * 8192 + 200, &garbage[..(page % 37 + 1) as usize * 100]);
@@ -140,6 +140,8 @@ async fn every_flipped_bit_of_a_row_is_noticed() {
             if table == "chunks" {
                 let error = read(&storage, &stored).await.unwrap_err();
                 assert_eq!(error.kind(), StorageErrorKind::Corrupt, "{column} bit {bit}");
+                assert!(!storage.freshen(stored).await.unwrap());
+                assert!(storage.lookup(&key("a")).await.unwrap().responses.is_empty(), "it is removed");
             } else {
                 assert!(get(&storage, &key("a")).await.is_none(), "{column} bit {bit}");
                 storage.checkpoint().await.unwrap();
@@ -163,9 +165,9 @@ async fn a_row_under_anothers_key_or_a_chunk_in_anothers_place_is_not_used() {
          UPDATE responses SET hash = (SELECT hash FROM responses WHERE url LIKE '%/a')",
     )
     .unwrap();
-    assert_eq!(read(&storage, &one).await.unwrap_err().kind(), StorageErrorKind::Corrupt);
     assert!(get(&storage, &key("b")).await.is_none());
     assert_eq!(storage.lookup(&key("a")).await.unwrap().responses.len(), 1);
+    assert_eq!(read(&storage, &one).await.unwrap_err().kind(), StorageErrorKind::Corrupt);
 }
 
 #[tokio::test]
@@ -177,6 +179,7 @@ async fn a_chunk_that_is_missing_is_an_error_and_never_a_short_body() {
     let sql = plain_sql(&path);
     sql.execute("DELETE FROM chunks WHERE seq = 3", []).unwrap();
     assert_eq!(read(&storage, &stored).await.unwrap_err().kind(), StorageErrorKind::Missing);
+    let stored = put(&storage, &key("a"), &body(1, 500_000)).await;
     sql.execute("DELETE FROM chunks", []).unwrap();
     assert_eq!(read(&storage, &stored).await.unwrap_err().kind(), StorageErrorKind::Missing);
 }

@@ -16,7 +16,7 @@ use super::lookup;
 use super::store::{self, Body};
 use super::writer::answer;
 use super::{reclaim, writer::Session};
-use crate::entry::{BodySummary, StoredHead, codec};
+use crate::entry::{BodySummary, EntryId, StoredHead, codec};
 use crate::storage::{BodyReader, BodyWriter, Fence, Published, StorageError, StorageErrorKind};
 
 /// Bytes of a body in one row. Reading one takes some tens of microseconds.
@@ -263,6 +263,8 @@ fn failed_before() -> StorageError {
 #[derive(Debug)]
 pub struct SqliteReader {
     inner: Arc<Inner>,
+    hash: i64,
+    id: EntryId,
     body: i64,
     /// Pieces read already.
     ready: VecDeque<Bytes>,
@@ -284,11 +286,11 @@ impl SqliteReader {
         let body = lookup::body_number(head);
         // First, so that the chunks stay from here on.
         inner.state.bodies.begin_reading(body);
-        let mut reader = Self { inner, body, ready: VecDeque::new(), seq: 0, left: head.body_len() };
+        let (hash, id, left) = (lookup::hash(&head.key), head.id, head.body_len());
+        let mut reader = Self { inner, hash, id, body, ready: VecDeque::new(), seq: 0, left };
         let head = head.clone();
         let opened = reader.inner.readers.quick(move |connection| locate(connection, &head)).await;
-        let opened = opened.map_err(|fault| reader.inner.error(fault, Self::ACTION))?;
-        match opened {
+        match opened.map_err(|fault| reader.failed(fault))? {
             Opened::Inline(body) => {
                 reader.left = 0;
                 reader.ready.extend((!body.is_empty()).then_some(body));
@@ -308,10 +310,23 @@ impl SqliteReader {
                 Ok(())
             }
             _ => {
-                let fault = Fault::new(StorageErrorKind::Corrupt, "the body has not the length of its head");
-                Err(self.inner.error(fault, Self::ACTION))
+                let detail = "the body has not the length of its head";
+                Err(self.failed(Fault::new(StorageErrorKind::Corrupt, detail)))
             }
         }
+    }
+
+    /// The error of a read. A body that is not whole is of no use to anybody: its entry goes.
+    fn failed(&self, fault: Fault) -> StorageError {
+        let incomplete = matches!(fault.kind, StorageErrorKind::Corrupt | StorageErrorKind::Missing);
+        if incomplete
+            && !fault.is_damage()
+            && let Ok(writer) = self.inner.writer(Self::ACTION)
+        {
+            let (hash, id) = (self.hash, self.id);
+            writer.nudge(move |session| store::discard(session.connection, hash, id));
+        }
+        self.inner.error(fault, Self::ACTION)
     }
 }
 
@@ -323,7 +338,7 @@ impl BodyReader for SqliteReader {
                 Chunk::read(connection, body, seq)?.ok_or_else(|| missing("a part of the body is gone"))
             };
             let chunk = self.inner.readers.quick(read).await;
-            let chunk = chunk.map_err(|fault| self.inner.error(fault, Self::ACTION))?;
+            let chunk = chunk.map_err(|fault| self.failed(fault))?;
             self.accept(chunk)?;
         }
         Ok(self.ready.pop_front())

@@ -34,6 +34,11 @@ impl Fault {
         matches!(code, Some(DatabaseBusy | DatabaseLocked))
     }
 
+    /// Whether SQLite itself stumbled over what is in the file, as opposed to a row that fails our own checks.
+    pub(super) fn is_damage(&self) -> bool {
+        self.kind == StorageErrorKind::Corrupt && self.source.is_some()
+    }
+
     /// The failure in words.
     pub(super) fn detail(&self) -> &str {
         &self.detail

@@ -7,10 +7,9 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
 
 use super::error::{BACKEND, Fault};
-use crate::clock::Timestamp;
 use crate::entry::{Alias, BodySummary, StoredBody, StoredHead, StoredResponse, codec};
 use crate::key::CacheKey;
-use crate::storage::{Cursor, Fence, Lookup, Page, StorageError, StorageErrorKind, Usage};
+use crate::storage::{Cursor, Fence, Keyspace, Lookup, Page, StorageError, StorageErrorKind, Usage};
 
 /// Three point queries in one statement: they see one state of the database and take its lock once. The arms are run
 /// one after the other, so the fence is not younger than what follows.
@@ -150,37 +149,30 @@ fn is_invalidated(connection: &Connection, head: &StoredHead) -> Result<bool, Fa
     Ok(false)
 }
 
-/// The heads under a key with their rows, and the rows that are garbage.
-pub(super) fn heads(
-    connection: &Connection,
-    key: &CacheKey,
-) -> Result<(Vec<(i64, StoredHead)>, Vec<i64>), Fault> {
-    let mut statement = connection.prepare_cached("SELECT entry, head FROM responses WHERE hash = ?1")?;
-    let mut rows = statement.query([hash(key)])?;
-    let (mut heads, mut garbage) = (Vec::new(), Vec::new());
-    while let Some(row) = rows.next()? {
-        let entry = row.get(0)?;
-        match head(row, 1) {
-            Some(head) if head.key == *key => heads.push((entry, head)),
-            Some(_) => {}
-            None => garbage.push(entry),
-        }
-    }
-    Ok((heads, garbage))
+/// A row under a key and its head; garbage has none.
+#[derive(Debug)]
+pub(super) struct KeyRow {
+    pub(super) entry: Entry,
+    pub(super) head: Option<StoredHead>,
 }
 
-/// The rows of aliases under a key with the ids of their heads. Rows that are garbage have none.
-pub(super) fn alias_rows(
+/// The rows under a key in one keyspace, from the oldest on, and the garbage there that could be under any key.
+pub(super) fn rows(
     connection: &Connection,
+    keyspace: Keyspace,
     key: &CacheKey,
-) -> Result<Vec<(i64, Option<StoredHead>)>, Fault> {
-    let mut statement = connection.prepare_cached("SELECT entry, head FROM redirects WHERE hash = ?1")?;
+) -> Result<Vec<KeyRow>, Fault> {
+    let (sql, entry): (_, fn(i64) -> Entry) = match keyspace {
+        Keyspace::Responses => ("SELECT entry, head FROM responses WHERE hash = ?1", Entry::Response),
+        Keyspace::Aliases => ("SELECT entry, head FROM redirects WHERE hash = ?1", Entry::Redirect),
+    };
+    let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([hash(key)])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let head = head(row, 1);
         if head.as_ref().is_none_or(|head| head.key == *key) {
-            found.push((row.get(0)?, head));
+            found.push(KeyRow { entry: entry(row.get(0)?), head });
         }
     }
     Ok(found)
@@ -237,9 +229,4 @@ pub(super) fn usage(connection: &Connection) -> Result<Usage, Fault> {
         let count = |column| row.get::<_, i64>(column).map(|count| u64::try_from(count).unwrap_or(0));
         Ok(Usage::new(count(0)?, count(1)?, count(2)?))
     })?)
-}
-
-/// Where the time of a response is compared with a removal or a limit, it is compared as a number of milliseconds.
-pub(super) fn millis(time: Timestamp) -> i64 {
-    time.as_millis()
 }

@@ -40,7 +40,7 @@ use self::reclaim::Bodies;
 use self::store::{AliasRow, Sweep};
 use self::writer::{Session, Writer};
 use crate::clock::Timestamp;
-use crate::entry::{Alias, EntryId, Group, StoredBody, StoredHead, codec};
+use crate::entry::{Alias, BodySummary, EntryId, Group, StoredBody, StoredHead, codec};
 use crate::key::CacheKey;
 use crate::storage::{
     Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage, StorageError, StorageErrorKind,
@@ -239,7 +239,7 @@ impl SqliteStorage {
 impl Inner {
     /// The error of a call. Damage is reported to the writing thread, which looks after it.
     fn error(&self, fault: Fault, action: &str) -> StorageError {
-        if fault.kind == StorageErrorKind::Corrupt {
+        if fault.is_damage() {
             self.report_damage();
         }
         fault.during(action, self.place.shown())
@@ -314,13 +314,13 @@ impl Storage for SqliteStorage {
         let body = match &alias.response.body {
             StoredBody::Inline(body) => body.clone(),
             StoredBody::Shared(pieces) => Bytes::from(pieces.concat()),
-            // The alias is a way, not a second copy: it is stored without the body, like the answer to HEAD.
-            StoredBody::Streamed => Bytes::new(),
+            StoredBody::Streamed => {
+                let action = "storing an alias whose body did not come with it";
+                return Err(StorageError::new(StorageErrorKind::Invalid, BACKEND, action));
+            }
         };
-        let head = StoredHead {
-            body: Some(crate::entry::BodySummary::of(&body)),
-            ..StoredHead::clone(&alias.response.head)
-        };
+        let head =
+            StoredHead { body: Some(BodySummary::of(&body)), ..StoredHead::clone(&alias.response.head) };
         let row = AliasRow { head: codec::encode(&head), body, alias };
         self.write("storing an alias in", move |session| store::put_alias(session, &row, fence)).await
     }

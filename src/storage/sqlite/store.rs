@@ -22,6 +22,8 @@ const FENCES: i64 = 4096;
 /// So many rows are looked at in one transaction of a sweep.
 const SWEEP: i64 = 1000;
 
+const BOTH: [Keyspace; 2] = [Keyspace::Responses, Keyspace::Aliases];
+
 /// The body of a response that is to be published.
 #[derive(Clone, Debug)]
 pub(super) enum Body {
@@ -68,9 +70,9 @@ pub(super) fn publish(
             head.uri,
             head.method.as_str(),
             head.status.as_u16(),
-            lookup::millis(head.request_time),
-            lookup::millis(head.response_time),
-            lookup::millis(head.usable_until),
+            head.request_time.as_millis(),
+            head.response_time.as_millis(),
+            head.usable_until.as_millis(),
             length(head.body_len()),
             size(head, encoded),
             chunked,
@@ -87,28 +89,29 @@ pub(super) fn given_up() -> Fault {
 
 /// Deletes what a response replaces, what is garbage, and the variants that are too many with it.
 fn replace_equals(connection: &Connection, head: &StoredHead) -> Result<(), Fault> {
-    let (mut others, garbage) = lookup::heads(connection, &head.key)?;
-    let mut goes = garbage;
-    others.retain(|(entry, other)| {
-        let equal = other.selecting == head.selecting && other.range == head.range;
-        if equal {
-            goes.push(*entry);
+    let (mut others, mut goes) = (Vec::new(), Vec::new());
+    for row in lookup::rows(connection, Keyspace::Responses, &head.key)? {
+        match row.head {
+            Some(other) if other.selecting != head.selecting || other.range != head.range => {
+                others.push(row.entry);
+            }
+            _ => goes.push(row.entry),
         }
-        !equal
-    });
-    // The rows stand in the order of their publication.
+    }
     let surplus = (others.len() + 1).saturating_sub(VARIANTS);
-    goes.extend(others.iter().take(surplus).map(|(entry, _)| *entry));
-    goes.into_iter().try_for_each(|entry| delete(connection, Entry::Response(entry)))
+    goes.extend(others.into_iter().take(surplus));
+    goes.into_iter().try_for_each(|entry| delete(connection, entry))
 }
 
 /// Replaces a head, and nothing else.
 pub(super) fn freshen(session: &Session<'_>, head: &StoredHead) -> Result<bool, Fault> {
     let connection = session.connection;
-    let (heads, _) = lookup::heads(connection, &head.key)?;
-    let Some((entry, stored)) = heads.into_iter().find(|(_, stored)| stored.id == head.id) else {
-        return Ok(false);
-    };
+    let rows = lookup::rows(connection, Keyspace::Responses, &head.key)?;
+    let stored = rows.into_iter().find_map(|row| match (row.entry, row.head) {
+        (Entry::Response(entry), Some(stored)) if stored.id == head.id => Some((entry, stored)),
+        _ => None,
+    });
+    let Some((entry, stored)) = stored else { return Ok(false) };
     // The body is the one that was stored, whatever the new head says of it.
     let head = StoredHead { body: stored.body, ..head.clone() };
     let encoded = codec::encode(&head);
@@ -123,9 +126,9 @@ pub(super) fn freshen(session: &Session<'_>, head: &StoredHead) -> Result<bool, 
             head.uri,
             head.method.as_str(),
             head.status.as_u16(),
-            lookup::millis(head.request_time),
-            lookup::millis(head.response_time),
-            lookup::millis(head.usable_until),
+            head.request_time.as_millis(),
+            head.response_time.as_millis(),
+            head.usable_until.as_millis(),
             size(&head, &encoded),
             encoded,
         ])?;
@@ -147,8 +150,8 @@ pub(super) fn put_alias(session: &Session<'_>, row: &AliasRow, fence: Fence) -> 
     if is_fenced_off(connection, Keyspace::Aliases, &head.key, fence)? {
         return Ok(Published::Superseded);
     }
-    for (entry, _) in lookup::alias_rows(connection, &head.key)? {
-        delete(connection, Entry::Redirect(entry))?;
+    for row in lookup::rows(connection, Keyspace::Aliases, &head.key)? {
+        delete(connection, row.entry)?;
     }
     let target = &row.alias.target;
     connection
@@ -164,9 +167,9 @@ pub(super) fn put_alias(session: &Session<'_>, row: &AliasRow, fence: Fence) -> 
             target.uri().unwrap_or_default(),
             head.method.as_str(),
             head.status.as_u16(),
-            lookup::millis(head.request_time),
-            lookup::millis(head.response_time),
-            lookup::millis(head.usable_until),
+            head.request_time.as_millis(),
+            head.response_time.as_millis(),
+            head.usable_until.as_millis(),
             length((row.head.len() + row.body.len() + target.canonical().len()) as u64),
             target.canonical().as_ref(),
             row.head,
@@ -179,14 +182,12 @@ pub(super) fn put_alias(session: &Session<'_>, row: &AliasRow, fence: Fence) -> 
 pub(super) fn remove(session: &Session<'_>, key: &CacheKey) -> Result<bool, Fault> {
     let connection = session.connection;
     raise_fence(connection, key)?;
-    let (heads, garbage) = lookup::heads(connection, key)?;
-    let aliases = lookup::alias_rows(connection, key)?;
-    let any = !heads.is_empty() || aliases.iter().any(|(_, head)| head.is_some());
-    for entry in heads.into_iter().map(|(entry, _)| entry).chain(garbage) {
-        delete(connection, Entry::Response(entry))?;
-    }
-    for (entry, _) in aliases {
-        delete(connection, Entry::Redirect(entry))?;
+    let mut any = false;
+    for keyspace in BOTH {
+        for row in lookup::rows(connection, keyspace, key)? {
+            delete(connection, row.entry)?;
+            any |= row.head.is_some();
+        }
     }
     Ok(any)
 }
@@ -195,19 +196,26 @@ pub(super) fn remove(session: &Session<'_>, key: &CacheKey) -> Result<bool, Faul
 pub(super) fn remove_entry(session: &Session<'_>, key: &CacheKey, id: EntryId) -> Result<bool, Fault> {
     let connection = session.connection;
     let mut any = false;
-    for (entry, head) in lookup::heads(connection, key)?.0 {
-        if head.id == id {
-            delete(connection, Entry::Response(entry))?;
-            any = true;
-        }
-    }
-    for (entry, head) in lookup::alias_rows(connection, key)? {
-        if head.is_some_and(|head| head.id == id) {
-            delete(connection, Entry::Redirect(entry))?;
-            any = true;
+    for keyspace in BOTH {
+        for row in lookup::rows(connection, keyspace, key)? {
+            if row.head.is_some_and(|head| head.id == id) {
+                delete(connection, row.entry)?;
+                any = true;
+            }
         }
     }
     Ok(any)
+}
+
+/// Deletes the entry of a body that could not be read.
+pub(super) fn discard(connection: &Connection, hash: i64, id: EntryId) -> Result<(), Fault> {
+    for sql in [
+        "DELETE FROM responses WHERE hash = ?1 AND id = ?2",
+        "DELETE FROM redirects WHERE hash = ?1 AND id = ?2",
+    ] {
+        connection.prepare_cached(sql)?.execute(params![hash, id.bits().to_be_bytes()])?;
+    }
+    Ok(())
 }
 
 /// Deletes a row; the triggers do the rest.
@@ -274,9 +282,8 @@ pub(super) fn fence_off_all(
 ) -> Result<Vec<(Keyspace, i64)>, Fault> {
     let connection = session.connection;
     let fence = next_fence(connection)?;
-    let both = [Keyspace::Responses, Keyspace::Aliases];
     let mut last = Vec::new();
-    for each in both.into_iter().filter(|each| keyspace.is_none_or(|one| one == *each)) {
+    for each in BOTH.into_iter().filter(|each| keyspace.is_none_or(|one| one == *each)) {
         let floor = match each {
             Keyspace::Responses => "UPDATE state SET responses_floor = ?1",
             Keyspace::Aliases => "UPDATE state SET redirects_floor = ?1",
@@ -330,7 +337,7 @@ pub(super) fn sweep(session: &Session<'_>, sweep: Sweep) -> Result<(u64, Option<
         .prepare_cached(end)?
         .query_row(params![sweep.done, sweep.last, SWEEP], |row| row.get(0))?;
     let Some(end) = end else { return Ok((0, None)) };
-    let usable_by = sweep.usable_by.map_or(i64::MAX, lookup::millis);
+    let usable_by = sweep.usable_by.map_or(i64::MAX, Timestamp::as_millis);
     let deleted = connection.prepare_cached(delete)?.execute(params![sweep.done, end, usable_by])?;
     Ok((deleted as u64, Some(Sweep { done: end, ..sweep })))
 }
@@ -343,7 +350,7 @@ pub(super) fn invalidate_group(session: &Session<'_>, group: &Group, at: Timesta
             "INSERT INTO group_times (origin, name, time) VALUES (?1, ?2, ?3)
              ON CONFLICT (origin, name) DO UPDATE SET time = max(time, excluded.time)",
         )?
-        .execute(params![group.origin, group.name, lookup::millis(at)])?;
+        .execute(params![group.origin, group.name, at.as_millis()])?;
     Ok(())
 }
 

@@ -171,7 +171,8 @@ where
 
 fn run(connection: &Shared, state: &State, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
     let mut health = Health::default();
-    with(connection, state, |session| tidy(session, &jobs));
+    let tidy = |jobs: &mpsc::Receiver<_>| while with(connection, state, tidy) && jobs.is_empty() {};
+    tidy(&jobs);
     while let Some(first) = jobs.blocking_recv() {
         let mut batch = vec![first];
         while batch.len() < QUEUE
@@ -186,11 +187,12 @@ fn run(connection: &Shared, state: &State, mut jobs: mpsc::Receiver<Box<dyn Job>
                 let manner = rest.first().map_or(Manner::Grouped, |job| job.manner());
                 let same = rest.iter().take_while(|job| job.manner() == manner).count();
                 let later = rest.split_off(if manner == Manner::Alone { 1 } else { same });
-                health.note(session, &perform(session, manner, rest));
+                let damage = perform(session, manner, rest);
+                health.note(session, damage);
                 rest = later;
             }
-            tidy(session, &jobs);
         });
+        tidy(&jobs);
     }
     with(connection, state, |session| {
         // The last words of a storage; what they would have changed can be done without.
@@ -198,18 +200,18 @@ fn run(connection: &Shared, state: &State, mut jobs: mpsc::Receiver<Box<dyn Job>
             evict::remember(session)?;
             reclaim::resign(session)
         });
-        tidy(session, &jobs);
     });
+    tidy(&jobs);
 }
 
 /// The connection is locked for a batch at a time, because in a database in memory the readers use it too.
-fn with(connection: &Shared, state: &State, work: impl FnOnce(&Session<'_>)) {
+fn with<T>(connection: &Shared, state: &State, work: impl FnOnce(&Session<'_>) -> T) -> T {
     let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-    work(&Session { connection: &connection, state });
+    work(&Session { connection: &connection, state })
 }
 
-/// Performs jobs and answers for them. Returns the kind of the failure, if there was one.
-fn perform(session: &Session<'_>, manner: Manner, mut batch: Vec<Box<dyn Job>>) -> Option<StorageErrorKind> {
+/// Performs jobs and answers for them. Returns whether damage came to light.
+fn perform(session: &Session<'_>, manner: Manner, mut batch: Vec<Box<dyn Job>>) -> bool {
     let outcome = match (manner, batch.first_mut()) {
         (Manner::Alone, Some(job)) => job.run(session),
         _ => transact(session, |session| {
@@ -219,7 +221,7 @@ fn perform(session: &Session<'_>, manner: Manner, mut batch: Vec<Box<dyn Job>>) 
             evict::make_room(session).map(drop)
         }),
     };
-    let kind = outcome.as_ref().err().map(|fault| fault.kind);
+    let damage = outcome.as_ref().is_err_and(Fault::is_damage);
     match outcome {
         Ok(()) => batch.into_iter().for_each(|job| job.finish(Ok(()))),
         // One job must not fail for another's sake. Where the fault is everybody's there is no use in asking again.
@@ -239,7 +241,7 @@ fn perform(session: &Session<'_>, manner: Manner, mut batch: Vec<Box<dyn Job>>) 
             }
         }
     }
-    kind
+    damage
 }
 
 fn transact<T>(
@@ -253,18 +255,17 @@ fn transact<T>(
     Ok(value)
 }
 
-/// Catches up with what can wait, a bounded piece after each batch and more while nobody else wants to write.
-fn tidy(session: &Session<'_>, jobs: &mpsc::Receiver<Box<dyn Job>>) {
-    while reclaim::is_due(session) || evict::is_due(session) {
-        let tidied = transact(session, |session| {
+/// Catches up with a bounded piece of what can wait: after each batch, and again while nobody else wants to write.
+/// Returns whether there may be more.
+fn tidy(session: &Session<'_>) -> bool {
+    let due = reclaim::is_due(session) || evict::is_due(session);
+    let tidied = || {
+        transact(session, |session| {
             let evicted = evict::make_room(session)?;
             Ok(reclaim::step(session)? || evicted)
-        });
-        let progress = tidied.unwrap_or(false);
-        if !progress || !jobs.is_empty() {
-            break;
-        }
-    }
+        })
+    };
+    due && tidied().unwrap_or(false)
 }
 
 /// Moves the log into the database and cuts it off.
@@ -280,9 +281,9 @@ struct Health {
 }
 
 impl Health {
-    fn note(&mut self, session: &Session<'_>, failure: &Option<StorageErrorKind>) {
+    fn note(&mut self, session: &Session<'_>, failure: bool) {
         let reported = session.state.damaged.swap(false, std::sync::atomic::Ordering::Relaxed);
-        let suspect = reported || *failure == Some(StorageErrorKind::Corrupt);
+        let suspect = reported || failure;
         if !suspect || self.examined.is_some_and(|examined| examined.elapsed() < HEALING) {
             return;
         }
