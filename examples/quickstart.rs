@@ -13,8 +13,6 @@ mod chain;
 mod client;
 #[path = "support/origin.rs"]
 mod origin;
-#[path = "support/store.rs"]
-mod store;
 
 use std::error::Error;
 use std::fmt;
@@ -62,7 +60,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> Result<(), BoxError> {
-    let (storage, place) = storage(options.store)?;
+    let (storage, place) = storage(options.store).await?;
     println!("kept in {place}\n");
 
     // The origin gets another port in each run: it needs a name for its stored responses to be found by.
@@ -91,9 +89,9 @@ async fn run(options: Options) -> Result<(), BoxError> {
 }
 
 /// The storage, and its name for people.
-fn storage(url: Option<String>) -> Result<(Arc<dyn DynStorage>, String), BoxError> {
+async fn storage(url: Option<String>) -> Result<(Arc<dyn DynStorage>, String), BoxError> {
     if let Some(url) = url {
-        return Ok((store::open(&url)?, url));
+        return Ok((larder::storage::open(&url).await?, url));
     }
     let storage = SqliteStorage::in_user_cache_dir("larder-quickstart")?;
     let place = storage.path().map(|path| path.display().to_string()).unwrap_or_default();

@@ -13,8 +13,6 @@ mod chain;
 mod forward;
 mod informational;
 mod options;
-#[path = "../support/store.rs"]
-mod store;
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -54,7 +52,7 @@ async fn main() -> ExitCode {
 async fn run(options: &Options) -> Result<(), BoxError> {
     let client = client();
     let listener = TcpListener::bind(options.listen).await?;
-    let cache = options.cache_layer()?;
+    let cache = options.cache_layer().await?;
     match options.follow_redirects {
         Some(limit) => serve(listener, options, cache.follow_redirects(limit).layer(client)).await,
         None => serve(listener, options, cache.layer(client)).await,

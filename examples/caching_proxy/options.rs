@@ -7,7 +7,7 @@ use http::{HeaderName, Uri};
 use larder::policy::SetCookie;
 use larder::{CacheLayer, Policy};
 
-use crate::{BoxError, store};
+use crate::BoxError;
 
 const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
 
@@ -26,7 +26,7 @@ pub(crate) struct Options {
     #[arg(long, value_enum, default_value_t = Mode::Shared)]
     mode: Mode,
 
-    /// Where responses are kept: memory:, sqlite:PATH or file:DIR
+    /// Where responses are kept: memory:, sqlite:PATH, file:DIR, or the URL of another backend compiled in
     #[arg(long, default_value = "memory:")]
     storage: String,
 
@@ -51,8 +51,8 @@ enum Mode {
 }
 
 impl Options {
-    pub(crate) fn cache_layer(&self) -> Result<CacheLayer, BoxError> {
-        let storage = store::open(&self.storage)?;
+    pub(crate) async fn cache_layer(&self) -> Result<CacheLayer, BoxError> {
+        let storage = larder::storage::open(&self.storage).await?;
         Ok(CacheLayer::from_dyn(storage).policy(self.policy()).cache_status_header(self.cache_status))
     }
 
