@@ -36,7 +36,7 @@ pub(super) fn joined<T>(result: Result<T, JoinError>) -> Result<T, StorageError>
 /// Above this a read did not come from memory.
 const SLOW: Duration = Duration::from_millis(1);
 /// Reads that take the detour after a slow one.
-const DETOURS: u32 = 64;
+const DETOURS: u32 = 16;
 
 /// Small reads come from the page cache most of the time: four microseconds, where a blocking thread costs thirty. So
 /// they are done on the spot, until one was slow; then the next ones take the detour.

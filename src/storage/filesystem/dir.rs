@@ -32,8 +32,8 @@ pub(super) fn open_file(at: &File, relative: &str) -> Result<File, Errno> {
 #[cfg(target_os = "linux")]
 fn beneath(at: &File, relative: &str, flags: OFlags) -> Result<rustix::fd::OwnedFd, Errno> {
     use rustix::fs::ResolveFlags;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-    match rustix::fs::openat2(at, relative, flags, Mode::empty(), resolve) {
+    // Names made by us have no `..`: without links there is no other way out.
+    match rustix::fs::openat2(at, relative, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
         // Kernels before 5.6 do not know the call, and some containers forbid it.
         Err(Errno::NOSYS | Errno::PERM) => step_by_step(at, relative, flags),
         result => result,

@@ -32,7 +32,7 @@ pub(super) type Looked = (Lookup, Vec<Keyspace>);
 
 pub(super) fn lookup(root: &Root, key: &CacheKey, name: &Name) -> io::Result<Looked> {
     // The fence comes first: what is removed after this line is noticed when the answer is stored.
-    let fence = root.state.fence(name)?;
+    let (fence, counters) = root.state.glance(name)?;
     let mut broken = Vec::new();
     let mut read = |keyspace| {
         Ok::<_, io::Error>(match Record::read(root.keyspace(keyspace), name, root.format, true)? {
@@ -45,7 +45,9 @@ pub(super) fn lookup(root: &Root, key: &CacheKey, name: &Name) -> io::Result<Loo
         })
     };
     let responses = read(Keyspace::Responses)?;
-    let aliases = read(Keyspace::Aliases)?;
+    // Most caches have few aliases: looking for a file that is not there costs as much as the rest.
+    let may_have_alias = counters.dirty || counters.aliases > 0;
+    let aliases = if may_have_alias { read(Keyspace::Aliases)? } else { Record::default() };
     let responses = responses
         .variants
         .into_iter()

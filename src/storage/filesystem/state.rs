@@ -72,6 +72,16 @@ impl State {
         Ok(Fence(u64::from_le_bytes(number)))
     }
 
+    /// The fence of a key and what its fan-out directory holds, in one read.
+    pub(super) fn glance(&self, name: &Name) -> io::Result<(Fence, Counters)> {
+        let mut bytes = [0; FAN];
+        self.file.read_exact_at(&mut bytes, counters_at(name.fan()))?;
+        let (counters, fences) = bytes.split_at(COUNTERS);
+        let number = fences.chunks_exact(8).nth(usize::from(name.fence_slot()));
+        let number = number.and_then(|number| number.try_into().ok()).map(u64::from_le_bytes);
+        Ok((Fence(number.unwrap_or_default()), Counters::from_bytes(counters)))
+    }
+
     /// Refuses from now on what carries an older fence for this key.
     pub(super) fn raise(&self, name: &Name) -> io::Result<()> {
         let next = raised(self.fence(name)?);
