@@ -41,8 +41,12 @@ pub mod error;
 mod ext;
 #[cfg(all(feature = "filesystem", unix))]
 pub mod filesystem;
+#[cfg(feature = "gridfs")]
+pub mod gridfs;
 pub mod key_value;
 mod memory;
+#[cfg(feature = "mongodb")]
+pub mod mongodb;
 mod open;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
@@ -54,9 +58,16 @@ pub use error::{StorageError, StorageErrorKind};
 pub use ext::{Pages, StorageExt};
 #[cfg(all(feature = "filesystem", unix))]
 pub use filesystem::FileStorage;
+#[cfg(feature = "gridfs")]
+pub use gridfs::GridFsStorage;
 pub use key_value::{ByteStore, KeyValueStorage};
 pub use memory::{MemoryReader, MemoryStorage, MemoryWriter};
+<<<<<<< HEAD
 pub use open::open;
+=======
+#[cfg(feature = "mongodb")]
+pub use mongodb::{MongoBuilder, MongoStorage};
+>>>>>>> cacc445 (storage/mongodb, storage/gridfs: first draft)
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStorage;
 

@@ -1,0 +1,145 @@
+//! Bodies in pieces, laid out as GridFS lays out files.
+
+use bytes::Bytes;
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::{Bson, DateTime, Document, doc};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::document::{binary, date, number};
+use super::store::{Store, primary};
+use crate::clock::Timestamp;
+use crate::entry::StoredHead;
+use crate::storage::{StorageError, StorageErrorKind};
+
+/// Pieces asked for in one trip are together about this long.
+const READ_AT_ONCE: usize = 1024 * 1024;
+
+impl Store {
+    /// The document of one piece. What GridFS has no field for stands beside its fields, where its tools do not look.
+    pub(super) fn piece(&self, entry: &str, n: i32, data: Vec<u8>, usable_until: Timestamp) -> Document {
+        doc! {
+            "_id": ObjectId::new(),
+            "files_id": entry,
+            "n": n,
+            "sum": checksum(n, &data),
+            "data": binary(data),
+            "usable_until": date(usable_until.as_millis()),
+            "cache": &self.settings.collection,
+        }
+    }
+
+    pub(super) async fn insert_pieces(&self, pieces: &[Document]) -> Result<(), StorageError> {
+        if pieces.is_empty() {
+            return Ok(());
+        }
+        self.ready().await?;
+        self.call("storing a body", self.chunks.insert_many(pieces).ordered(false)).await.map(drop)
+    }
+
+    /// Lets the pieces be seen as a file, where they are to be one.
+    pub(super) async fn insert_file(&self, head: &StoredHead) -> Result<(), StorageError> {
+        let Some(files) = &self.files else { return Ok(()) };
+        let content_type = head.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let file = doc! {
+            "_id": head.id.to_string(),
+            "length": number(head.body_len()),
+            "chunkSize": i32::try_from(self.settings.chunk_size).unwrap_or(i32::MAX),
+            "uploadDate": DateTime::now(),
+            "filename": &head.uri,
+            "metadata": {
+                "cache": &self.settings.collection,
+                "key": head.key.hex_digest(),
+                "content_type": content_type.map_or(Bson::Null, Bson::from),
+                "usable_until": date(head.usable_until.as_millis()),
+            },
+        };
+        self.call("storing a file", files.insert_one(file)).await.map(drop)
+    }
+
+    /// Some pieces from the `from`th on, each verified. The first is the `from`th, or it is an error.
+    pub(super) async fn read_pieces(&self, entry: &str, from: i32) -> Result<Vec<Bytes>, StorageError> {
+        let doing = "reading a body";
+        let at_once = (READ_AT_ONCE / self.settings.chunk_size).max(1);
+        let asked = doc! { "files_id": entry, "n": { "$gte": from } };
+        let mut pieces = Vec::new();
+        let reading = async {
+            // No cursor stays open on the server between two pieces, however slow their reader is.
+            let find =
+                self.chunks.find(asked).sort(doc! { "n": 1 }).limit(i64::try_from(at_once).unwrap_or(1));
+            let mut cursor = find.projection(doc! { "n": 1, "data": 1, "sum": 1 }).await?;
+            while cursor.advance().await? {
+                let found = cursor.current();
+                let data = found.get_binary("data").map(|data| Bytes::copy_from_slice(data.bytes));
+                pieces.push((found.get_i32("n").ok(), data.unwrap_or_default(), found.get_i64("sum").ok()));
+            }
+            Ok(())
+        };
+        self.call(doing, reading).await?;
+        let mut verified = Vec::with_capacity(pieces.len());
+        for ((n, data, sum), expected) in pieces.into_iter().zip(from..) {
+            if n != Some(expected) {
+                break;
+            }
+            if sum != Some(checksum(expected, &data)) {
+                let what = format!("{doing}: piece {expected} of {entry} is not what was written");
+                return Err(self.error(StorageErrorKind::Corrupt, what));
+            }
+            verified.push(data);
+        }
+        if verified.is_empty() {
+            let what = format!("{doing}: piece {from} of {entry} is gone");
+            return Err(self.error(StorageErrorKind::Missing, what));
+        }
+        Ok(verified)
+    }
+
+    /// How many pieces there are.
+    pub(super) async fn count_pieces(&self, entry: &str) -> Result<u64, StorageError> {
+        let count = self.chunks.count_documents(doc! { "files_id": entry }).selection_criteria(primary());
+        self.call("counting pieces", count).await
+    }
+
+    /// A small body, asked for by itself.
+    pub(super) async fn read_inline(&self, head: &StoredHead) -> Result<Option<Bytes>, StorageError> {
+        let entry = doc! { "key": head.key.hex_digest(), "entry": head.id.to_string() };
+        let found = self.heads.find_one(entry).projection(doc! { "body": 1 });
+        let found = self.call("reading a body", found).await?;
+        Ok(found.and_then(|mut found| match found.remove("body") {
+            Some(Bson::Binary(body)) => Some(Bytes::from(body.bytes)),
+            _ => None,
+        }))
+    }
+
+    /// Deletes what is in pieces of these bodies; small bodies go with their documents.
+    pub(super) async fn delete_bodies(&self, entries: &[String]) -> Result<u64, StorageError> {
+        if entries.is_empty() {
+            return Ok(0);
+        }
+        let doing = "deleting bodies";
+        if let Some(files) = &self.files {
+            let mine = doc! { "_id": { "$in": entries }, "metadata.cache": &self.settings.collection };
+            self.call(doing, files.delete_many(mine)).await?;
+        }
+        let pieces = self.chunks.delete_many(doc! { "files_id": { "$in": entries } });
+        self.call(doing, pieces).await.map(|deleted| deleted.deleted_count)
+    }
+
+    /// Keeps the server from deleting a body before this time.
+    pub(super) async fn keep_body_until(&self, entry: &str, until: Timestamp) -> Result<(), StorageError> {
+        let doing = "keeping a body";
+        let until = date(until.as_millis());
+        let shorter = doc! { "files_id": entry, "usable_until": { "$lt": until } };
+        let set = doc! { "$set": { "usable_until": until } };
+        self.call(doing, self.chunks.update_many(shorter, set)).await?;
+        if let Some(files) = &self.files {
+            let set = doc! { "$set": { "metadata.usable_until": until } };
+            self.call(doing, files.update_one(doc! { "_id": entry }, set)).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The sum of a piece in its place: a piece that stands in another's place is noticed too.
+fn checksum(n: i32, data: &[u8]) -> i64 {
+    xxh3_64_with_seed(data, u64::from(n.unsigned_abs())).cast_signed()
+}

@@ -1,0 +1,87 @@
+//! The contract, for both storages over the shared store.
+
+/// Implements the contract for a storage with a field `store`.
+macro_rules! storage_over_store {
+    ($storage:ident) => {
+        impl $crate::storage::mongodb::FromStore for $storage {
+            const NAME: &'static str = NAME;
+            const PREFIX: &'static str = PREFIX;
+            const FILES: bool = FILES;
+
+            fn from_store(store: std::sync::Arc<$crate::storage::mongodb::Store>) -> Self {
+                Self { store }
+            }
+        }
+
+        impl $crate::storage::Storage for $storage {
+            type Writer = $crate::storage::mongodb::MongoWriter;
+            type Reader = $crate::storage::mongodb::MongoReader;
+
+            fn name(&self) -> &'static str {
+                NAME
+            }
+
+            async fn lookup(&self, key: &CacheKey) -> Result<Lookup, StorageError> {
+                self.store.lookup(key).await
+            }
+
+            async fn open(&self, head: &StoredHead) -> Result<Self::Reader, StorageError> {
+                self.store.open(head).await
+            }
+
+            async fn begin(&self, head: StoredHead, fence: Fence) -> Result<Self::Writer, StorageError> {
+                self.store.begin(head, fence)
+            }
+
+            async fn freshen(&self, head: StoredHead) -> Result<bool, StorageError> {
+                self.store.freshen(head).await
+            }
+
+            async fn put_alias(&self, alias: Alias, fence: Fence) -> Result<Published, StorageError> {
+                self.store.put_alias(&alias, fence).await
+            }
+
+            async fn remove(&self, key: &CacheKey) -> Result<bool, StorageError> {
+                self.store.remove(key).await
+            }
+
+            async fn remove_entry(&self, key: &CacheKey, id: EntryId) -> Result<bool, StorageError> {
+                self.store.remove_entry(key, id).await
+            }
+
+            async fn invalidate_group(&self, group: &Group, at: Timestamp) -> Result<(), StorageError> {
+                self.store.invalidate_group(group, at.as_millis()).await
+            }
+
+            async fn responses(
+                &self,
+                after: Option<&Cursor>,
+                limit: usize,
+            ) -> Result<Page<StoredHead>, StorageError> {
+                self.store.responses(after, limit).await
+            }
+
+            async fn aliases(
+                &self,
+                after: Option<&Cursor>,
+                limit: usize,
+            ) -> Result<Page<Alias>, StorageError> {
+                self.store.aliases(after, limit).await
+            }
+
+            async fn usage(&self) -> Result<Usage, StorageError> {
+                self.store.usage().await
+            }
+
+            async fn clear(&self, keyspace: Option<Keyspace>) -> Result<(), StorageError> {
+                self.store.clear(keyspace).await
+            }
+
+            async fn maintain(&self, now: Timestamp) -> Result<Maintained, StorageError> {
+                self.store.maintain(now).await
+            }
+        }
+    };
+}
+
+pub(crate) use storage_over_store;

@@ -1,0 +1,133 @@
+//! Pages of everything, and counts.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::{RawDocumentBuf, doc};
+
+use super::lookup::Decoded;
+use super::namespace::{NAMESPACE, Namespace};
+use super::rows::{Row, kind};
+use super::store::Store;
+use crate::entry::{Alias, StoredHead};
+use crate::storage::{Cursor, Page, StorageError, StorageErrorKind, Usage};
+
+impl Store {
+    pub(crate) async fn responses(
+        &self,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page<StoredHead>, StorageError> {
+        let (rows, next) = self.page(kind::RESPONSE, after, limit).await?;
+        Ok(Page { items: rows.iter().filter_map(Row::decode_head).collect(), next })
+    }
+
+    pub(crate) async fn aliases(
+        &self,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page<Alias>, StorageError> {
+        let (rows, next) = self.page(kind::ALIAS, after, limit).await?;
+        let items = rows.iter().filter_map(|row| match row.decode() {
+            Decoded::Alias(alias) => Some(alias),
+            _ => None,
+        });
+        Ok(Page { items: items.collect(), next })
+    }
+
+    /// The next documents of one kind in the order of their ids, which a replacement does not change.
+    async fn page(
+        &self,
+        kind: &str,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<(Vec<Row>, Option<Cursor>), StorageError> {
+        let doing = "listing";
+        self.ready().await?;
+        let mut asked = doc! { "kind": kind };
+        if let Some(Cursor(after)) = after {
+            let after = <[u8; 12]>::try_from(&after[..]).map_err(|_| {
+                self.error(StorageErrorKind::Invalid, "listing: the cursor is not one of this storage")
+            })?;
+            asked.insert("_id", doc! { "$gt": ObjectId::from_bytes(after) });
+        }
+        let (mut rows, mut last, mut seen) = (Vec::new(), None, 0);
+        let reading = async {
+            let find = self
+                .heads
+                .find(asked)
+                .sort(doc! { "_id": 1 })
+                .projection(doc! { "body": 0, "text": 0, "json": 0 });
+            let mut cursor = find.limit(i64::try_from(limit.max(1)).unwrap_or(i64::MAX)).await?;
+            while cursor.advance().await? {
+                let found = cursor.current();
+                last = found.get_object_id("_id").ok();
+                seen += 1;
+                rows.extend(Row::read(found));
+            }
+            Ok(())
+        };
+        self.call(doing, reading).await?;
+        self.drop_removed(doing, &mut rows).await?;
+        let last = last.filter(|_| seen >= limit);
+        Ok((rows, last.map(|last| Cursor(Bytes::copy_from_slice(&last.bytes())))))
+    }
+
+    /// Leaves out what fills from before a removal left behind.
+    async fn drop_removed(&self, doing: &str, rows: &mut Vec<Row>) -> Result<(), StorageError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let mut keys: Vec<_> = rows.iter().map(|row| row.key.as_str()).collect();
+        keys.push(NAMESPACE);
+        let asked = doc! { "key": { "$in": keys }, "variant": { "$in": [kind::REMOVAL, ""] } };
+        let mut removals = HashMap::new();
+        let mut namespace = None;
+        let reading = async {
+            let mut cursor = self.heads.find(asked).await?;
+            while cursor.advance().await? {
+                let found: RawDocumentBuf = cursor.current().to_owned();
+                match (found.get_str("key"), found.get_i64("removed")) {
+                    (Ok(key), Ok(removed)) => {
+                        removals.insert(key.to_owned(), removed);
+                    }
+                    _ => namespace = namespace.or_else(|| Namespace::read(&found)),
+                }
+            }
+            Ok(())
+        };
+        self.call(doing, reading).await?;
+        let Some(namespace) = namespace else { return Err(self.lost(doing)) };
+        rows.retain(|row| {
+            let cleared = if row.is_alias { namespace.aliases_cleared } else { namespace.responses_cleared };
+            row.fence >= cleared && removals.get(&row.key).is_none_or(|removed| row.fence >= *removed)
+        });
+        Ok(())
+    }
+
+    pub(crate) async fn usage(&self) -> Result<Usage, StorageError> {
+        self.ready().await?;
+        // An index holds all that is added up.
+        let sum = [
+            doc! { "$match": { "kind": { "$in": [kind::RESPONSE, kind::ALIAS] } } },
+            doc! { "$group": { "_id": "$kind", "count": { "$sum": 1_i64 }, "bytes": { "$sum": "$bytes" } } },
+        ];
+        let mut usage = Usage::default();
+        let reading = async {
+            let mut cursor = self.heads.aggregate(sum).await?;
+            while cursor.advance().await? {
+                let found = cursor.current();
+                let count = found.get_i64("count").unwrap_or_default().unsigned_abs();
+                usage.bytes += found.get_i64("bytes").unwrap_or_default().unsigned_abs();
+                match found.get_str("_id") {
+                    Ok(kind::RESPONSE) => usage.responses = count,
+                    _ => usage.aliases = count,
+                }
+            }
+            Ok(())
+        };
+        self.call("adding up", reading).await?;
+        Ok(usage)
+    }
+}

@@ -1,0 +1,131 @@
+//! Reclaiming room that the server's own TTL does not reclaim, or not yet.
+
+use mongodb::bson::{DateTime, Document, doc};
+
+use super::document::LAST_TIME;
+use super::namespace::Namespace;
+use super::removal::BATCH;
+use super::rows::kind;
+use super::store::{Store, primary};
+use crate::clock::Timestamp;
+use crate::storage::{Maintained, StorageError};
+
+const DOING: &str = "maintaining";
+/// Pieces without a head may be those of a writer at work, while the newest of them is younger than this.
+const WRITER_MILLIS: i64 = 3600 * 1000;
+/// A group's invalidation is remembered at least this long after the last member is gone: a fill may be under way.
+const GROUP_MILLIS: i64 = 24 * 3600 * 1000;
+
+impl Store {
+    pub(crate) async fn maintain(&self, now: Timestamp) -> Result<Maintained, StorageError> {
+        self.ready().await?;
+        let now = now.as_millis();
+        let expired = self.remove_heads(DOING, expired(now)).await?;
+        let cleared = self.remove_cleared().await?;
+        let orphans = self.sweep_bodies(now.saturating_sub(WRITER_MILLIS)).await?;
+        self.forget_removals(now).await?;
+        self.forget_groups(now.saturating_sub(GROUP_MILLIS)).await?;
+        Ok(Maintained::new(expired, cleared + orphans))
+    }
+
+    /// Finishes what a clearing left undone, and what dead fills left behind since.
+    async fn remove_cleared(&self) -> Result<u64, StorageError> {
+        let mut namespace = None;
+        let reading = async {
+            let mut cursor = self.heads.find(doc! { "kind": kind::NAMESPACE }).await?;
+            while cursor.advance().await? {
+                namespace = Namespace::read(cursor.current());
+            }
+            Ok(())
+        };
+        self.call(DOING, reading).await?;
+        let Some(namespace) = namespace else { return Err(self.lost(DOING)) };
+        let cleared = |kind: &str, clock: i64| doc! { "kind": kind, "fence": { "$lt": clock } };
+        let responses =
+            self.remove_heads(DOING, cleared(kind::RESPONSE, namespace.responses_cleared)).await?;
+        let aliases = self.remove_heads(DOING, cleared(kind::ALIAS, namespace.aliases_cleared)).await?;
+        Ok(responses + aliases)
+    }
+
+    /// Deletes bodies in pieces that no document names. Only an index is read to find them.
+    async fn sweep_bodies(&self, before: i64) -> Result<u64, StorageError> {
+        let without_head = [
+            doc! { "$match": { "cache": &self.settings.collection } },
+            doc! { "$group": { "_id": "$files_id" } },
+            doc! { "$lookup": {
+                "from": self.heads.name(),
+                "let": { "entry": "$_id" },
+                "pipeline": [
+                    { "$match": { "$expr": { "$eq": ["$entry", "$$entry"] } } },
+                    { "$project": { "_id": 1 } },
+                ],
+                "as": "head",
+            } },
+            doc! { "$match": { "head": [] } },
+            doc! { "$project": { "_id": 1 } },
+        ];
+        let mut without = Vec::new();
+        let reading = async {
+            let mut cursor = self.chunks.aggregate(without_head).allow_disk_use(true).await?;
+            while cursor.advance().await? {
+                without.extend(cursor.current().get_str("_id").ok().map(str::to_owned));
+            }
+            Ok(())
+        };
+        self.call(DOING, reading).await?;
+        let mut orphans = 0;
+        for entry in without {
+            if self.newest_piece(&entry).await?.is_some_and(|at| at < before) {
+                self.delete_bodies(&[entry]).await?;
+                orphans += 1;
+            }
+        }
+        Ok(orphans)
+    }
+
+    async fn newest_piece(&self, entry: &str) -> Result<Option<i64>, StorageError> {
+        let newest = self.chunks.find_one(doc! { "files_id": entry }).sort(doc! { "n": -1 });
+        let newest = newest.projection(doc! { "_id": 1 }).selection_criteria(primary());
+        let newest = self.call(DOING, newest).await?;
+        Ok(newest
+            .and_then(|piece| piece.get_object_id("_id").ok())
+            .map(|id| id.timestamp().timestamp_millis()))
+    }
+
+    /// Forgets groups that have no members any more.
+    async fn forget_groups(&self, before: i64) -> Result<(), StorageError> {
+        let old = doc! { "kind": kind::GROUP, "at": { "$lt": DateTime::from_millis(before) } };
+        let mut groups: Vec<Document> = Vec::new();
+        let reading = async {
+            let mut cursor = self.heads.find(old.clone()).limit(BATCH).await?;
+            while cursor.advance().await? {
+                groups.extend(cursor.deserialize_current().ok());
+            }
+            Ok(())
+        };
+        self.call(DOING, reading).await?;
+        for group in groups {
+            let (Some(origin), Some(name), Some(id)) =
+                (group.get("origin"), group.get("name"), group.get("_id"))
+            else {
+                continue;
+            };
+            let member = doc! { "groups": { "origin": origin, "name": name } };
+            let member = self.heads.find_one(member).projection(doc! { "_id": 1 });
+            if self.call(DOING, member.selection_criteria(primary())).await?.is_none() {
+                let mut same = old.clone();
+                same.insert("_id", id);
+                self.call(DOING, self.heads.delete_one(same)).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn expired(now: i64) -> Document {
+    doc! {
+        "kind": { "$in": [kind::RESPONSE, kind::ALIAS] },
+        // What is usable for ever has the last of all dates.
+        "usable_until": { "$lte": DateTime::from_millis(now.min(LAST_TIME - 1)) },
+    }
+}

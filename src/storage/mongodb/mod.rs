@@ -1,0 +1,142 @@
+//! Stored responses as documents in MongoDB that people can read and query.
+//!
+//! Choose [`MongoStorage`] when several machines share one cache and MongoDB is at hand, or when you want to ask the
+//! cache questions. Redis answers faster; SQLite needs no server. `GridFsStorage` is the same with larger bodies as
+//! files. MongoDB 4.4 or newer, stand-alone or as a replica set; no transactions are used.
+//!
+//! ```no_run
+//! use larder::storage::MongoStorage;
+//!
+//! # async fn example() -> Result<(), larder::storage::StorageError> {
+//! let storage = MongoStorage::connect("mongodb://localhost/web?collection=api_cache&decode=true").await?;
+//! # let _ = storage;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Layout
+//!
+//! Everything but larger bodies stands in one collection (`larder` unless named otherwise), which is the namespace of
+//! one cache. The field `kind` says what a document is:
+//!
+//! | `kind` | one for each | fields |
+//! |---|---|---|
+//! | `response` | stored response | below |
+//! | `alias` | redirect alias | as a response, and `target` (a URL), `target_key` |
+//! | `removal` | key removed in the last day | `removed`: the clock of removals then |
+//! | `group` | invalidated group | `origin`, `name`, `at` |
+//! | `namespace` | cache | `schema`, `clock`, ... |
+//!
+//! A response has `key` (the digest of its key) and `variant` (the digest of its selecting fields), `entry` (its id),
+//! `url`, `method`, `status`, `http_version`, `request_time`, `response_time` and `usable_until` as dates, `lifetime`
+//! in seconds, `headers` and `trailers` as arrays of `{name, value}` that keep order and repeats (a value that is no
+//! text is binary), `vary` (secret values as keyed hashes), `groups`, `range`, `body_length`, `body` (up to the inline
+//! threshold), and `text` or `json` where the builder's `decode` is on. `exact` holds the head in its exact form: this
+//! is what the cache reads, the other fields are copies for you.
+//!
+//! ```text
+//! db.larder.find({kind: "response", status: 200, url: /^https:\/\/api\.example\//}, {exact: 0, body: 0})
+//! db.larder.find({"headers": {$elemMatch: {name: "server", value: "nginx"}}})
+//! ```
+//!
+//! Bodies over the threshold are pieces in `larder.chunks`, laid out as GridFS lays out its chunks, each with a
+//! checksum. Indexes, made once: `key` and `variant` (unique), `usable_until` (TTL), `url`, `groups`, `entry`, and one
+//! for listing and counting.
+//!
+//! # Removal without transactions
+//!
+//! The namespace's document has a clock that every removal and clearing moves on. A lookup reads it together with the
+//! documents under the key, in one query; its value is the lookup's fence, and whatever is stored as a consequence
+//! carries it. A removal writes the clock's new value into the key's `removal` document, a clearing into the
+//! namespace's; from that single write on, no document under the key with an earlier fence is visible, *whenever it
+//! was written*. So a fill that comes too late cannot show what was removed, not for a moment, and not when its process
+//! dies between two writes. After its write a fill reads the removals again, from the primary; if there was one it takes
+//! its document back and reports [`Superseded`](super::Published::Superseded). Removals are remembered for a day at
+//! least; a fill that takes longer than that is refused.
+//!
+//! This holds on a stand-alone server and on a replica set as far as writes last: with `w=majority` over any failover,
+//! with `w=1` unless the server that knew of the removal is lost before it told another.
+//!
+//! # Limits
+//!
+//! 16 variants under a key; heads of at most 1 MiB; inline bodies of at most 4 MiB; other bodies of any length up to
+//! the builder's `max_body`. The number of entries is not limited: what is of no use is deleted by the server's TTL
+//! (an hour after its usable time, off with `ttl(false)`), and by `maintain`, which also sweeps what dead writers
+//! left. Lookups cost one trip; one more where the response is in a group and some group was invalidated since.
+
+mod bodies;
+mod builder;
+mod contract;
+mod decode;
+mod document;
+mod error;
+mod listing;
+mod lookup;
+mod maintain;
+mod namespace;
+mod publish;
+mod reader;
+mod removal;
+mod rows;
+mod settings;
+mod store;
+mod writer;
+
+pub(crate) use builder::FromStore;
+pub use builder::MongoBuilder;
+#[cfg(feature = "gridfs")]
+pub(crate) use contract::storage_over_store;
+pub use reader::MongoReader;
+pub(crate) use store::Store;
+pub use writer::MongoWriter;
+
+use std::sync::Arc;
+
+use mongodb::Client;
+use mongodb::options::ClientOptions;
+
+use super::{Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, StorageError, Usage};
+use crate::clock::Timestamp;
+use crate::entry::{Alias, EntryId, Group, StoredHead};
+use crate::key::CacheKey;
+
+const NAME: &str = "mongodb";
+const PREFIX: &str = "";
+const FILES: bool = false;
+
+/// Keeps stored responses as documents in MongoDB. See the [module](self) for the layout and the guarantees.
+///
+/// Clones are handles on the same connections.
+#[derive(Clone, Debug)]
+pub struct MongoStorage {
+    store: Arc<Store>,
+}
+
+impl MongoStorage {
+    /// Connects to the server that a URL names: `mongodb://host/database?collection=...`, or `mongodb+srv://`.
+    ///
+    /// # Errors
+    ///
+    /// When the URL makes no sense; with `strict=true` in it also when the server cannot be used.
+    pub async fn connect(url: &str) -> Result<Self, StorageError> {
+        Self::builder(url).connect().await
+    }
+
+    /// Options on top of those in a URL, whose own win.
+    pub fn builder(url: &str) -> MongoBuilder<Self> {
+        MongoBuilder::url(url)
+    }
+
+    /// A storage with options of the driver's own. Those that are not set get the defaults of this crate: 3 s to find
+    /// and to reach a server, 64 connections.
+    pub fn with_options(options: ClientOptions) -> MongoBuilder<Self> {
+        MongoBuilder::options(options)
+    }
+
+    /// A storage over a client of yours, just as it is.
+    pub fn with_client(client: Client) -> MongoBuilder<Self> {
+        MongoBuilder::client(client)
+    }
+}
+
+contract::storage_over_store!(MongoStorage);

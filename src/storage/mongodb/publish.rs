@@ -1,0 +1,177 @@
+//! Making visible, in the face of removals, without transactions. The module `mongodb` tells why this holds.
+
+use std::future::IntoFuture;
+
+use mongodb::bson::{Document, doc};
+
+use super::document::{self, Kept};
+use super::namespace::lost_race;
+use super::rows::{Found, Part, kind};
+use super::store::{Store, primary};
+use crate::entry::{Alias, StoredHead, codec};
+use crate::storage::{Fence, Published, StorageError, StorageErrorKind};
+
+/// The most variants kept under one key.
+const MAX_VARIANTS: usize = 16;
+/// The longest exact head that is stored; its readable copy can take three times as much.
+const MAX_HEAD: usize = 1024 * 1024;
+/// Writers of one variant that keep overtaking each other give up after so many turns.
+const TURNS: usize = 20;
+
+impl Store {
+    /// Publishes a response; its pieces, if any, are stored already.
+    pub(super) async fn publish(
+        &self,
+        head: &StoredHead,
+        body: Option<&[u8]>,
+        fence: Fence,
+    ) -> Result<Published, StorageError> {
+        let exact = codec::encode(head);
+        self.check_head(exact.len())?;
+        let kept = body.map_or(Kept::Pieces, |body| Kept::Inline { body, decode: self.settings.decode });
+        let fence = fence_number(fence);
+        self.publish_document(document::response(head, exact, kept, fence), fence).await
+    }
+
+    pub(crate) async fn put_alias(&self, alias: &Alias, fence: Fence) -> Result<Published, StorageError> {
+        let exact = codec::encode_alias(alias).ok_or_else(|| {
+            self.error(StorageErrorKind::Invalid, "storing an alias: its body must be at hand")
+        })?;
+        self.check_head(exact.len())?;
+        let fence = fence_number(fence);
+        self.publish_document(document::alias(alias, exact, fence), fence).await
+    }
+
+    fn check_head(&self, len: usize) -> Result<(), StorageError> {
+        if len <= MAX_HEAD {
+            return Ok(());
+        }
+        let what = format!("storing a head of {len} bytes: {MAX_HEAD} are the most");
+        Err(self.error(StorageErrorKind::TooLarge, what))
+    }
+
+    async fn publish_document(&self, document: Document, fence: i64) -> Result<Published, StorageError> {
+        self.ready().await?;
+        let doing = "publishing";
+        let text = |name| document.get_str(name).unwrap_or_default();
+        let (key, variant, entry) = (text("key"), text("variant"), text("entry"));
+        let is_alias = text("kind") == kind::ALIAS;
+        let mut newest_allowed = fence;
+        for _ in 0..TURNS {
+            // A document with a later fence stays, until it is known that nothing was removed between the two.
+            let replaceable =
+                doc! { "key": key, "variant": variant, "fence": { "$not": { "$gt": newest_allowed } } };
+            let replace = self
+                .heads
+                .find_one_and_replace(replaceable, &document)
+                .upsert(true)
+                .projection(doc! { "entry": 1, "kind": 1 });
+            let replaced = self.in_time(doing, replace.into_future()).await?;
+            let raced = lost_race(&replaced);
+            if !raced {
+                let before = replaced.map_err(|error| self.failure(doing, error))?;
+                if let Some(before) = before.as_ref().and_then(|before| before.get_str("entry").ok())
+                    && before != entry
+                {
+                    self.delete_bodies(&[before.to_owned()]).await.ok();
+                }
+            }
+            let found = self.under(doing, key, Part::State, Some(primary())).await?;
+            if found.refuses(fence, is_alias) {
+                self.withdraw(key, entry).await?;
+                return Ok(Published::Superseded);
+            }
+            if !raced {
+                self.trim(key, found).await;
+                return Ok(Published::Stored);
+            }
+            let standing = found.rows.iter().find(|row| row.variant == variant);
+            newest_allowed = standing.map_or(newest_allowed, |row| row.fence.max(newest_allowed));
+        }
+        Err(self.error(StorageErrorKind::Unavailable, "publishing: too many writers of one key"))
+    }
+
+    /// Takes back the document of a fill that came too late. It was invisible all the time.
+    pub(super) async fn withdraw(&self, key: &str, entry: &str) -> Result<(), StorageError> {
+        self.call("withdrawing", self.heads.delete_one(doc! { "key": key, "entry": entry })).await.map(drop)
+    }
+
+    /// "Up to a limit of the storage's own; beyond it the least recently published go." That it fails is no reason
+    /// to call the publication failed: the next one tries again.
+    async fn trim(&self, key: &str, found: Found) {
+        let surplus: Vec<_> = found
+            .rows
+            .into_iter()
+            .filter(|row| !row.is_alias)
+            .skip(MAX_VARIANTS)
+            .map(|row| row.entry)
+            .collect();
+        if surplus.is_empty() {
+            return;
+        }
+        let gone = doc! { "key": key, "kind": kind::RESPONSE, "entry": { "$in": &surplus } };
+        if self.call("removing old variants", self.heads.delete_many(gone)).await.is_ok() {
+            self.delete_bodies(&surplus).await.ok();
+        }
+    }
+
+    pub(crate) async fn freshen(&self, mut head: StoredHead) -> Result<bool, StorageError> {
+        let doing = "freshening";
+        let (key, entry) = (head.key.hex_digest(), head.id.to_string());
+        let found = self.under(doing, &key, Part::Whole, Some(primary())).await?;
+        let Some(row) = found.rows.into_iter().find(|row| !row.is_alias && row.entry == entry) else {
+            return Ok(false);
+        };
+        let stored = row.decode_head();
+        if let Some(stored) = &stored {
+            head.body = stored.body;
+        }
+        if row.body.is_none() && stored.is_none_or(|stored| stored.usable_until < head.usable_until) {
+            // The pieces first: a head must not outlive its body.
+            self.keep_body_until(&entry, head.usable_until).await?;
+        }
+        let exact = codec::encode(&head);
+        self.check_head(exact.len())?;
+        let set = document::freshened(&head, exact);
+        let same = doc! { "key": &key, "entry": &entry, "kind": kind::RESPONSE };
+        for _ in 0..TURNS {
+            let update = self.heads.update_one(same.clone(), doc! { "$set": &set });
+            let updated = self.in_time(doing, update.into_future()).await?;
+            if !lost_race(&updated) {
+                let updated = updated.map_err(|error| self.failure(doing, error))?;
+                return Ok(updated.matched_count > 0);
+            }
+            // The 304 named other selecting fields, and another variant has just these: the later one stays.
+            let variant = document::variant(&head);
+            let other = doc! { "key": &key, "variant": variant, "entry": { "$ne": &entry } };
+            let other = self.heads.find_one_and_delete(other).projection(doc! { "entry": 1 });
+            let other = self.call(doing, other).await?;
+            if let Some(other) = other.as_ref().and_then(|other| other.get_str("entry").ok()) {
+                self.delete_bodies(&[other.to_owned()]).await.ok();
+            }
+        }
+        Err(self.error(StorageErrorKind::Unavailable, "freshening: too many writers of one key"))
+    }
+
+    /// An update that inserts where nothing is. Two that insert at once meet at the unique index.
+    pub(super) async fn upsert(
+        &self,
+        doing: &str,
+        which: Document,
+        update: Document,
+    ) -> Result<(), StorageError> {
+        for _ in 0..TURNS {
+            let upsert = self.heads.update_one(which.clone(), update.clone()).upsert(true);
+            let done = self.in_time(doing, upsert.into_future()).await?;
+            if !lost_race(&done) {
+                return done.map(drop).map_err(|error| self.failure(doing, error));
+            }
+        }
+        Err(self.error(StorageErrorKind::Unavailable, format!("{doing}: too many writers at once")))
+    }
+}
+
+/// A fence is the clock as a lookup saw it; the driver's numbers have a sign.
+pub(super) fn fence_number(Fence(fence): Fence) -> i64 {
+    i64::try_from(fence).unwrap_or(0)
+}

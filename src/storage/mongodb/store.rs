@@ -1,0 +1,120 @@
+//! What both backends share: the collections, the settings, and how the server is called.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::sync::Arc;
+
+use mongodb::bson::Document;
+use mongodb::error::Error;
+use mongodb::options::{CollectionOptions, ReadPreference, SelectionCriteria};
+use mongodb::{Collection, Database};
+
+use super::error::kind_of;
+use super::namespace::Opening;
+use super::reader::MongoReader;
+use super::settings::Settings;
+use super::writer::MongoWriter;
+use crate::entry::StoredHead;
+use crate::storage::{Fence, StorageError, StorageErrorKind};
+
+/// The collections of one cache. Its methods stand in the modules of their subjects.
+pub(crate) struct Store {
+    pub(super) name: &'static str,
+    pub(super) settings: Settings,
+    /// One document for each response and alias, and a few of the storage's own.
+    pub(super) heads: Collection<Document>,
+    /// Bodies over the inline threshold, in pieces.
+    pub(super) chunks: Collection<Document>,
+    /// One document for each body in pieces, where it is to be a GridFS file.
+    pub(super) files: Option<Collection<Document>>,
+    pub(super) opening: Opening,
+    place: String,
+}
+
+impl Store {
+    pub(super) fn new(
+        name: &'static str,
+        settings: Settings,
+        database: &Database,
+        with_files: bool,
+        hosts: &str,
+    ) -> Self {
+        let options = CollectionOptions::builder()
+            .write_concern(settings.write_concern.clone())
+            .selection_criteria(settings.read_preference.clone().map(SelectionCriteria::ReadPreference))
+            .build();
+        let collection = |name: &str| database.collection_with_options(name, options.clone());
+        Self {
+            name,
+            heads: collection(&settings.collection),
+            chunks: collection(&format!("{}.chunks", settings.bucket())),
+            files: with_files.then(|| collection(&format!("{}.files", settings.bucket()))),
+            opening: Opening::default(),
+            place: format!("{hosts}{}.{}", database.name(), settings.collection),
+            settings,
+        }
+    }
+
+    pub(crate) async fn open(self: &Arc<Self>, head: &StoredHead) -> Result<MongoReader, StorageError> {
+        MongoReader::open(Arc::clone(self), head).await
+    }
+
+    pub(crate) fn begin(
+        self: &Arc<Self>,
+        head: StoredHead,
+        fence: Fence,
+    ) -> Result<MongoWriter, StorageError> {
+        MongoWriter::new(Arc::clone(self), head, fence)
+    }
+
+    /// Awaits one call of the driver, not for ever, and says what failed and where.
+    ///
+    /// The driver has no limit of its own for an answer.
+    pub(super) async fn call<T>(
+        &self,
+        doing: &str,
+        operation: impl IntoFuture<Output = Result<T, Error>, IntoFuture: Send> + Send,
+    ) -> Result<T, StorageError> {
+        self.in_time(doing, operation.into_future()).await?.map_err(|error| self.failure(doing, error))
+    }
+
+    /// The same, where some errors of the driver are answers.
+    pub(super) async fn in_time<T>(
+        &self,
+        doing: &str,
+        operation: impl Future<Output = T> + Send,
+    ) -> Result<T, StorageError> {
+        let limit = self.settings.timeout;
+        tokio::time::timeout(limit, operation).await.map_err(|_| {
+            self.error(StorageErrorKind::Timeout, format!("{doing}: no answer within {limit:?}"))
+        })
+    }
+
+    pub(super) fn failure(&self, doing: &str, error: Error) -> StorageError {
+        let kind = kind_of(&error);
+        let advice = match kind {
+            StorageErrorKind::Denied => "; check user, password, authSource and the role (readWrite)",
+            StorageErrorKind::Unavailable => "; is the server running and reachable?",
+            StorageErrorKind::Full => "; make room on the server",
+            StorageErrorKind::ReadOnly => "; name the whole replica set in the URL, not one member",
+            _ => "",
+        };
+        self.error(kind, format!("{doing}{advice}")).with_source(error)
+    }
+
+    /// An error that names the place; the place never has a password in it.
+    pub(super) fn error(&self, kind: StorageErrorKind, what: impl fmt::Display) -> StorageError {
+        StorageError::new(kind, self.name, format!("{}: {what}", self.place))
+    }
+}
+
+/// What decides about fences is read where it is written, whatever member lookups prefer.
+pub(super) fn primary() -> SelectionCriteria {
+    SelectionCriteria::ReadPreference(ReadPreference::Primary)
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("place", &self.place).finish_non_exhaustive()
+    }
+}

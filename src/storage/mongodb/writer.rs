@@ -1,0 +1,227 @@
+//! Writing a body: small ones wait for their head, larger ones go ahead of it in pieces.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use mongodb::bson::Document;
+use xxhash_rust::xxh3::Xxh3;
+
+use super::store::Store;
+use crate::entry::{BodySummary, StoredHead};
+use crate::storage::{BodyWriter, Fence, Published, StorageError, StorageErrorKind};
+
+/// Pieces are sent when so many bytes of them have come together.
+const SEND_AT: usize = 1024 * 1024;
+/// Maintenance takes pieces without a head for remains when they are much older than this. Whoever took longer
+/// makes sure that they are still there.
+const CHECKED_AFTER: Duration = Duration::from_secs(600);
+
+/// Writes one body; at most about 1 MiB of it is in memory.
+pub struct MongoWriter {
+    writing: Option<Writing>,
+}
+
+struct Writing {
+    store: Arc<Store>,
+    head: StoredHead,
+    entry: String,
+    fence: Fence,
+    /// What is not yet a whole piece; all of the body while that is small.
+    pending: Vec<u8>,
+    /// Whole pieces that are not yet sent.
+    pieces: Vec<Document>,
+    /// How many pieces were cut.
+    cut: i32,
+    sum: Xxh3,
+    len: u64,
+    began: Instant,
+    failed: bool,
+    /// The head may be on its way.
+    publishing: bool,
+}
+
+impl MongoWriter {
+    pub(super) fn new(store: Arc<Store>, head: StoredHead, fence: Fence) -> Result<Self, StorageError> {
+        if let (Some(body), Some(limit)) = (head.body, store.settings.max_body)
+            && body.len > limit
+        {
+            return Err(too_large(&store, limit));
+        }
+        let writing = Writing {
+            entry: head.id.to_string(),
+            store,
+            head,
+            fence,
+            pending: Vec::new(),
+            pieces: Vec::new(),
+            cut: 0,
+            sum: Xxh3::new(),
+            len: 0,
+            began: Instant::now(),
+            failed: false,
+            publishing: false,
+        };
+        Ok(Self { writing: Some(writing) })
+    }
+}
+
+impl BodyWriter for MongoWriter {
+    async fn write(&mut self, data: Bytes) -> Result<(), StorageError> {
+        let Some(writing) = &mut self.writing else { return Ok(()) };
+        // Also when the future is dropped half-way: what was sent is then not known.
+        let failed_before = std::mem::replace(&mut writing.failed, true);
+        writing.write(&data).await?;
+        writing.failed = failed_before;
+        Ok(())
+    }
+
+    async fn publish(mut self, trailers: Option<HeaderMap>) -> Result<Published, StorageError> {
+        // It stays in its place until the end, so that nothing remains if this is given up half-way.
+        let Some(writing) = &mut self.writing else { return Ok(Published::Superseded) };
+        let published = writing.publish(trailers).await;
+        match &published {
+            Ok(Published::Stored) => drop(self.writing.take()),
+            Ok(Published::Superseded) => self.discard().await,
+            Err(error) => {
+                let key = writing.head.key.hex_digest();
+                let withdrawn = writing.store.withdraw(&key, &writing.entry).await.is_ok();
+                if withdrawn && !is_undecided(error) {
+                    self.discard().await;
+                }
+                self.writing = None;
+            }
+        }
+        published
+    }
+
+    async fn abort(mut self) {
+        self.discard().await;
+    }
+}
+
+impl MongoWriter {
+    async fn discard(&mut self) {
+        if let Some(writing) = self.writing.take() {
+            writing.discard().await;
+        }
+    }
+}
+
+impl fmt::Debug for MongoWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MongoWriter").finish_non_exhaustive()
+    }
+}
+
+impl Drop for MongoWriter {
+    fn drop(&mut self) {
+        if let Some(writing) = self.writing.take()
+            && writing.cut > 0
+            && !writing.publishing
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(writing.discard());
+        }
+    }
+}
+
+impl Writing {
+    async fn write(&mut self, data: &[u8]) -> Result<(), StorageError> {
+        self.len += data.len() as u64;
+        if let Some(limit) = self.store.settings.max_body
+            && self.len > limit
+        {
+            return Err(too_large(&self.store, limit));
+        }
+        self.sum.update(data);
+        if self.cut == 0 && self.len <= self.store.settings.inline_threshold as u64 {
+            self.pending.extend_from_slice(data);
+            return Ok(());
+        }
+        if self.cut == 0 {
+            let small = std::mem::take(&mut self.pending);
+            self.cut_pieces(&small).await?;
+        }
+        self.cut_pieces(data).await
+    }
+
+    async fn cut_pieces(&mut self, mut data: &[u8]) -> Result<(), StorageError> {
+        let size = self.store.settings.chunk_size;
+        while !data.is_empty() {
+            if self.pending.capacity() < size {
+                self.pending.reserve_exact(size - self.pending.len());
+            }
+            let (taken, rest) = data.split_at(data.len().min(size - self.pending.len()));
+            self.pending.extend_from_slice(taken);
+            data = rest;
+            if self.pending.len() == size {
+                self.cut_piece()?;
+                if self.pieces.len() * size >= SEND_AT {
+                    self.send().await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn cut_piece(&mut self) -> Result<(), StorageError> {
+        let data = std::mem::take(&mut self.pending);
+        self.pieces.push(self.store.piece(&self.entry, self.cut, data, self.head.usable_until));
+        self.cut = self
+            .cut
+            .checked_add(1)
+            .ok_or_else(|| self.store.error(StorageErrorKind::TooLarge, "storing a body: too many pieces"))?;
+        Ok(())
+    }
+
+    async fn send(&mut self) -> Result<(), StorageError> {
+        self.store.insert_pieces(&self.pieces).await?;
+        self.pieces.clear();
+        Ok(())
+    }
+
+    async fn publish(&mut self, trailers: Option<HeaderMap>) -> Result<Published, StorageError> {
+        if self.failed {
+            let what = "publishing: an earlier piece of the body could not be stored";
+            return Err(self.store.error(StorageErrorKind::Other, what));
+        }
+        self.publishing = true;
+        self.head.body = Some(BodySummary { len: self.len, checksum: self.sum.digest() });
+        self.head.trailers = trailers;
+        if self.cut == 0 && self.len <= self.store.settings.inline_threshold as u64 {
+            return self.store.publish(&self.head, Some(&self.pending), self.fence).await;
+        }
+        if !self.pending.is_empty() {
+            self.cut_piece()?;
+        }
+        self.send().await?;
+        if self.began.elapsed() > CHECKED_AFTER
+            && self.store.count_pieces(&self.entry).await? != u64::from(self.cut.unsigned_abs())
+        {
+            let what = "publishing: the body was taken for a dead writer's remains";
+            return Err(self.store.error(StorageErrorKind::Missing, what));
+        }
+        self.store.insert_file(&self.head).await?;
+        self.store.publish(&self.head, None, self.fence).await
+    }
+
+    /// What cannot be deleted now is left to maintenance.
+    async fn discard(self) {
+        if self.cut > 0 {
+            self.store.delete_bodies(&[self.entry]).await.ok();
+        }
+    }
+}
+
+/// Whether the server may still do what it was asked to. Then a head may yet appear, and must not find its body
+/// gone; maintenance will see.
+fn is_undecided(error: &StorageError) -> bool {
+    matches!(error.kind(), StorageErrorKind::Timeout | StorageErrorKind::Unavailable)
+}
+
+fn too_large(store: &Store, limit: u64) -> StorageError {
+    store.error(StorageErrorKind::TooLarge, format!("storing a body: more than the limit of {limit} bytes"))
+}
