@@ -62,12 +62,9 @@ pub use filesystem::FileStorage;
 pub use gridfs::GridFsStorage;
 pub use key_value::{ByteStore, KeyValueStorage};
 pub use memory::{MemoryReader, MemoryStorage, MemoryWriter};
-<<<<<<< HEAD
-pub use open::open;
-=======
 #[cfg(feature = "mongodb")]
 pub use mongodb::{MongoBuilder, MongoStorage};
->>>>>>> cacc445 (storage/mongodb, storage/gridfs: first draft)
+pub use open::open;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStorage;
 

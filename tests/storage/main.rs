@@ -14,6 +14,8 @@ mod copy;
 mod filesystem;
 mod key_value;
 mod memory;
+#[cfg(feature = "gridfs")]
+mod mongo;
 mod open;
 #[cfg(feature = "sqlite")]
 mod sqlite;

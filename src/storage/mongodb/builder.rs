@@ -33,8 +33,7 @@ pub(crate) trait FromStore {
 
 /// Connects a [`MongoStorage`](super::MongoStorage) or a `GridFsStorage`; the options are the same.
 ///
-/// Every option can also stand in the URL's query, under the name of its method; times are in seconds there. All
-/// other parameters of the query are the driver's: `w`, `readPreference`, `replicaSet`, `tls`, `authSource`, ...
+/// Every option can also stand in the URL's query, under the name of its method. All other parameters of the query are the driver's: `w`, `readPreference`, `replicaSet`, `tls`, `authSource`, ...
 #[derive(Debug)]
 #[must_use = "a builder does nothing until `connect` is called"]
 pub struct MongoBuilder<S> {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use mongodb::options::{ReadPreference, WriteConcern};
 
-use crate::storage::{StorageError, StorageErrorKind};
+use crate::storage::StorageError;
+use crate::storage::open::{OptionValue, Options};
 
 /// Lookups bring up to this much of every variant's body along.
 const DEFAULT_INLINE_THRESHOLD: usize = 64 * 1024;
@@ -77,52 +78,29 @@ impl Settings {
     /// Takes the options that are named like the builder's methods out of a URL's query. The rest is the driver's.
     pub(super) fn split_url(&mut self, url: &str, backend: &'static str) -> Result<String, StorageError> {
         let Some((base, query)) = url.split_once('?') else { return Ok(url.to_owned()) };
-        let mut theirs = Vec::new();
-        for option in query.split('&') {
-            let (name, value) = option.split_once('=').unwrap_or((option, ""));
-            match self.set(name, value) {
-                Some(true) => {}
-                Some(false) => {
-                    return Err(StorageError::new(
-                        StorageErrorKind::Invalid,
-                        backend,
-                        format!("reading the URL: `{value}` is no value for the option `{name}`"),
-                    ));
-                }
-                None => theirs.push(option),
-            }
-        }
-        Ok(if theirs.is_empty() { base.to_owned() } else { format!("{base}?{}", theirs.join("&")) })
-    }
-
-    /// `None` for an option that is none of ours, otherwise whether the value makes sense.
-    fn set(&mut self, name: &str, value: &str) -> Option<bool> {
-        let flag = || match value {
-            "true" | "1" | "" => Some(true),
-            "false" | "0" => Some(false),
-            _ => None,
-        };
-        let seconds = || value.parse().ok().map(Duration::from_secs);
-        Some(match name {
-            "collection" => set(Some(value.to_owned()).filter(|name| !name.is_empty()), |name| {
-                self.collection = name;
-            }),
-            "bucket" => set(Some(value.to_owned()).filter(|name| !name.is_empty()), |name| {
-                self.bucket = Some(name);
-            }),
-            "inline_threshold" => set(value.parse().ok(), |bytes| self.set_inline_threshold(bytes)),
-            "chunk_size" => set(value.parse().ok(), |bytes| self.set_chunk_size(bytes)),
-            "max_body" => set(value.parse().ok(), |bytes| self.max_body = Some(bytes)),
-            "decode" => set(flag(), |on| self.decode = on),
-            "ttl" => set(flag(), |on| self.ttl = on),
-            "ttl_margin" => set(seconds(), |margin| self.ttl_margin = margin),
-            "timeout" => set(seconds(), |timeout| self.timeout = timeout),
-            "strict" => set(flag(), |on| self.strict = on),
-            _ => return None,
-        })
+        let mut options = Options::parse(backend, query)?;
+        take(&mut options, "collection", |name| self.collection = name)?;
+        take(&mut options, "bucket", |name| self.bucket = Some(name))?;
+        take(&mut options, "inline_threshold", |bytes| self.set_inline_threshold(bytes))?;
+        take(&mut options, "chunk_size", |bytes| self.set_chunk_size(bytes))?;
+        take(&mut options, "max_body", |bytes| self.max_body = Some(bytes))?;
+        take(&mut options, "decode", |on| self.decode = on)?;
+        take(&mut options, "ttl", |on| self.ttl = on)?;
+        take(&mut options, "ttl_margin", |margin| self.ttl_margin = margin)?;
+        take(&mut options, "timeout", |timeout| self.timeout = timeout)?;
+        take(&mut options, "strict", |on| self.strict = on)?;
+        let rest = options.rest();
+        Ok(if rest.is_empty() { base.to_owned() } else { format!("{base}?{rest}") })
     }
 }
 
-fn set<T>(value: Option<T>, apply: impl FnOnce(T)) -> bool {
-    value.map(apply).is_some()
+fn take<T: OptionValue>(
+    options: &mut Options,
+    name: &'static str,
+    apply: impl FnOnce(T),
+) -> Result<(), StorageError> {
+    if let Some(value) = options.take(name)? {
+        apply(value);
+    }
+    Ok(())
 }

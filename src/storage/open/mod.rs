@@ -13,6 +13,10 @@ const BACKENDS: &[(&str, &str, bool, &str)] = &[
     ("memory", "", true, "memory:?max_bytes=64MiB"),
     ("sqlite", "sqlite", cfg!(feature = "sqlite"), "sqlite:cache.db"),
     ("file", "filesystem", cfg!(all(feature = "filesystem", unix)), "file:directory"),
+    ("mongodb", "mongodb", cfg!(feature = "mongodb"), "mongodb://localhost/web?collection=cache"),
+    ("mongodb+srv", "mongodb", false, ""),
+    ("gridfs+mongodb", "gridfs", cfg!(feature = "gridfs"), "gridfs+mongodb://localhost/web"),
+    ("gridfs+mongodb+srv", "gridfs", false, ""),
 ];
 
 /// Opens the storage that a URL names: for command lines and configuration files.
@@ -22,10 +26,13 @@ const BACKENDS: &[(&str, &str, bool, &str)] = &[
 /// | `memory:` | [`MemoryStorage`] | |
 /// | `sqlite:PATH`, or `sqlite:` for a private one in memory | `SqliteStorage` | `sqlite` |
 /// | `file:DIRECTORY` | `FileStorage` | `filesystem` |
+/// | `mongodb://HOST/DATABASE`, `mongodb+srv:` | `MongoStorage` | `mongodb` |
+/// | `gridfs+mongodb://HOST/DATABASE`, `gridfs+mongodb+srv:` | `GridFsStorage` | `gridfs` |
 ///
 /// Options follow as a query, named as the methods of the storage or its builder are: `memory:?max_bytes=64MiB`.
 /// Sizes may end in `KiB`, `MiB` or `GiB`, durations in `ms`, `s`, `m`, `h` or `d`; switches are `true` or `false`.
-/// Paths and values may be percent-encoded, and must be where they contain `%`, `?` or `&`.
+/// Paths and values may be percent-encoded, and must be where they contain `%`, `?` or `&`. What is no option of a
+/// networked storage goes to its driver.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -61,6 +68,10 @@ pub async fn open(url: &str) -> Result<Arc<dyn DynStorage>, StorageError> {
             let (path, options) = (options::path(place)?, Options::parse("file", query)?);
             blocking(move || super::filesystem::from_url(&path, options)).await
         }
+        #[cfg(feature = "mongodb")]
+        "mongodb" | "mongodb+srv" => Ok(Arc::new(super::MongoStorage::connect(url).await?)),
+        #[cfg(feature = "gridfs")]
+        "gridfs+mongodb" | "gridfs+mongodb+srv" => Ok(Arc::new(super::GridFsStorage::connect(url).await?)),
         _ => {
             let missing = BACKENDS.iter().find(|(name, _, on, _)| *name == scheme && !on);
             Err(match missing {

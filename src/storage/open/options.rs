@@ -20,7 +20,7 @@ impl Options {
     /// # Errors
     ///
     /// When the query is not well-formed.
-    pub(super) fn parse(backend: &'static str, query: &str) -> Result<Self, StorageError> {
+    pub(crate) fn parse(backend: &'static str, query: &str) -> Result<Self, StorageError> {
         let mut given = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, "true"));

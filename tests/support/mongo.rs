@@ -1,0 +1,75 @@
+//! Databases of a real MongoDB for tests, each test its own.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use larder::storage::{GridFsStorage, MongoBuilder, MongoStorage};
+use mongodb::Client;
+use mongodb::bson::Document;
+use mongodb::{Collection, Database};
+
+/// The server to test with. Without one the test says that it is skipped, unless it must not be.
+pub(crate) fn server() -> Option<String> {
+    match std::env::var("MONGODB_URL") {
+        Ok(url) => Some(url),
+        Err(_) if std::env::var("LARDER_REQUIRE_SERVERS").is_ok_and(|value| value == "1") => {
+            panic!("LARDER_REQUIRE_SERVERS is set, and MONGODB_URL is not")
+        }
+        Err(_) => {
+            println!("skipped: no MONGODB_URL");
+            None
+        }
+    }
+}
+
+/// A database that nobody else uses; dropped with this value.
+#[derive(Clone)]
+pub(crate) struct Scratch {
+    pub(crate) url: String,
+    pub(crate) name: String,
+}
+
+impl Scratch {
+    pub(crate) fn new() -> Option<Self> {
+        server().map(Self::on)
+    }
+
+    pub(crate) fn on(url: String) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        Self { url, name: format!("larder_test_{}_{number}", std::process::id()) }
+    }
+
+    pub(crate) fn mongo(&self) -> MongoBuilder<MongoStorage> {
+        MongoStorage::builder(&self.url).database(&self.name)
+    }
+
+    pub(crate) fn gridfs(&self) -> MongoBuilder<GridFsStorage> {
+        GridFsStorage::builder(&self.url).database(&self.name)
+    }
+
+    /// The driver's own view of the database.
+    pub(crate) async fn database(&self) -> Database {
+        Client::with_uri_str(&self.url).await.unwrap().database(&self.name)
+    }
+
+    pub(crate) async fn collection(&self, name: &str) -> Collection<Document> {
+        self.database().await.collection(name)
+    }
+
+    pub(crate) fn dropped_in_the_end(&self) -> DropsDatabase {
+        DropsDatabase(self.clone())
+    }
+}
+
+pub(crate) struct DropsDatabase(Scratch);
+
+impl Drop for DropsDatabase {
+    fn drop(&mut self) {
+        let scratch = self.0.clone();
+        let dropping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async { scratch.database().await.drop().await.ok() });
+        });
+        dropping.join().ok();
+    }
+}
