@@ -8,11 +8,10 @@ use std::task::{Context, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
 
 use super::pipe::{Inlet, Outlet, Piece, pipe};
 use super::publishing::{Mark, Publishing};
-use crate::entry::{Alias, BodySummary, EntryId, StoredBody, StoredHead, StoredResponse};
+use crate::entry::{Alias, BodyEnd, BodySummary, EntryId, StoredBody, StoredHead, StoredResponse};
 use crate::key::CacheKey;
 use crate::storage::{AnyWriter, DynStorage, Fence, Published, StorageError, within};
 
@@ -60,11 +59,13 @@ pub(crate) struct Fill {
     target: Option<CacheKey>,
     /// Stored under the same key, and out of date once this response is published.
     replaces: Vec<EntryId>,
+    /// What arrived of a body that breaks off may be kept as a part.
+    resumable: bool,
 }
 
 /// The last word to the storing task: all of the body has been handed over.
 pub(super) struct Complete {
-    trailers: Option<HeaderMap>,
+    end: BodyEnd,
     mark: Mark,
 }
 
@@ -77,12 +78,18 @@ impl Fill {
         expected: Option<u64>,
     ) -> Self {
         head.body = expected.map(|len| BodySummary { len, checksum: 0 });
-        Self { settings, head, fence, target: None, replaces: Vec::new() }
+        Self { settings, head, fence, target: None, replaces: Vec::new(), resumable: false }
     }
 
     /// Makes it a redirect alias that leads to `target`.
     pub(crate) fn leading_to(mut self, target: Option<CacheKey>) -> Self {
         self.target = target;
+        self
+    }
+
+    /// Keeps what arrived as a part (RFC 9111 section 3.3), should the body break off.
+    pub(crate) fn resumable(mut self, resumable: bool) -> Self {
+        self.resumable = resumable;
         self
     }
 
@@ -101,6 +108,10 @@ impl Fill {
         self.head.body.map(|body| body.len)
     }
 
+    pub(super) fn is_resumable(&self) -> bool {
+        self.resumable
+    }
+
     pub(super) fn patience(&self) -> Duration {
         self.settings.patience
     }
@@ -111,15 +122,15 @@ impl Fill {
     }
 
     /// Stores a response whose whole body is at hand, without keeping the caller.
-    pub(crate) fn store(self, body: Vec<Bytes>, trailers: Option<HeaderMap>) -> Retraction {
+    pub(crate) fn store(self, body: Vec<Bytes>, end: BodyEnd) -> Retraction {
         let retraction = self.retraction();
         let mark = self.settings.publishing.mark(&self.head.key);
         detach(async move {
             let len = body.iter().map(|piece| piece.len() as u64).sum::<u64>();
             let settings = self.settings.clone();
             let result = match self.target.clone() {
-                Some(target) if len <= ALIAS_BODY => self.put_alias(target, &body, trailers).await,
-                _ => self.put_response(body, trailers).await,
+                Some(target) if len <= ALIAS_BODY => self.put_alias(target, &body, end).await,
+                _ => self.put_response(body, end).await,
             };
             settings.observer.filled(Some(&result));
             drop(mark);
@@ -144,18 +155,14 @@ impl Fill {
         self.settings.observer.filled(None);
     }
 
-    async fn put_response(
-        self,
-        body: Vec<Bytes>,
-        trailers: Option<HeaderMap>,
-    ) -> Result<Published, StorageError> {
+    async fn put_response(self, body: Vec<Bytes>, end: BodyEnd) -> Result<Published, StorageError> {
         let Self { settings, head, fence, replaces, .. } = self;
         let key = head.key.clone();
         let mut writer = settings.begin(head, fence).await?;
         for piece in body {
             settings.write(&mut writer, piece).await?;
         }
-        let published = settings.publish(writer, trailers).await?;
+        let published = settings.publish(writer, end).await?;
         settings.tidy(&key, replaces, published).await;
         Ok(published)
     }
@@ -164,12 +171,11 @@ impl Fill {
         self,
         target: CacheKey,
         body: &[Bytes],
-        trailers: Option<HeaderMap>,
+        end: BodyEnd,
     ) -> Result<Published, StorageError> {
         let Self { settings, mut head, fence, replaces, .. } = self;
         let (key, body) = (head.key.clone(), Bytes::from(body.concat()));
-        head.body = Some(BodySummary::of(&body));
-        head.trailers = trailers;
+        head.finish(BodySummary::of(&body), end);
         let response =
             StoredResponse { head: Arc::new(head), body: StoredBody::Inline(body), invalidated: false };
         let put = settings.storage.put_alias(Alias { response, target }, fence);
@@ -189,9 +195,9 @@ impl Fill {
             loop {
                 match outlet.next().await {
                     Piece::Data(data) => settings.write(&mut writer, data).await?,
-                    Piece::Complete(Complete { trailers, mark }) => {
+                    Piece::Complete(Complete { end, mark }) => {
                         last_mark = Some(mark);
-                        let published = settings.publish(writer, trailers).await?;
+                        let published = settings.publish(writer, end).await?;
                         settings.tidy(&key, replaces, published).await;
                         return Ok(Some(published));
                     }
@@ -215,9 +221,9 @@ pub(super) struct Filling {
 }
 
 impl Filling {
-    pub(super) fn complete(self, trailers: Option<HeaderMap>) -> Retraction {
+    pub(super) fn complete(self, end: BodyEnd) -> Retraction {
         let mark = self.retraction.settings.publishing.mark(&self.retraction.key);
-        self.inlet.complete(Complete { trailers, mark });
+        self.inlet.complete(Complete { end, mark });
         self.retraction
     }
 }
@@ -249,12 +255,8 @@ impl FillSettings {
         within(self.deadline, "writing a body", Box::pin(writer.write(data))).await
     }
 
-    async fn publish(
-        &self,
-        writer: AnyWriter,
-        trailers: Option<HeaderMap>,
-    ) -> Result<Published, StorageError> {
-        within(self.deadline, "publishing", Box::pin(writer.publish(trailers))).await
+    async fn publish(&self, writer: AnyWriter, end: BodyEnd) -> Result<Published, StorageError> {
+        within(self.deadline, "publishing", Box::pin(writer.publish(end))).await
     }
 
     /// Removes what the new response replaced. Should that fail, the newer `Date` still wins on reuse.

@@ -2,6 +2,7 @@
 
 mod fill;
 mod gather;
+mod joined;
 mod pipe;
 mod publishing;
 mod stored;
@@ -10,6 +11,8 @@ mod tee;
 pub(crate) use fill::{ALIAS_BODY, Fill, FillSettings, Observe, detach};
 use gather::Gathered;
 pub(crate) use gather::gather;
+use joined::Joined;
+pub(crate) use joined::Order;
 pub(crate) use publishing::Publishing;
 pub(crate) use stored::StoredSlice;
 use tee::Tee;
@@ -41,6 +44,7 @@ pin_project! {
     enum Kind<B> {
         Passing { #[pin] inner: B },
         Recorded { #[pin] tee: Tee<B> },
+        Completed { #[pin] tee: Tee<Joined<B>> },
         Stored { slice: StoredSlice },
         Gathered { gathered: Gathered<B> },
     }
@@ -59,6 +63,11 @@ impl<B> CacheBody<B> {
 
     fn gathered(gathered: Gathered<B>) -> Self {
         Self { kind: Kind::Gathered { gathered } }
+    }
+
+    /// A stored part and the rest from the origin, stored as a whole while they pass.
+    pub(crate) fn completed(stored: StoredSlice, inner: B, order: Order, fill: Fill) -> Self {
+        Self { kind: Kind::Completed { tee: Tee::new(Joined::new(stored, inner, order), fill) } }
     }
 
     /// A stored body, or a part of one.
@@ -87,6 +96,7 @@ where
         match self.project().kind.project() {
             KindProjection::Passing { inner } => inner.poll_frame(cx).map(|frame| frame.map(into_bytes)),
             KindProjection::Recorded { tee } => tee.poll_frame(cx),
+            KindProjection::Completed { tee } => tee.poll_frame(cx),
             KindProjection::Stored { slice } => slice.poll_frame(cx),
             KindProjection::Gathered { gathered } => gathered.poll_frame(cx),
         }
@@ -96,6 +106,7 @@ where
         match &self.kind {
             Kind::Passing { inner } => inner.is_end_stream(),
             Kind::Recorded { tee } => tee.inner().is_end_stream(),
+            Kind::Completed { tee } => tee.inner().is_end_stream(),
             Kind::Stored { slice } => slice.is_end_stream(),
             Kind::Gathered { gathered } => gathered.is_end_stream(),
         }
@@ -105,6 +116,7 @@ where
         match &self.kind {
             Kind::Passing { inner } => inner.size_hint(),
             Kind::Recorded { tee } => tee.inner().size_hint(),
+            Kind::Completed { tee } => tee.inner().size_hint(),
             Kind::Stored { slice } => SizeHint::with_exact(slice.remaining()),
             Kind::Gathered { gathered } => gathered.size_hint(),
         }
@@ -124,6 +136,7 @@ impl<B> fmt::Debug for CacheBody<B> {
         let kind = match &self.kind {
             Kind::Passing { .. } => "passing",
             Kind::Recorded { .. } => "recorded",
+            Kind::Completed { .. } => "completed",
             Kind::Stored { .. } => "stored",
             Kind::Gathered { .. } => "gathered",
         };

@@ -7,13 +7,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http_body::{Body, Frame};
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 
 use super::fill::{Fill, Filling, Retraction};
 use super::into_bytes;
+use crate::entry::{BodyEnd, StoredRange};
 use crate::error::{BodyError, BoxError};
 
 /// A body up to this length is kept back until it is complete and then stored in one go.
@@ -35,6 +35,7 @@ struct Recorder {
     stall: Option<Pin<Box<Sleep>>>,
     patience: std::time::Duration,
     awaits_trailers: bool,
+    resumable: bool,
 }
 
 #[allow(clippy::large_enum_variant, reason = "the recorder is boxed as a whole")]
@@ -59,6 +60,7 @@ impl<B> Tee<B> {
             stall: None,
             patience: fill.patience(),
             awaits_trailers: fill.announces_trailers(),
+            resumable: fill.is_resumable(),
             state: State::KeepingBack { fill, body: Vec::new(), len: 0 },
         });
         Self { inner, recorder }
@@ -85,11 +87,11 @@ where
             Some(Ok(frame)) => {
                 this.recorder.record(frame);
                 if this.inner.is_end_stream() {
-                    this.recorder.end(None);
+                    this.recorder.end(BodyEnd::default());
                 }
             }
-            Some(Err(_)) => this.recorder.give_up(),
-            None => this.recorder.end(None),
+            Some(Err(_)) => this.recorder.break_off(),
+            None => this.recorder.end(BodyEnd::default()),
         }
         Poll::Ready(frame)
     }
@@ -113,7 +115,7 @@ impl Recorder {
         if let Some(data) = frame.data_ref() {
             self.record_data(data);
         } else if let Some(trailers) = frame.trailers_ref() {
-            self.end(Some(trailers.clone()));
+            self.end(BodyEnd { trailers: Some(trailers.clone()), range: None });
         }
     }
 
@@ -136,7 +138,7 @@ impl Recorder {
         }
         match self.expected {
             Some(expected) if self.seen > expected => self.give_up(),
-            Some(expected) if self.seen == expected && !self.awaits_trailers => self.end(None),
+            Some(expected) if self.seen == expected && !self.awaits_trailers => self.end(BodyEnd::default()),
             _ => {}
         }
     }
@@ -151,15 +153,31 @@ impl Recorder {
         }
     }
 
-    /// The body is complete, if it has the length it should have.
-    fn end(&mut self, trailers: Option<HeaderMap>) {
-        if self.expected.is_some_and(|expected| expected != self.seen) {
-            return self.give_up();
+    /// The body is over, and complete if it has the length it should have.
+    fn end(&mut self, end: BodyEnd) {
+        match self.expected {
+            Some(expected) if self.seen < expected => self.break_off(),
+            Some(expected) if self.seen > expected => self.give_up(),
+            _ => self.conclude(end),
         }
+    }
+
+    /// RFC 9111 section 3.3: "A cache MAY store an incomplete response", marked as such.
+    fn break_off(&mut self) {
+        match self.expected.filter(|expected| self.resumable && (1..*expected).contains(&self.seen)) {
+            Some(expected) => {
+                let range = Some(StoredRange { first: 0, complete_len: Some(expected) });
+                self.conclude(BodyEnd { trailers: None, range });
+            }
+            None => self.give_up(),
+        }
+    }
+
+    fn conclude(&mut self, end: BodyEnd) {
         self.state = match std::mem::replace(&mut self.state, State::Over) {
-            State::KeepingBack { fill, body, .. } => State::Whole(fill.store(body, trailers)),
-            State::Filling(filling) => State::Whole(filling.complete(trailers)),
-            State::Whole(retraction) if trailers.is_some() => {
+            State::KeepingBack { fill, body, .. } => State::Whole(fill.store(body, end)),
+            State::Filling(filling) => State::Whole(filling.complete(end)),
+            State::Whole(retraction) if end.trailers.is_some() => {
                 retraction.retract();
                 State::Over
             }

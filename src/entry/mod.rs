@@ -124,6 +124,13 @@ impl StoredHead {
         }
     }
 
+    /// Enters what is known once the body has been written.
+    pub fn finish(&mut self, summary: BodySummary, end: BodyEnd) {
+        self.body = Some(summary);
+        self.trailers = end.trailers;
+        self.range = end.range.or(self.range);
+    }
+
     /// Length of the stored body in bytes; 0 while it is unknown.
     #[must_use]
     pub fn body_len(&self) -> u64 {
@@ -146,6 +153,16 @@ impl BodySummary {
     pub fn of(body: &[u8]) -> Self {
         Self { len: body.len() as u64, checksum: xxhash_rust::xxh3::xxh3_64(body) }
     }
+}
+
+/// How a body ended, for what could not be known when it began.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BodyEnd {
+    /// The trailer fields.
+    pub trailers: Option<HeaderMap>,
+    /// For a body that broke off and is kept as a part (RFC 9111 section 3.3): which part it is. `None` leaves what
+    /// the head says.
+    pub range: Option<StoredRange>,
 }
 
 /// The part of a representation that an incomplete stored response holds (RFC 9111 section 3.3).

@@ -20,7 +20,7 @@ pub use groups::invalidated_groups;
 pub use invalidation::invalidated;
 pub use reuse::{Answer, Reuse, Serve, reuse, serve};
 pub use settings::{Policy, SetCookie};
-pub use storable::{NotStored, cut_short, storable};
+pub use storable::{NotStored, resumable, storable};
 pub use update::{HeadUpdate, updated_by_head};
 pub use validation::{Missing, Validated, Validation, preconditions, validated, without_origin};
 

@@ -132,19 +132,14 @@ pub fn storable(
     Ok(head)
 }
 
-/// The head under which a response that broke off after `received` bytes may be kept as a partial one (section 3.3):
-/// it was a complete response to GET, its whole length is known, and a strong validator lets it be completed.
+/// Whether a response that breaks off may be kept as a partial one (section 3.3): it answers GET with a complete
+/// representation of known length, and a strong validator lets it be completed.
 #[must_use]
-pub fn cut_short(mut head: StoredHead, received: u64) -> Option<StoredHead> {
-    let complete_len = head.body.map(|body| body.len)?;
-    let usable = head.method == Method::GET
+pub fn resumable(head: &StoredHead) -> bool {
+    head.method == Method::GET
         && head.status == StatusCode::OK
         && head.range.is_none()
-        && (1..complete_len).contains(&received)
-        && has_strong_validator(&head.headers);
-    head.range = Some(StoredRange { first: 0, complete_len: Some(complete_len) });
-    head.body = Some(BodySummary { len: received, checksum: 0 });
-    usable.then_some(head)
+        && has_strong_validator(&head.headers)
 }
 
 /// Section 3, "the request method is understood by the cache". A response to HEAD has no body to store: it only

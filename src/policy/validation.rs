@@ -41,6 +41,12 @@ impl Validation {
         Self { fwd, selected: None, candidates: Vec::new(), missing: None }
     }
 
+    /// The stored responses that the origin's answer is judged against.
+    pub(crate) fn judged(&self) -> impl Iterator<Item = usize> {
+        let selected = self.selected.filter(|index| !self.candidates.contains(index));
+        self.candidates.iter().copied().chain(selected)
+    }
+
     /// Whether the origin's answer has to be judged against a stored response.
     #[must_use]
     pub fn asks(&self) -> bool {

@@ -99,7 +99,8 @@ async fn body_of(
     }
 }
 
-async fn whole(config: &Config, stored: &StoredResponse) -> Result<StoredSlice, StorageError> {
+/// All of a stored body.
+pub(super) async fn whole(config: &Config, stored: &StoredResponse) -> Result<StoredSlice, StorageError> {
     match &stored.body {
         StoredBody::Inline(body) => Ok(StoredSlice::inline(body.clone())),
         StoredBody::Shared(pieces) => Ok(StoredSlice::shared(pieces.clone())),
@@ -114,14 +115,16 @@ async fn whole(config: &Config, stored: &StoredResponse) -> Result<StoredSlice, 
     }
 }
 
-/// 504: the client wants nothing but a stored response, and there is none (section 5.2.1.7).
-pub(super) fn gateway_timeout<R>(
+/// A response of the cache's own: 504 when the client wants nothing but a stored response and there is none (section
+/// 5.2.1.7), 502 when the origin's answer only makes sense together with a stored response that has been lost.
+pub(super) fn failed<R>(
     config: &Config,
     key: &CacheKey,
+    code: StatusCode,
     detail: &'static str,
 ) -> Response<CacheBody<R>> {
     let mut response = Response::new(CacheBody::empty());
-    *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
+    *response.status_mut() = code;
     let status = CacheStatus { detail: Some(detail.into()), ..report::forwarded(Fwd::Miss) };
     report::attach(config, Some(key), response, status)
 }

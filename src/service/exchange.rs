@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 use tower_service::Service;
 
-use super::answer::{answer, gateway_timeout};
+use super::answer::{self, answer};
 use super::forward::{Sent, head_of, name, outgoing, pass, send};
-use super::keep::keep;
+use super::keep::{answers_get, complete, keep};
 use super::lookup::{Found, look_up};
 use super::{background, report, spoil};
 use crate::body::CacheBody;
@@ -18,7 +18,7 @@ use crate::error::BoxError;
 use crate::key::CacheKey;
 use crate::overrides::CacheOverride;
 use crate::policy::{Asked, Reuse, Times, Validated, Validation, reuse, serve, validated, without_origin};
-use crate::status::Fwd;
+use crate::status::{CacheStatus, Fwd};
 
 /// An exchange with the origin, for the steps after it.
 pub(super) struct Exchanged<'a> {
@@ -72,7 +72,9 @@ where
             // Nothing has been sent yet, so a stored body that cannot be read is only a miss.
             Err(_) => Validation::none(Fwd::Miss),
         },
-        Reuse::GatewayTimeout => return Ok(gateway_timeout(&config, &key, "only-if-cached")),
+        Reuse::GatewayTimeout => {
+            return Ok(answer::failed(&config, &key, StatusCode::GATEWAY_TIMEOUT, "only-if-cached"));
+        }
         Reuse::Validate(validation) => validation,
         Reuse::Forward(fwd) => Validation::none(fwd),
     };
@@ -108,7 +110,9 @@ where
                 found.discard(&config, index);
             }
             // The origin was asked for a confirmation only; without the stored body there is nothing to confirm.
-            return Ok(answered.unwrap_or_else(|_| gateway_timeout(&config, &key, "stored body lost")));
+            return Ok(answered.unwrap_or_else(|_| {
+                answer::failed(&config, &key, StatusCode::BAD_GATEWAY, "stored body lost")
+            }));
         }
         Some(Validated::Stale(serve)) => {
             let stale = report::stale(&config, status.clone(), &serve);
@@ -117,7 +121,24 @@ where
                 Err(_) => found,
             }
         }
-        Some(_) | None => found,
+        Some(Validated::Completed { index, head }) => {
+            let completed = complete(&config, found, index, *head, &validation, body).await;
+            let Ok(response) = completed else {
+                return Ok(answer::failed(&config, &key, StatusCode::BAD_GATEWAY, "stored part lost"));
+            };
+            return Ok(report::attach(&config, Some(&key), response, CacheStatus { stored: true, ..status }));
+        }
+        // The request cannot be sent twice. Without the stored responses the next one is asked plainly.
+        Some(Validated::AskAgain) => {
+            validation.judged().for_each(|index| found.discard(&config, index));
+            return Ok(answer::failed(
+                &config,
+                &key,
+                StatusCode::BAD_GATEWAY,
+                "validation answered for another response",
+            ));
+        }
+        Some(Validated::PassOn | Validated::Replaced) | None => found,
     };
 
     let exchanged =
@@ -126,7 +147,13 @@ where
     spoil::invalidate(&exchanged, &response).await;
     spoil::update_by_head(&exchanged, &response);
     // 6, 7. Keep it as it passes, if it may be kept (section 3).
-    let (response, kept) = keep(&exchanged, response, body).await;
+    let (response, kept) = match answers_get(&exchanged, &response) {
+        None => keep(&exchanged, response, body).await,
+        Some(key) => {
+            let found = look_up(&config, &key).await;
+            keep(&Exchanged { key: &key, found: &found, ..exchanged }, response, body).await
+        }
+    };
     // 9. Say what happened (RFC 9211).
     Ok(report::attach(&config, Some(&key), response, report::kept(status, kept, &found)))
 }

@@ -51,9 +51,7 @@ where
 
 /// The head to send: the client's own, with the preconditions of the validation where there is one to make.
 pub(super) fn outgoing(mut parts: Parts, validation: &Validation, stored: &[StoredResponse]) -> Parts {
-    if !validation.candidates.is_empty() {
-        preconditions(&mut parts.headers, validation, stored);
-    }
+    preconditions(&mut parts.headers, validation, stored);
     parts
 }
 

@@ -3,19 +3,22 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, Response, Version, response};
+use http::header::{AGE, CONTENT_LENGTH, CONTENT_LOCATION, TRANSFER_ENCODING};
+use http::{HeaderMap, Method, Response, Version, response};
 use http_body::Body;
 
+use super::answer::whole;
 use super::exchange::Exchanged;
 use super::forward::key_of;
-use crate::body::{ALIAS_BODY, CacheBody, Fill, detach, gather};
-use crate::entry::{Alias, BodySummary, EntryId, StoredBody, StoredHead, StoredResponse};
+use super::lookup::Found;
+use crate::body::{ALIAS_BODY, CacheBody, Fill, Order, detach, gather};
+use crate::config::Config;
+use crate::entry::{Alias, BodyEnd, BodySummary, EntryId, StoredBody, StoredHead, StoredResponse};
 use crate::error::BoxError;
 use crate::key::CacheKey;
-use crate::policy::{NotStored, storable};
+use crate::policy::{Missing, NotStored, Validation, resumable, storable};
 use crate::redirect;
-use crate::storage::{Fence, within};
+use crate::storage::{Fence, StorageError, StorageErrorKind, within};
 
 /// Whether a response is being stored; if not, why.
 pub(super) type Kept = Result<(), &'static str>;
@@ -35,7 +38,7 @@ where
         Err(reason) => return (Response::from_parts(response, CacheBody::passing(body)), Err(reason)),
     };
     if body.is_end_stream() {
-        fill.store(Vec::new(), None);
+        fill.store(Vec::new(), BodyEnd::default());
         return (Response::from_parts(response, CacheBody::passing(body)), Ok(()));
     }
     let is_alias = fill.is_alias();
@@ -45,6 +48,50 @@ where
         body = gather(body, ALIAS_BODY, exchanged.config.fill.patience).await;
     }
     (Response::from_parts(response, body), Ok(()))
+}
+
+/// The key under which the response to a POST answers later GETs (RFC 9110 section 9.3.3), for a cache that does not
+/// store POST itself. It was invalidated just now, so its fence has to be fetched anew.
+pub(super) fn answers_get(exchanged: &Exchanged<'_>, response: &response::Parts) -> Option<CacheKey> {
+    let Exchanged { config, asked, original, .. } = *exchanged;
+    let may = *asked.method == Method::POST
+        && !config.policy.handles(asked.method)
+        && response.headers.contains_key(CONTENT_LOCATION);
+    may.then(|| key_of(config, original, asked.uri)).flatten()
+}
+
+/// Makes a partial stored response whole with what the origin sent (section 3.4), and stores the whole on the way.
+pub(super) async fn complete<R>(
+    config: &Config,
+    found: Found,
+    index: usize,
+    head: StoredHead,
+    validation: &Validation,
+    body: R,
+) -> Result<Response<CacheBody<R>>, StorageError>
+where
+    R: Body,
+    R::Error: Into<BoxError>,
+{
+    let lost = || StorageError::new(StorageErrorKind::Missing, "any", "completing a partial response");
+    let (stored, fence) = found.stored.get(index).zip(found.fence).ok_or_else(lost)?;
+    let part = whole(config, stored).await.inspect_err(|error| {
+        config.health.trouble(error);
+        found.discard(config, index);
+    })?;
+    let order = match validation.missing {
+        Some(Missing::Before(_)) => Order::OriginFirst,
+        Some(Missing::From(_)) | None => Order::StoredFirst,
+    };
+    let mut response = Response::new(());
+    *response.version_mut() = head.version;
+    *response.status_mut() = head.status;
+    *response.headers_mut() = head.headers.clone();
+    // What has just come from the origin has no age of its own.
+    response.headers_mut().remove(AGE);
+    let expected = head.body.map(|body| body.len);
+    let fill = Fill::new(config.fill.clone(), head, fence, expected).replacing(vec![stored.head.id]);
+    Ok(response.map(|()| CacheBody::completed(part, body, order, fill)))
 }
 
 fn fill<R: Body>(
@@ -71,8 +118,9 @@ fn fill<R: Body>(
     }
     let target = redirect::target(asked.uri, head.status, &head.headers)
         .and_then(|target| key_of(config, original, &target));
-    let replaces = found.replaced_by(&head);
-    Ok(Fill::new(config.fill.clone(), head, fence, expected).leading_to(target).replacing(replaces))
+    let (replaces, resumable) = (found.replaced_by(&head), resumable(&head));
+    let fill = Fill::new(config.fill.clone(), head, fence, expected);
+    Ok(fill.leading_to(target).replacing(replaces).resumable(resumable))
 }
 
 /// The length the body must have to be complete; an error where its end could not be told from a broken connection.

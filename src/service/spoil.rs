@@ -6,7 +6,7 @@ use http::response::Parts;
 
 use super::exchange::Exchanged;
 use super::forward::key_of;
-use crate::policy::{HeadUpdate, invalidated, updated_by_head};
+use crate::policy::{HeadUpdate, invalidated, invalidated_groups, updated_by_head};
 use crate::storage::within;
 
 /// Removes what an unsafe method invalidated, and waits for it: the caller must not read its own past.
@@ -18,6 +18,12 @@ pub(super) async fn invalidate(exchanged: &Exchanged<'_>, response: &Parts) {
         match within(config.fill.deadline, "invalidating", removal).await {
             Ok(_) => config.counters.count(|counters| &counters.invalidated),
             Err(error) => config.health.trouble(&error),
+        }
+    }
+    for group in invalidated_groups(asked, response) {
+        let invalidation = config.fill.storage.invalidate_group(&group, exchanged.times.response);
+        if let Err(error) = within(config.fill.deadline, "invalidating a group", invalidation).await {
+            config.health.trouble(&error);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Moving everything from one storage to another.
 
 use super::{DynStorage, Published, StorageError, StorageErrorKind, StorageExt};
-use crate::entry::{Alias, StoredHead, StoredResponse};
+use crate::entry::{Alias, BodyEnd, StoredHead, StoredResponse};
 
 /// What became of the responses and aliases of a storage that was [copied](StorageExt::copy_to).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,7 +87,7 @@ async fn copy_response<S: DynStorage + ?Sized>(
         Err(error) => return unreadable(error),
     };
     invalidate(source, target, &head, false).await?;
-    let trailers = head.trailers.clone();
+    let end = BodyEnd { trailers: head.trailers.clone(), range: None };
     let mut writer = match target.begin(head, there.fence).await {
         Ok(writer) => writer,
         Err(error) => return refused(error),
@@ -107,7 +107,7 @@ async fn copy_response<S: DynStorage + ?Sized>(
             }
         }
     }
-    writer.publish(trailers).await.map(published).or_else(refused)
+    writer.publish(end).await.map(published).or_else(refused)
 }
 
 async fn copy_alias<S: DynStorage + ?Sized>(

@@ -5,14 +5,13 @@ use std::future::Future;
 use std::pin::Pin;
 
 use bytes::Bytes;
-use http::HeaderMap;
 
 use super::{
     BodyReader, BodyWriter, Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage,
     StorageError, Usage,
 };
 use crate::clock::Timestamp;
-use crate::entry::{Alias, EntryId, Group, StoredHead};
+use crate::entry::{Alias, BodyEnd, EntryId, Group, StoredHead};
 use crate::key::CacheKey;
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StorageError>> + Send + 'a>>;
@@ -115,8 +114,8 @@ impl AnyWriter {
     /// # Errors
     ///
     /// As there.
-    pub async fn publish(self, trailers: Option<HeaderMap>) -> Result<Published, StorageError> {
-        self.0.publish(trailers).await
+    pub async fn publish(self, end: BodyEnd) -> Result<Published, StorageError> {
+        self.0.publish(end).await
     }
 
     /// See [`BodyWriter::abort`].
@@ -150,7 +149,7 @@ impl fmt::Debug for AnyReader {
 
 trait DynWriter: Send {
     fn write(&mut self, data: Bytes) -> BoxFuture<'_, ()>;
-    fn publish(self: Box<Self>, trailers: Option<HeaderMap>) -> BoxFuture<'static, Published>;
+    fn publish(self: Box<Self>, end: BodyEnd) -> BoxFuture<'static, Published>;
     fn abort(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 }
 
@@ -159,8 +158,8 @@ impl<W: BodyWriter> DynWriter for W {
         Box::pin(BodyWriter::write(self, data))
     }
 
-    fn publish(self: Box<Self>, trailers: Option<HeaderMap>) -> BoxFuture<'static, Published> {
-        Box::pin(BodyWriter::publish(*self, trailers))
+    fn publish(self: Box<Self>, end: BodyEnd) -> BoxFuture<'static, Published> {
+        Box::pin(BodyWriter::publish(*self, end))
     }
 
     fn abort(self: Box<Self>) -> Pin<Box<dyn Future<Output = ()> + Send>> {

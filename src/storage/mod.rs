@@ -73,10 +73,9 @@ use std::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::HeaderMap;
 
 use crate::clock::Timestamp;
-use crate::entry::{Alias, EntryId, Group, StoredHead, StoredResponse};
+use crate::entry::{Alias, BodyEnd, EntryId, Group, StoredHead, StoredResponse};
 use crate::key::CacheKey;
 
 /// A place for stored responses. See the [module](self) for the contract in prose.
@@ -232,15 +231,12 @@ pub trait BodyWriter: Send + 'static {
     /// [`StorageErrorKind::TooLarge`] when the limit for one body is passed. After an error the writer can only be aborted.
     fn write(&mut self, data: Bytes) -> impl Future<Output = Result<(), StorageError>> + Send;
 
-    /// Publishes the response with the body written so far as its whole body, and these trailer fields.
+    /// Publishes the response with the body written so far as its whole body, and what `end` says of it.
     ///
     /// # Errors
     ///
     /// When the response could not be stored. It is then not visible.
-    fn publish(
-        self,
-        trailers: Option<HeaderMap>,
-    ) -> impl Future<Output = Result<Published, StorageError>> + Send;
+    fn publish(self, end: BodyEnd) -> impl Future<Output = Result<Published, StorageError>> + Send;
 
     /// Gives up: nothing of the body stays.
     fn abort(self) -> impl Future<Output = ()> + Send;

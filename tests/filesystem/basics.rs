@@ -1,7 +1,7 @@
 use crate::support::*;
 use bytes::Bytes;
 use larder::clock::Timestamp;
-use larder::entry::Group;
+use larder::entry::{BodyEnd, Group};
 use larder::storage::filesystem::FileStorage;
 use larder::storage::{BodyWriter, Keyspace, Published, Storage, StorageErrorKind};
 
@@ -81,7 +81,7 @@ async fn removal_refuses_the_fills_from_before_it_in_every_handle() {
         assert!(!there.remove(&key("a")).await.unwrap());
         let mut writer = here.begin(head("a"), before).await.unwrap();
         writer.write(body(300_000)).await.unwrap();
-        assert_eq!(writer.publish(None).await.unwrap(), Published::Superseded);
+        assert_eq!(writer.publish(BodyEnd::default()).await.unwrap(), Published::Superseded);
         assert_eq!(get(&here, "a").await, None);
         store(&here, head("a"), body(3)).await;
         let before = fence(&here, &head("a")).await;

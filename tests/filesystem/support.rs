@@ -2,7 +2,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderValue, StatusCode};
 use larder::clock::Timestamp;
-use larder::entry::{Alias, StoredBody, StoredHead, StoredResponse};
+use larder::entry::{Alias, BodyEnd, StoredBody, StoredHead, StoredResponse};
 use larder::key::{CacheKey, Selecting, SelectingField, SelectingValue};
 use larder::storage::filesystem::{FileStorage, Format};
 use larder::storage::{BodyReader, BodyWriter, Fence, Published, Storage, StorageError};
@@ -64,7 +64,7 @@ pub async fn try_store(
     for piece in body.chunks(100_000) {
         writer.write(Bytes::copy_from_slice(piece)).await?;
     }
-    writer.publish(None).await
+    writer.publish(BodyEnd::default()).await
 }
 
 pub async fn store(storage: &FileStorage, head: StoredHead, body: Bytes) {

@@ -5,10 +5,9 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
 use larder::CacheLayer;
 use larder::clock::Timestamp;
-use larder::entry::{Alias, EntryId, Group, StoredHead};
+use larder::entry::{Alias, BodyEnd, EntryId, Group, StoredHead};
 use larder::key::CacheKey;
 use larder::storage::MemoryStorage;
 use larder::storage::{
@@ -83,9 +82,9 @@ impl BodyWriter for MoodyWriter {
         self.0.write(data).await
     }
 
-    async fn publish(self, trailers: Option<HeaderMap>) -> Result<Published, StorageError> {
+    async fn publish(self, end: BodyEnd) -> Result<Published, StorageError> {
         self.1.write().await?;
-        self.0.publish(trailers).await
+        self.0.publish(end).await
     }
 
     async fn abort(self) {

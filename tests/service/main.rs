@@ -13,6 +13,7 @@ mod bodies;
 mod exchange;
 mod failures;
 mod overrides;
+mod partial;
 mod redirects;
 mod stack;
 #[path = "../support/mod.rs"]

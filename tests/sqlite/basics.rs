@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use larder::clock::Timestamp;
-use larder::entry::{Alias, BodySummary, Group, StoredBody, StoredHead, StoredResponse};
+use larder::entry::{Alias, BodyEnd, BodySummary, Group, StoredBody, StoredHead, StoredResponse};
 use larder::storage::{
     BodyReader, BodyWriter, Keyspace, Published, SqliteStorage, Storage, StorageErrorKind,
 };
@@ -105,14 +105,14 @@ async fn removal_and_clear_fence_off_fills() {
             1 => storage.clear(None).await.unwrap(),
             _ => storage.clear(Some(Keyspace::Responses)).await.unwrap(),
         }
-        assert_eq!(writer.publish(None).await.unwrap(), Published::Superseded);
+        assert_eq!(writer.publish(BodyEnd::default()).await.unwrap(), Published::Superseded);
         assert!(get(&storage, &key).await.is_none());
     }
     // Another key's removal and the other keyspace's clearing are none of its business.
     let writer = storage.begin(head(&key), fence(&storage, &key).await).await.unwrap();
     storage.remove(&crate::support::key("b")).await.unwrap();
     storage.clear(Some(Keyspace::Aliases)).await.unwrap();
-    assert_eq!(writer.publish(None).await.unwrap(), Published::Stored);
+    assert_eq!(writer.publish(BodyEnd::default()).await.unwrap(), Published::Stored);
     storage.checkpoint().await.unwrap();
     storage.checkpoint().await.unwrap();
     assert_eq!(count(&plain_sql(storage.path().unwrap()), "SELECT count(*) FROM chunks"), 0);
@@ -130,7 +130,7 @@ async fn old_fences_are_refused_after_many_removals() {
         tasks.spawn(async move { storage.remove(&crate::support::key(&format!("{number}"))).await.unwrap() });
     }
     tasks.join_all().await;
-    assert_eq!(writer.publish(None).await.unwrap(), Published::Superseded);
+    assert_eq!(writer.publish(BodyEnd::default()).await.unwrap(), Published::Superseded);
 }
 
 fn alias(from: &str, to: &str) -> Alias {

@@ -1,5 +1,6 @@
 //! Limits hold, and what was used of late stays.
 
+use larder::entry::BodyEnd;
 use larder::storage::{BodyWriter, SqliteStorage, Storage, StorageErrorKind};
 
 use crate::support::*;
@@ -87,7 +88,7 @@ async fn too_large_a_body_is_refused_announced_or_not() {
     let mut writer = storage.begin(head(&key("a")), fence(&storage, &key("a")).await).await.unwrap();
     writer.write(body(1, 200_000)).await.unwrap();
     assert_eq!(writer.write(body(1, 1)).await.unwrap_err().kind(), StorageErrorKind::TooLarge);
-    assert!(writer.publish(None).await.is_err());
+    assert!(writer.publish(BodyEnd::default()).await.is_err());
     assert!(get(&storage, &key("a")).await.is_none());
     storage.checkpoint().await.unwrap();
     storage.checkpoint().await.unwrap();

@@ -1,5 +1,6 @@
 //! Several handles and processes on one file.
 
+use larder::entry::BodyEnd;
 use larder::storage::{BodyWriter, Published, SqliteStorage, Storage, StorageErrorKind};
 
 use crate::crash::{Child, ROLE};
@@ -17,7 +18,7 @@ async fn two_handles_see_each_other() {
     filling.write(body(2, 300_000)).await.unwrap();
     assert_eq!(two.maintain(larder::clock::Timestamp::EPOCH).await.unwrap().orphans, 0, "it is alive");
     two.remove(&key("b")).await.unwrap();
-    assert_eq!(filling.publish(None).await.unwrap(), Published::Superseded);
+    assert_eq!(filling.publish(BodyEnd::default()).await.unwrap(), Published::Superseded);
 }
 
 #[tokio::test]

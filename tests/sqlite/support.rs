@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
-use larder::entry::{BodySummary, StoredBody, StoredHead};
+use larder::entry::{BodyEnd, BodySummary, StoredBody, StoredHead};
 use larder::key::CacheKey;
 use larder::storage::{BodyReader, BodyWriter, Fence, Published, SqliteStorage, Storage, StorageError};
 
@@ -49,7 +49,7 @@ pub(crate) async fn try_put(
     for piece in body.chunks(50_000) {
         writer.write(body.slice_ref(piece)).await?;
     }
-    writer.publish(None).await
+    writer.publish(BodyEnd::default()).await
 }
 
 pub(crate) async fn put(storage: &SqliteStorage, key: &CacheKey, body: &Bytes) -> StoredHead {

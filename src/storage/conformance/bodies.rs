@@ -2,6 +2,7 @@
 
 use super::Fixture;
 use super::sample::{SampleBody, begin, check, check_only, check_reader, head, key, only, store_at};
+use crate::entry::BodyEnd;
 use crate::storage::{DynStorage, Published};
 
 const MIB: usize = 1024 * 1024;
@@ -58,7 +59,7 @@ pub async fn pieces_of_any_size_and_empty_ones(fixture: Fixture) {
                 break;
             }
         }
-        assert_eq!(writer.publish(None).await.expect("publish"), Published::Stored);
+        assert_eq!(writer.publish(BodyEnd::default()).await.expect("publish"), Published::Stored);
         check_only(storage, &head).await;
     }
 }
@@ -73,7 +74,7 @@ pub async fn the_summary_is_of_what_was_written(fixture: Fixture) {
             head.body = announced.then_some(crate::entry::BodySummary { len: len as u64, checksum: 0 });
             let mut writer = begin(storage, head.clone()).await;
             super::sample::write(&mut writer, body).await;
-            assert_eq!(writer.publish(None).await.expect("publish"), Published::Stored);
+            assert_eq!(writer.publish(BodyEnd::default()).await.expect("publish"), Published::Stored);
             let found = only(storage, &head.key).await;
             assert_eq!(found.head.body, Some(body.summary()));
             check(storage, &found).await;

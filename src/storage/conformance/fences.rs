@@ -1,5 +1,6 @@
 //! "Removal fences off fills": what was removed is not brought back by a fill from before.
 
+use crate::entry::BodyEnd;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
@@ -16,7 +17,7 @@ async fn fill(storage: &dyn DynStorage, key: &CacheKey, len: usize, fence: Fence
     let head = head(key, SampleBody { seed: 7, len });
     let mut writer = storage.begin(head.clone(), fence).await.expect("begin");
     write(&mut writer, body_of(&head)).await;
-    writer.publish(None).await.expect("publish")
+    writer.publish(BodyEnd::default()).await.expect("publish")
 }
 
 async fn is_refused(storage: &dyn DynStorage, key: &CacheKey, fence: Fence) {
@@ -47,7 +48,7 @@ pub async fn a_removal_while_the_body_is_written_refuses_the_fill(fixture: Fixtu
         writer.write(body.piece(0, len / 2)).await.expect("write");
         storage.remove(&key).await.expect("remove");
         writer.write(body.piece(len / 2, len)).await.expect("write");
-        assert_eq!(writer.publish(None).await.expect("publish"), Published::Superseded);
+        assert_eq!(writer.publish(BodyEnd::default()).await.expect("publish"), Published::Superseded);
         assert_nothing(storage, &key).await;
     }
 }

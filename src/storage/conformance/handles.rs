@@ -5,6 +5,7 @@ use super::sample::{
     SampleBody, alias, assert_nothing, begin, check, check_only, head, key, lookup, only, put_alias,
     store_at, variant, write,
 };
+use crate::entry::BodyEnd;
 
 /// What was published is there when the storage is opened again.
 pub async fn a_reopened_storage_sees_everything(fixture: Fixture) {
@@ -62,9 +63,9 @@ pub async fn two_handles_write_one_key_without_mixing(fixture: Fixture) {
     let mut writing_second = begin(&*other, second.clone()).await;
     write(&mut writing_first, one).await;
     write(&mut writing_second, two).await;
-    let _ = writing_second.publish(None).await.expect("publish");
+    let _ = writing_second.publish(BodyEnd::default()).await.expect("publish");
     check_only(&*fixture.storage, &second).await;
-    let _ = writing_first.publish(None).await.expect("publish");
+    let _ = writing_first.publish(BodyEnd::default()).await.expect("publish");
     check_only(&*fixture.storage, &first).await;
     check_only(&*other, &first).await;
 }

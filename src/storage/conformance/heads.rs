@@ -6,7 +6,7 @@ use http::{HeaderMap, Method, StatusCode, Version};
 use super::Fixture;
 use super::sample::{SampleBody, begin, body_of, check, fields, group, head, key, only, store, write};
 use crate::clock::Timestamp;
-use crate::entry::{Freshness, StoredHead, StoredRange};
+use crate::entry::{BodyEnd, Freshness, StoredHead, StoredRange};
 use crate::key::{Selecting, SelectingField, SelectingValue};
 use crate::storage::{DynStorage, Published};
 
@@ -103,7 +103,10 @@ pub async fn trailers_survive_apart(fixture: Fixture) {
         trailers.append("x-checksum", HeaderValue::from_bytes(b"\xffz").expect("a value"));
         let mut writer = begin(storage, head.clone()).await;
         write(&mut writer, body_of(&head)).await;
-        assert_eq!(writer.publish(Some(trailers.clone())).await.expect("publish"), Published::Stored);
+        assert_eq!(
+            writer.publish(BodyEnd { trailers: Some(trailers.clone()), range: None }).await.expect("publish"),
+            Published::Stored
+        );
         let found = only(storage, &head.key).await;
         assert_eq!(found.head.trailers.as_ref().map(fields), Some(fields(&trailers)));
         assert_eq!(fields(&found.head.headers), fields(&head.headers), "the headers gain nothing");

@@ -8,7 +8,7 @@ use super::sample::{
     only, put_alias, store, store_at, variant, write,
 };
 use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::entry::{Alias, StoredResponse};
+use crate::entry::{Alias, BodyEnd, StoredResponse};
 use crate::storage::Published;
 
 /// "A storage may delete a response when its usable_until has passed", and maintaining does it.
@@ -86,7 +86,7 @@ pub async fn writers_at_work_are_left_alone(fixture: Fixture) {
         storage.maintain(SystemClock.now()).await.expect("maintain");
         writer.write(body.piece(len / 2, len)).await.expect("write");
         storage.maintain(SystemClock.now()).await.expect("maintain");
-        assert_eq!(writer.publish(None).await.expect("publish"), Published::Stored);
+        assert_eq!(writer.publish(BodyEnd::default()).await.expect("publish"), Published::Stored);
         check_only(storage, &head).await;
     }
 }

@@ -4,6 +4,7 @@ use super::Fixture;
 use super::sample::{
     SampleBody, assert_nothing, begin, body_of, check_only, head, key, only, store_at, write,
 };
+use crate::entry::BodyEnd;
 use crate::storage::Published;
 
 /// "A response is visible to lookup only after publish succeeded."
@@ -19,7 +20,7 @@ pub async fn a_response_is_invisible_until_it_is_published(fixture: Fixture) {
             storage.responses(None, 10).await.expect("responses").items.is_empty(),
             "it is not listed either"
         );
-        assert_eq!(writer.publish(None).await.expect("publish"), Published::Stored);
+        assert_eq!(writer.publish(BodyEnd::default()).await.expect("publish"), Published::Stored);
         check_only(storage, &head).await;
         storage.remove(&key).await.expect("remove");
     }
@@ -87,9 +88,9 @@ pub async fn two_interleaved_writers_never_mix_and_the_last_publication_wins(fix
             writing_second.write(two.piece(at, 100_000)).await.expect("write");
             at += 100_000;
         }
-        let _ = writing_second.publish(None).await.expect("publish");
+        let _ = writing_second.publish(BodyEnd::default()).await.expect("publish");
         check_only(storage, &second).await;
-        let _ = writing_first.publish(None).await.expect("publish");
+        let _ = writing_first.publish(BodyEnd::default()).await.expect("publish");
         check_only(storage, &first).await;
     }
 }

@@ -5,7 +5,7 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, StatusCode};
 
 use crate::clock::Timestamp;
-use crate::entry::{Alias, BodySummary, Group, StoredBody, StoredHead, StoredResponse};
+use crate::entry::{Alias, BodyEnd, BodySummary, Group, StoredBody, StoredHead, StoredResponse};
 use crate::key::{CacheKey, Selecting, SelectingField, SelectingValue};
 use crate::storage::{AnyReader, AnyWriter, DynStorage, Fence, Lookup, Published, StorageError};
 
@@ -164,7 +164,7 @@ pub(super) async fn try_store(storage: &dyn DynStorage, head: StoredHead) -> Res
         at += piece.len();
         writer.write(piece).await?;
     }
-    writer.publish(None).await
+    writer.publish(BodyEnd::default()).await
 }
 
 /// Stores a response with the body its head names.

@@ -4,9 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::HeaderMap;
 
-use crate::entry::{BodySummary, StoredHead};
+use crate::entry::{BodyEnd, BodySummary, StoredHead};
 use crate::storage::{BodyWriter, Fence, Published, StorageError, StorageErrorKind};
 
 use super::Shared;
@@ -93,16 +92,15 @@ impl BodyWriter for FileWriter {
         Ok(())
     }
 
-    async fn publish(mut self, trailers: Option<HeaderMap>) -> Result<Published, StorageError> {
+    async fn publish(mut self, end: BodyEnd) -> Result<Published, StorageError> {
         if self.broken {
             return Err(error(StorageErrorKind::Other, "publishing after an error"));
         }
         let shared = Arc::clone(&self.shared);
-        let mut head = self.head.clone();
-        head.trailers = trailers;
+        let head = self.head.clone();
         let (blocks, gathered) = (self.blocks.take(), std::mem::take(&mut self.gathered));
         let fence = self.fence;
-        run(move || shared.writing(|| complete(&shared, head, blocks, gathered, fence))).await?
+        run(move || shared.writing(|| complete(&shared, head, blocks, gathered, end, fence))).await?
     }
 
     async fn abort(mut self) {
@@ -128,6 +126,7 @@ fn complete(
     mut head: StoredHead,
     blocks: Option<BlockWriter>,
     rest: Vec<u8>,
+    end: BodyEnd,
     fence: Fence,
 ) -> Result<Published, StorageError> {
     let root = match &blocks {
@@ -139,7 +138,7 @@ fn complete(
         None => shared.current()?,
     };
     let (place, body) = if blocks.is_none() && rest.len() <= shared.options.inline {
-        head.body = Some(BodySummary::of(&rest));
+        head.finish(BodySummary::of(&rest), end);
         (Place::Inline(rest.into()), None)
     } else {
         let mut blocks = match blocks {
@@ -148,7 +147,7 @@ fn complete(
         };
         blocks.write(&rest).doing("writing a body")?;
         let written = blocks.finish().doing("writing a body")?;
-        head.body = Some(written.summary);
+        head.finish(written.summary, end);
         let extension = match root.format {
             Format::Compact => compact::EXTENSION.to_owned(),
             Format::Json => json::extension_for(&head.headers),

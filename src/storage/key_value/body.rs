@@ -8,13 +8,12 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use http::HeaderMap;
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64_with_seed};
 
 use super::record::Variant;
 use super::{ByteStore, Inner, Space};
 use crate::clock::{Clock, SystemClock};
-use crate::entry::{BodySummary, EntryId, StoredBody, StoredHead, codec};
+use crate::entry::{BodyEnd, BodySummary, EntryId, StoredBody, StoredHead, codec};
 use crate::storage::{BodyReader, BodyWriter, Fence, Published, StorageError, StorageErrorKind};
 
 /// The length of every piece but the last.
@@ -131,9 +130,10 @@ impl<T: ByteStore> KeyValueWriter<T> {
         }
     }
 
-    async fn complete(&mut self, trailers: Option<HeaderMap>) -> Result<Published, StorageError> {
+    async fn complete(&mut self, end: BodyEnd) -> Result<Published, StorageError> {
         let body = BodySummary { len: self.len, checksum: self.hasher.digest() };
-        let head = StoredHead { body: Some(body), trailers, ..self.head.clone() };
+        let mut head = self.head.clone();
+        head.finish(body, end);
         let variant = if self.written == 0 && self.piece.len() <= self.storage.inline + CHECKSUM {
             let inline = self.piece.get(CHECKSUM..).unwrap_or_default();
             Variant::Inline(codec::encode_with_body(&head, inline).into())
@@ -170,8 +170,8 @@ impl<T: ByteStore> BodyWriter for KeyValueWriter<T> {
         Ok(())
     }
 
-    async fn publish(mut self, trailers: Option<HeaderMap>) -> Result<Published, StorageError> {
-        let published = self.complete(trailers).await;
+    async fn publish(mut self, end: BodyEnd) -> Result<Published, StorageError> {
+        let published = self.complete(end).await;
         // After an error it is not known whether the head was stored, so the body must stay for now.
         if matches!(published, Ok(Published::Superseded)) {
             self.take_back().await;

@@ -15,7 +15,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use http::HeaderMap;
 
 use self::body::{Chunks, Gathered, InFlight};
 use self::fences::Fences;
@@ -26,7 +25,7 @@ use super::{
     StorageError, StorageErrorKind, Usage,
 };
 use crate::clock::Timestamp;
-use crate::entry::{Alias, BodySummary, EntryId, Group, StoredBody, StoredHead, StoredResponse};
+use crate::entry::{Alias, BodyEnd, BodySummary, EntryId, Group, StoredBody, StoredHead, StoredResponse};
 use crate::key::CacheKey;
 
 const NAME: &str = "memory";
@@ -449,11 +448,10 @@ impl BodyWriter for MemoryWriter {
         Ok(())
     }
 
-    async fn publish(mut self, trailers: Option<HeaderMap>) -> Result<Published, StorageError> {
+    async fn publish(mut self, end: BodyEnd) -> Result<Published, StorageError> {
         let Some(mut head) = self.head.take() else { return Ok(Published::Superseded) };
         let (summary, body) = self.body.finish();
-        head.body = Some(summary);
-        head.trailers = trailers;
+        head.finish(summary, end);
         own_head(&mut head);
         self.inner.publish(head, body, self.fence)
     }

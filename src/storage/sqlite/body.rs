@@ -5,7 +5,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::HeaderMap;
 use rusqlite::{Connection, OptionalExtension, params};
 use tokio::sync::oneshot;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
@@ -16,7 +15,7 @@ use super::lookup;
 use super::store::{self, Body};
 use super::writer::answer;
 use super::{reclaim, writer::Session};
-use crate::entry::{BodySummary, EntryId, StoredHead, codec};
+use crate::entry::{BodyEnd, BodySummary, EntryId, StoredHead, codec};
 use crate::storage::{BodyReader, BodyWriter, Fence, Published, StorageError, StorageErrorKind};
 
 /// Bytes of a body in one row. Reading one takes some tens of microseconds.
@@ -198,7 +197,7 @@ impl BodyWriter for SqliteWriter {
         Ok(())
     }
 
-    async fn publish(mut self, trailers: Option<HeaderMap>) -> Result<Published, StorageError> {
+    async fn publish(mut self, end: BodyEnd) -> Result<Published, StorageError> {
         if self.phase != Phase::Writing {
             return Err(failed_before());
         }
@@ -211,7 +210,9 @@ impl BodyWriter for SqliteWriter {
             let last = (!self.buffer.is_empty()).then(|| self.take_chunk());
             Body::Chunked { written, last }
         };
-        let head = Arc::new(StoredHead { body: Some(summary), trailers, ..self.head.clone() });
+        let mut head = self.head.clone();
+        head.finish(summary, end);
+        let head = Arc::new(head);
         let encoded = codec::encode(&head);
         let fence = self.fence;
         let work = move |session: &Session<'_>| store::publish(session, &head, &encoded, &body, fence);
