@@ -109,7 +109,7 @@ async fn put(storage: &dyn DynStorage, sample: &Sample) {
         for piece in body.chunks(50_000) {
             writer.write(body.slice_ref(piece)).await.unwrap();
         }
-        writer.publish(None).await.unwrap()
+        writer.publish(larder::entry::BodyEnd::default()).await.unwrap()
     };
     assert_eq!(published, Published::Stored);
 }
