@@ -1,8 +1,8 @@
 //! Opening a storage by a URL.
 
-mod options;
+pub(crate) mod options;
 
-pub(crate) use options::{OptionValue, Options};
+pub(crate) use options::Options;
 
 use std::sync::Arc;
 
