@@ -5,12 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::HeaderMap;
 use mongodb::bson::Document;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::store::Store;
-use crate::entry::{BodySummary, StoredHead};
+use crate::entry::{BodyEnd, BodySummary, StoredHead};
 use crate::storage::{BodyWriter, Fence, Published, StorageError, StorageErrorKind};
 
 /// Pieces are sent when so many bytes of them have come together.
@@ -78,10 +77,10 @@ impl BodyWriter for MongoWriter {
         Ok(())
     }
 
-    async fn publish(mut self, trailers: Option<HeaderMap>) -> Result<Published, StorageError> {
+    async fn publish(mut self, end: BodyEnd) -> Result<Published, StorageError> {
         // It stays in its place until the end, so that nothing remains if this is given up half-way.
         let Some(writing) = &mut self.writing else { return Ok(Published::Superseded) };
-        let published = writing.publish(trailers).await;
+        let published = writing.publish(end).await;
         match &published {
             Ok(Published::Stored) => drop(self.writing.take()),
             Ok(Published::Superseded) => self.discard().await,
@@ -183,14 +182,13 @@ impl Writing {
         Ok(())
     }
 
-    async fn publish(&mut self, trailers: Option<HeaderMap>) -> Result<Published, StorageError> {
+    async fn publish(&mut self, end: BodyEnd) -> Result<Published, StorageError> {
         if self.failed {
             let what = "publishing: an earlier piece of the body could not be stored";
             return Err(self.store.error(StorageErrorKind::Other, what));
         }
         self.publishing = true;
-        self.head.body = Some(BodySummary { len: self.len, checksum: self.sum.digest() });
-        self.head.trailers = trailers;
+        self.head.finish(BodySummary { len: self.len, checksum: self.sum.digest() }, end);
         if self.cut == 0 && self.len <= self.store.settings.inline_threshold as u64 {
             return self.store.publish(&self.head, Some(&self.pending), self.fence).await;
         }
