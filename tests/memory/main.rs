@@ -33,7 +33,7 @@ async fn store(storage: &MemoryStorage, number: u64, body: Bytes) {
     let fence = storage.lookup(&head.key).await.unwrap().fence;
     let mut writer = storage.begin(head, fence).await.unwrap();
     writer.write(body).await.unwrap();
-    assert_eq!(writer.publish(None).await.unwrap(), Published::Stored);
+    assert_eq!(writer.publish(larder::entry::BodyEnd::default()).await.unwrap(), Published::Stored);
 }
 
 async fn usage(storage: &MemoryStorage) -> Usage {
