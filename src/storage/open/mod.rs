@@ -1,7 +1,9 @@
 //! Opening a storage by a URL.
 
-pub(crate) mod options;
+mod options;
 
+#[allow(unused_imports, reason = "for the backends whose options have values of their own")]
+pub(crate) use options::OptionValue;
 pub(crate) use options::Options;
 
 use std::sync::Arc;
