@@ -52,7 +52,7 @@ async fn an_opened_inline_body_reads_the_same() {
 async fn variants_stay_beside_each_other_and_equal_ones_are_replaced() {
     for format in FORMATS {
         let (_dir, path) = place();
-        let storage = FileStorage::builder(&path).format(format).max_variants(3).open().unwrap();
+        let storage = FileStorage::builder().format(format).max_variants(3).open(&path).unwrap();
         store(&storage, variant("v", b"de"), body(100_000)).await;
         store(&storage, variant("v", b"en"), body(10)).await;
         store(&storage, variant("v", b"de"), body(100_001)).await;

@@ -31,7 +31,7 @@ async fn child_process() {
     let Some(path) = std::env::var_os(DIR).map(PathBuf::from) else { return };
     let format = Format::from_name(&std::env::var(FORMAT).unwrap()).unwrap();
     let rounds: usize = std::env::var(ROUNDS).unwrap().parse().unwrap();
-    let storage = FileStorage::builder(&path).format(format).max_entries(40).open().unwrap();
+    let storage = FileStorage::builder().format(format).max_entries(40).open(&path).unwrap();
     let mut tasks = tokio::task::JoinSet::new();
     for task in 0..8_u64 {
         let storage = storage.clone();
@@ -91,7 +91,7 @@ async fn a_killed_process_leaves_whole_entries_and_no_remains() {
             std::thread::sleep(Duration::from_millis(15 + (round * 7) % 90));
             child.kill().unwrap();
             child.wait().unwrap();
-            let storage = FileStorage::builder(&path).format(format).open().unwrap();
+            let storage = FileStorage::builder().format(format).open(&path).unwrap();
             for number in 0..60 {
                 let name = format!("{number}");
                 for response in storage.lookup(&key(&name)).await.unwrap().responses {

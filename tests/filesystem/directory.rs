@@ -41,7 +41,7 @@ fn other_versions_and_the_other_format_are_refused() {
     let (_dir, path) = place();
     drop(open(&path, Format::Json));
     assert_eq!(FileStorage::open(&path).unwrap().format(), Format::Json);
-    let error = FileStorage::builder(&path).format(Format::Compact).open().unwrap_err();
+    let error = FileStorage::builder().format(Format::Compact).open(&path).unwrap_err();
     assert_eq!(error.kind(), StorageErrorKind::Incompatible);
     let marker = std::fs::read_to_string(path.join("larder.json")).unwrap();
     for text in [marker.replace("\"version\": 1", "\"version\": 2"), "{}".into(), String::new()] {

@@ -7,8 +7,8 @@ use larder::storage::{Storage, StorageErrorKind};
 async fn the_number_of_entries_stays_at_its_limit() {
     for format in FORMATS {
         let (_dir, path) = place();
-        let storage = FileStorage::builder(&path).format(format).max_entries(20).open().unwrap();
-        let other = FileStorage::builder(&path).format(format).max_entries(20).open().unwrap();
+        let storage = FileStorage::builder().format(format).max_entries(20).open(&path).unwrap();
+        let other = FileStorage::builder().format(format).max_entries(20).open(&path).unwrap();
         for number in 0..60 {
             let storage = if number % 2 == 0 { &storage } else { &other };
             store(storage, head(&format!("{number}")), body(10)).await;
@@ -23,7 +23,7 @@ async fn the_number_of_entries_stays_at_its_limit() {
 async fn the_bytes_stay_at_their_limit_and_what_was_used_stays() {
     for format in FORMATS {
         let (_dir, path) = place();
-        let storage = FileStorage::builder(&path).format(format).max_bytes(1 << 20).open().unwrap();
+        let storage = FileStorage::builder().format(format).max_bytes(1 << 20).open(&path).unwrap();
         store(&storage, head("used"), body(50_000)).await;
         for number in 0..60 {
             assert!(get(&storage, "used").await.is_some(), "{number}");
@@ -46,7 +46,7 @@ async fn a_body_over_the_limit_is_not_taken() {
     use larder::storage::BodyWriter;
     for format in FORMATS {
         let (_dir, path) = place();
-        let storage = FileStorage::builder(&path).format(format).max_body(500_000).open().unwrap();
+        let storage = FileStorage::builder().format(format).max_body(500_000).open(&path).unwrap();
         let mut announced = head("a");
         announced.body = Some(larder::entry::BodySummary { len: 500_001, checksum: 0 });
         let now = fence(&storage, &announced).await;

@@ -19,7 +19,7 @@ pub fn place() -> (tempfile::TempDir, PathBuf) {
 }
 
 pub fn open(path: &Path, format: Format) -> FileStorage {
-    FileStorage::builder(path).format(format).open().unwrap()
+    FileStorage::builder().format(format).open(path).unwrap()
 }
 
 pub fn key(name: &str) -> CacheKey {

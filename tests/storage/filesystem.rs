@@ -10,14 +10,14 @@ const MAX_BODY: u64 = 64 << 20;
 fn fixture(format: Format) -> Fixture {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("cache");
-    let storage = FileStorage::builder(&path).format(format).max_body(MAX_BODY).open().unwrap();
+    let storage = FileStorage::builder().format(format).max_body(MAX_BODY).open(&path).unwrap();
     let handle = storage.clone();
     Fixture::new(storage)
         .max_body(MAX_BODY)
         .inline_threshold(16 << 10)
         .reopen(move || {
             let path = path.clone();
-            async move { FileStorage::builder(path).max_body(MAX_BODY).open() }
+            async move { FileStorage::builder().max_body(MAX_BODY).open(path) }
         })
         .damage(move |head, damage| spoil(handle.clone(), head, damage))
         .keep(dir)

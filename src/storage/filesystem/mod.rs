@@ -9,7 +9,7 @@
 //! # let dir = dir.path().join("cache");
 //! use larder::storage::filesystem::{FileStorage, Format};
 //!
-//! let storage = FileStorage::builder(&dir).format(Format::Json).max_bytes(100 << 20).open()?;
+//! let storage = FileStorage::builder().format(Format::Json).max_bytes(100 << 20).open(&dir)?;
 //! # drop(storage);
 //! # Ok(())
 //! # }
@@ -122,12 +122,12 @@ impl FileStorage {
     ///
     /// As [`FileStorageBuilder::open`].
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, StorageError> {
-        Self::builder(dir).open()
+        Self::builder().open(dir)
     }
 
     /// Options, then [`open`](FileStorageBuilder::open).
-    pub fn builder(dir: impl AsRef<Path>) -> FileStorageBuilder {
-        FileStorageBuilder { dir: dir.as_ref().to_owned(), options: Options::default() }
+    pub fn builder() -> FileStorageBuilder {
+        FileStorageBuilder::default()
     }
 
     fn with_options(dir: &Path, options: Options) -> Result<Self, StorageError> {

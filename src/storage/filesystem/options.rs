@@ -1,6 +1,6 @@
 //! What a user can choose when opening a directory.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use crate::storage::StorageError;
 
@@ -67,10 +67,9 @@ impl Default for Options {
 }
 
 /// Options for a [`FileStorage`]; made by [`FileStorage::builder`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 #[must_use = "a builder does nothing until `open` is called"]
 pub struct FileStorageBuilder {
-    pub(super) dir: PathBuf,
     pub(super) options: Options,
 }
 
@@ -128,7 +127,7 @@ impl FileStorageBuilder {
     /// written by everyone, or is a symbolic link;
     /// [`Incompatible`](crate::storage::StorageErrorKind::Incompatible) when it holds something else than a cache of
     /// ours, or one of a newer version or of the other format; otherwise as the operating system says.
-    pub fn open(self) -> Result<FileStorage, StorageError> {
-        FileStorage::with_options(&self.dir, self.options)
+    pub fn open(self, dir: impl AsRef<Path>) -> Result<FileStorage, StorageError> {
+        FileStorage::with_options(dir.as_ref(), self.options)
     }
 }

@@ -15,7 +15,7 @@ impl OptionValue for Format {
 }
 
 pub(crate) fn from_url(dir: &Path, mut options: Options) -> Result<FileStorage, StorageError> {
-    let builder = options.set(FileStorage::builder(dir), "format", FileStorageBuilder::format)?;
+    let builder = options.set(FileStorage::builder(), "format", FileStorageBuilder::format)?;
     let builder = options.set(builder, "max_bytes", FileStorageBuilder::max_bytes)?;
     let builder = options.set(builder, "max_entries", FileStorageBuilder::max_entries)?;
     let builder = options.set(builder, "max_body", FileStorageBuilder::max_body)?;
@@ -30,5 +30,5 @@ pub(crate) fn from_url(dir: &Path, mut options: Options) -> Result<FileStorage, 
             "opening `file:` without a directory",
         ));
     }
-    builder.open()
+    builder.open(dir)
 }
