@@ -37,6 +37,8 @@ pub mod conformance;
 mod copy;
 mod deadline;
 mod dynamic;
+#[cfg(feature = "dynamodb")]
+pub mod dynamodb;
 pub mod error;
 mod ext;
 #[cfg(all(feature = "filesystem", unix))]
@@ -54,6 +56,8 @@ pub mod sqlite;
 pub use copy::Copied;
 pub(crate) use deadline::within;
 pub use dynamic::{AnyReader, AnyWriter, DynStorage};
+#[cfg(feature = "dynamodb")]
+pub use dynamodb::DynamoStorage;
 pub use error::{StorageError, StorageErrorKind};
 pub use ext::{Pages, StorageExt};
 #[cfg(all(feature = "filesystem", unix))]

@@ -10,6 +10,8 @@
 )]
 
 mod copy;
+#[cfg(feature = "dynamodb")]
+mod dynamodb;
 #[cfg(all(feature = "filesystem", unix))]
 mod filesystem;
 mod key_value;

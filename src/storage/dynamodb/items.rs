@@ -1,0 +1,173 @@
+//! From heads and aliases to items, and back.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+
+use super::layout::{
+    self, ALIAS, ALIAS_SK, BODY, ENTRY, EXPIRES, GENERATION, HEAD, ID, Item, KIND, LENGTH, PARTS,
+    PARTS_EXPIRE, PUBLISHED, RESPONSE, SIZE, USABLE_UNTIL,
+};
+use super::{Shared, error, time};
+use crate::clock::Timestamp;
+use crate::entry::codec::{self, DecodeError};
+use crate::entry::{Alias, BodySummary, StoredBody, StoredHead, StoredResponse};
+use crate::key::CacheKey;
+use crate::storage::{StorageError, StorageErrorKind};
+
+/// DynamoDB's limit for an item, less something for what it counts and we do not.
+pub(super) const MAX_ITEM: usize = 400 * 1024 - 1024;
+/// Readable copies are cut: the whole of it stands in the head.
+const MAX_READABLE: usize = 2048;
+/// Parts are given so much longer than their head, so that a freshening seldom has to write all of them again.
+const PARTS_LEASE: i64 = 3 * 24 * 3600;
+
+/// How a body is kept.
+pub(super) enum Kept {
+    Inline(Bytes),
+    /// In so many parts, which expire at this second.
+    Parts(u32, Option<i64>),
+}
+
+impl Shared {
+    /// The second from which DynamoDB may delete what is usable until then; `None` is never.
+    pub(super) fn expires(&self, usable_until: Timestamp) -> Option<i64> {
+        let margin = i64::try_from(self.options.ttl_margin.as_secs()).unwrap_or(i64::MAX);
+        let wanted = self.options.ttl && usable_until != Timestamp::MAX;
+        wanted.then(|| usable_until.as_secs().saturating_add(margin).max(0))
+    }
+
+    /// The same for the parts of a body.
+    pub(super) fn parts_expire(&self, usable_until: Timestamp) -> Option<i64> {
+        self.expires(usable_until).map(|second| second.saturating_add(PARTS_LEASE))
+    }
+
+    /// What of a head stands in attributes, and changes with it.
+    pub(super) fn head_attributes(&self, head: &StoredHead) -> Item {
+        let mut item = self.readable(head);
+        item.insert(HEAD.to_owned(), layout::binary(codec::encode(head)));
+        let size = layout::size(&item);
+        item.insert(SIZE.to_owned(), layout::number(size));
+        item
+    }
+
+    /// The item of a response but for its keys and its place in the order.
+    pub(super) fn response_item(&self, head: &StoredHead, kept: Kept) -> Item {
+        let mut item = self.head_attributes(head);
+        item.insert(KIND.to_owned(), layout::text(RESPONSE));
+        item.insert(LENGTH.to_owned(), layout::number(head.body_len()));
+        match kept {
+            Kept::Inline(body) => {
+                item.insert(PARTS.to_owned(), layout::number(0));
+                if !body.is_empty() {
+                    item.insert(BODY.to_owned(), layout::binary(body));
+                }
+            }
+            Kept::Parts(parts, expire) => {
+                item.insert(PARTS.to_owned(), layout::number(parts));
+                if let Some(second) = expire {
+                    item.insert(PARTS_EXPIRE.to_owned(), layout::number(second));
+                }
+            }
+        }
+        item
+    }
+
+    /// The item of an alias but for its partition.
+    pub(super) fn alias_item(&self, alias: &Alias) -> Result<Item, StorageError> {
+        let entry = codec::encode_alias(alias)
+            .ok_or_else(|| too_large("storing an alias whose body is not at hand".to_owned()))?;
+        let mut item = self.readable(&alias.response.head);
+        item.insert(layout::SK.to_owned(), layout::text(ALIAS_SK));
+        item.insert(KIND.to_owned(), layout::text(ALIAS));
+        if let Some(target) = alias.target.uri() {
+            item.insert("target".to_owned(), layout::text(cut(target)));
+        }
+        item.insert(ENTRY.to_owned(), layout::binary(entry));
+        let size = layout::size(&item);
+        item.insert(SIZE.to_owned(), layout::number(size));
+        check_size(&item)?;
+        Ok(item)
+    }
+
+    /// For people and for plain queries.
+    fn readable(&self, head: &StoredHead) -> Item {
+        let mut item = Item::new();
+        let mut set = |name: &str, value| item.insert(name.to_owned(), value);
+        set(ID, layout::text(head.id.to_string()));
+        if !head.uri.is_empty() {
+            set("url", layout::text(cut(&head.uri)));
+        }
+        set("method", layout::text(cut(head.method.as_str())));
+        set("status", layout::number(head.status.as_u16()));
+        set("request_time", layout::text(time::readable(head.request_time)));
+        set("response_time", layout::text(time::readable(head.response_time)));
+        let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        if let Some(content_type) = content_type.filter(|text| !text.is_empty()) {
+            set("content_type", layout::text(cut(content_type)));
+        }
+        set("variant", layout::text(layout::head_sk(head)));
+        set(USABLE_UNTIL, layout::number(head.usable_until.as_millis()));
+        if let Some(second) = self.expires(head.usable_until) {
+            set(EXPIRES, layout::number(second));
+        }
+        item
+    }
+}
+
+/// A response as it was found, with what orders it among the others.
+pub(super) struct Found {
+    pub(super) published: u64,
+    pub(super) response: StoredResponse,
+}
+
+/// The stored response of an item, if it is one, stored under `key` where that is given.
+pub(super) fn response_of(mut item: Item, key: Option<&CacheKey>) -> Result<Option<Found>, DecodeError> {
+    let head = layout::take_binary(&mut item, HEAD).ok_or(DecodeError::Corrupt)?;
+    let head = codec::decode(&head)?;
+    if key.is_some_and(|key| head.key != *key) {
+        return Ok(None);
+    }
+    let published = layout::get_number(&item, PUBLISHED).ok_or(DecodeError::Corrupt)?;
+    let body = match layout::get_number::<u32>(&item, PARTS).ok_or(DecodeError::Corrupt)? {
+        0 => {
+            let body = layout::take_binary(&mut item, BODY).unwrap_or_default();
+            if head.body != Some(BodySummary::of(&body)) {
+                return Err(DecodeError::Corrupt);
+            }
+            StoredBody::Inline(body)
+        }
+        _ => StoredBody::Streamed,
+    };
+    let response = StoredResponse { head: Arc::new(head), body, invalidated: false };
+    Ok(Some(Found { published, response }))
+}
+
+/// The alias of an item, if it is one, stored under `key` where that is given.
+pub(super) fn alias_of(mut item: Item, key: Option<&CacheKey>) -> Result<Option<Alias>, DecodeError> {
+    let entry = layout::take_binary(&mut item, ENTRY).ok_or(DecodeError::Corrupt)?;
+    let alias = codec::decode_alias(&entry)?;
+    Ok(key.is_none_or(|key| alias.response.head.key == *key).then_some(alias))
+}
+
+/// Which clearing the publication came after.
+pub(super) fn stamp(item: &mut Item, generation: u32) {
+    item.insert(GENERATION.to_owned(), layout::number(generation));
+}
+
+pub(super) fn check_size(item: &Item) -> Result<(), StorageError> {
+    let size = layout::size(item);
+    if size <= MAX_ITEM {
+        return Ok(());
+    }
+    Err(too_large(format!("storing a response: its head takes {size} bytes, where an item may have {MAX_ITEM}")))
+}
+
+pub(super) fn too_large(action: String) -> StorageError {
+    StorageError::new(StorageErrorKind::TooLarge, error::NAME, action)
+}
+
+fn cut(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(MAX_READABLE)).unwrap_or(text)
+}

@@ -1,0 +1,355 @@
+//! [`DynamoStorage`]: stored responses in one DynamoDB table. Its documentation says how.
+
+mod calls;
+mod error;
+mod fences;
+mod groups;
+mod heads;
+mod http;
+mod items;
+mod layout;
+mod listing;
+mod options;
+mod publish;
+mod reader;
+mod sweep;
+mod table;
+mod time;
+mod writer;
+
+pub use options::DynamoBuilder;
+pub use reader::DynamoReader;
+pub use writer::DynamoWriter;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+
+use aws_sdk_dynamodb::Client;
+use tokio::sync::Mutex;
+
+use crate::clock::Timestamp;
+use crate::entry::codec::DecodeError;
+use crate::entry::{Alias, EntryId, Group, StoredHead};
+use crate::key::CacheKey;
+use crate::storage::{Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage, StorageError, Usage};
+use calls::Range;
+use fences::{Generations, Moment};
+use layout::{ALIAS_SK, EPOCH, FENCE_SK, Keys, PARTS_SK, SK};
+use options::Options;
+
+/// Stored responses in one DynamoDB table, both keyspaces, shared by any number of processes.
+///
+/// ```no_run
+/// # async fn connect() -> Result<(), larder::storage::StorageError> {
+/// use larder::storage::DynamoStorage;
+///
+/// let storage = DynamoStorage::builder("http-cache").create_table(true).connect().await?;
+/// let local = DynamoStorage::builder("http-cache")
+///     .region("eu-central-1")
+///     .endpoint("http://127.0.0.1:8000")
+///     .create_table(true)
+///     .connect()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Credentials come from the standard chain: environment, profile files, web identity, container, instance. Two links of
+/// it are features of `aws-config` that are off here to keep builds short: add `aws-config` with `sso` or
+/// `credentials-process` to your own dependencies and they are part of the chain, or hand over a
+/// [configuration](DynamoBuilder::sdk_config) or [client](DynamoBuilder::client) of your own.
+///
+/// # When to choose it
+///
+/// When what runs is on AWS already, many short-lived processes share one cache, and nobody wants to run a server. A hit
+/// takes one request of some milliseconds; every request costs money, and large bodies cost much of it. Redis answers
+/// sooner, SQLite needs no network at all.
+///
+/// # The table
+///
+/// Any number of caches share a table, each in a [namespace](DynamoBuilder::namespace) of its own. With
+/// [`create_table(true)`](DynamoBuilder::create_table) a missing table is created like this; otherwise create it
+/// yourself:
+///
+/// ```yaml
+/// # CloudFormation
+/// Resources:
+///   HttpCache:
+///     Type: AWS::DynamoDB::Table
+///     Properties:
+///       TableName: http-cache
+///       BillingMode: PAY_PER_REQUEST
+///       AttributeDefinitions:
+///         - { AttributeName: pk, AttributeType: S }
+///         - { AttributeName: sk, AttributeType: S }
+///       KeySchema:
+///         - { AttributeName: pk, KeyType: HASH }
+///         - { AttributeName: sk, KeyType: RANGE }
+///       TimeToLiveSpecification: { AttributeName: expires, Enabled: true }
+/// ```
+///
+/// ```hcl
+/// # Terraform
+/// resource "aws_dynamodb_table" "http_cache" {
+///   name         = "http-cache"
+///   billing_mode = "PAY_PER_REQUEST"
+///   hash_key     = "pk"
+///   range_key    = "sk"
+///   attribute {
+///     name = "pk"
+///     type = "S"
+///   }
+///   attribute {
+///     name = "sk"
+///     type = "S"
+///   }
+///   ttl {
+///     attribute_name = "expires"
+///     enabled        = true
+///   }
+/// }
+/// ```
+///
+/// The least policy; the last three actions only where the table is to be created:
+///
+/// ```json
+/// {
+///   "Version": "2012-10-17",
+///   "Statement": [{
+///     "Effect": "Allow",
+///     "Action": [
+///       "dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:ConditionCheckItem", "dynamodb:DeleteItem",
+///       "dynamodb:PutItem", "dynamodb:Query", "dynamodb:Scan", "dynamodb:UpdateItem",
+///       "dynamodb:CreateTable", "dynamodb:DescribeTable", "dynamodb:UpdateTimeToLive"
+///     ],
+///     "Resource": "arn:aws:dynamodb:*:*:table/http-cache"
+///   }]
+/// }
+/// ```
+///
+/// With only `dynamodb:BatchGetItem` and `dynamodb:Query` a cache can be read and not written.
+///
+/// # Layout
+///
+/// | `pk` | `sk` | holds |
+/// |---|---|---|
+/// | namespace `/` digest of the key | `head#` digest of the variant | a response: `head`, and `body` if it is small |
+/// | the same | `alias` | a redirect alias: `entry` |
+/// | the same | `fence` | when the key was last removed |
+/// | the same | `part#` id `#` number | a part of a larger body, with its checksum |
+/// | namespace `/group/` digest | `only` | when a group was invalidated |
+/// | namespace `/generation/` shard | `only` | when the namespace was last cleared |
+/// | namespace `/schema` | `only` | the version of this layout |
+///
+/// A lookup is one query over the first three; parts sort behind them and are not read. Beside the binary head,
+/// responses and aliases have attributes for people and for filters of your own: `url`, `method`, `status`,
+/// `content_type`, `length`, `request_time`, `response_time`, `usable_until` (milliseconds), `kind`, `target`.
+///
+/// Parts are written first. The head is written last, in a transaction that checks that neither the key was removed nor
+/// the namespace cleared since the lookup, and that what it replaces is what was seen.
+///
+/// # What a request costs
+///
+/// | | calls |
+/// |---|---|
+/// | a hit on a small body | 1 query; 1 more batch read if the response belongs to cache groups |
+/// | a hit on a larger body | 1 query, and 1 more for each MiB |
+/// | storing | 1 query and 1 transaction; before it 1 batch write for each MiB beyond the inline threshold |
+/// | freshening | 1 query and 1 update, priced by the size of the item |
+/// | removing a key | 1 write, 1 query, 1 batch write |
+/// | listing, `usage`, `clear`, `maintain` | a scan of the whole table, parts included: seldom |
+///
+/// # Time to live
+///
+/// Each item has `expires`: the second at which its response stops being usable, and the
+/// [margin](DynamoBuilder::ttl_margin). DynamoDB deletes it at no cost some time after, often within a day or two; until
+/// then it can be found, and is not used. Parts expire three days after their head, so that a freshening seldom has to
+/// write them again. [`maintain`](Storage::maintain) does the same at once, and also sweeps parts that never got a head;
+/// a table with time to live enabled does not need it.
+///
+/// # Limits
+///
+/// * A head, or an alias with its body, fits into one item of 400 KiB; what does not is
+///   [too large](crate::storage::StorageErrorKind::TooLarge) and not stored. Bodies have no limit unless one is
+///   [set](DynamoBuilder::max_body).
+/// * A response of more than 500 cache groups is not stored.
+/// * A fill of more than six hours can lose its first parts to `maintain`, one of more than a day can miss a removal.
+/// * After another process cleared the namespace, a handle's next fill is refused before it knows.
+/// * With [`consistent_reads(false)`](DynamoBuilder::consistent_reads) reads cost half, and for about a second what was
+///   removed or replaced can still be found.
+/// * Throttling, after some retries, is [`Unavailable`](crate::storage::StorageErrorKind::Unavailable): a miss.
+/// * The server needs transactions: DynamoDB, DynamoDB local and Dynoxide have them; Dynalite does not, and nothing can
+///   be stored there.
+///
+/// # URL
+///
+/// `dynamodb://table?region=eu-central-1&endpoint=http://127.0.0.1:8000`; every option of the builder is a parameter of
+/// the same name.
+///
+/// Clones share everything.
+#[derive(Clone)]
+pub struct DynamoStorage(Arc<Shared>);
+
+struct Shared {
+    client: Client,
+    options: Options,
+    keys: Keys,
+    /// Table and server, for errors.
+    place: String,
+    ready: AtomicBool,
+    preparing: Mutex<()>,
+    generations: Generations,
+    /// The place of the last publication in the order of all.
+    published: AtomicU64,
+}
+
+impl DynamoStorage {
+    /// Options for a storage in this table, named by name or ARN.
+    pub fn builder(table: impl Into<String>) -> DynamoBuilder {
+        DynamoBuilder::new(table.into())
+    }
+
+    fn new(client: Client, place: String, options: Options) -> Self {
+        let keys = Keys::new(&options.namespace);
+        Self(Arc::new(Shared {
+            client,
+            options,
+            keys,
+            place,
+            ready: AtomicBool::new(false),
+            preparing: Mutex::new(()),
+            generations: Generations::default(),
+            published: AtomicU64::new(0),
+        }))
+    }
+
+    async fn ready(&self) -> Result<&Arc<Shared>, StorageError> {
+        self.0.ready().await?;
+        Ok(&self.0)
+    }
+}
+
+impl Storage for DynamoStorage {
+    type Writer = DynamoWriter;
+    type Reader = DynamoReader;
+
+    fn name(&self) -> &'static str {
+        error::NAME
+    }
+
+    async fn lookup(&self, key: &CacheKey) -> Result<Lookup, StorageError> {
+        let shared = self.ready().await?;
+        // Before anything is read: a clearing that comes later is then sure to refuse what is stored by this fence.
+        let generation = shared.generations.get(layout::shard(key));
+        let pk = shared.keys.entry(key);
+        let consistent = shared.options.consistent_reads;
+        let range = Range { pk: &pk, from: ALIAS_SK, to: PARTS_SK, consistent, ..Range::default() };
+        let (mut responses, mut alias, mut epoch) = (Vec::new(), None, 0);
+        for item in shared.query("looking up a key", range).await? {
+            let Some(sk) = layout::get_text(&item, SK).map(ToOwned::to_owned) else { continue };
+            let id = layout::get_text(&item, layout::ID).map(ToOwned::to_owned);
+            let readable = match sk.as_str() {
+                FENCE_SK => {
+                    epoch = layout::get_number(&item, EPOCH).unwrap_or(0);
+                    Ok(())
+                }
+                ALIAS_SK => items::alias_of(item, Some(key)).map(|found| alias = found),
+                sk if layout::is_head(sk) => {
+                    items::response_of(item, Some(key)).map(|found| responses.extend(found))
+                }
+                _ => Ok(()),
+            };
+            if readable == Err(DecodeError::Corrupt) {
+                let (shared, pk) = (Arc::clone(shared), pk.clone());
+                tokio::spawn(async move { shared.delete_garbage(&pk, &sk, id).await });
+            }
+        }
+        let heads = responses.iter().map(|found| &*found.response.head);
+        let alias_head = alias.as_ref().map(|alias: &Alias| &*alias.response.head);
+        let invalidations = shared.invalidations(heads.chain(alias_head)).await?;
+        let responses = listing::in_order(responses, shared.options.max_variants).map(|found| {
+            let mut response = found.response;
+            response.invalidated = invalidations.covers(shared, &response.head);
+            response
+        });
+        let alias = alias.map(|mut alias| {
+            alias.response.invalidated = invalidations.covers(shared, &alias.response.head);
+            Arc::new(alias)
+        });
+        Ok(Lookup { responses: responses.collect(), alias, fence: Moment { generation, epoch }.into() })
+    }
+
+    async fn open(&self, head: &StoredHead) -> Result<DynamoReader, StorageError> {
+        DynamoReader::open(Arc::clone(self.ready().await?), head).await
+    }
+
+    async fn begin(&self, head: StoredHead, fence: Fence) -> Result<DynamoWriter, StorageError> {
+        let shared = self.ready().await?;
+        if let Some(limit) = shared.options.max_body.filter(|limit| head.body_len() > *limit) {
+            let len = head.body_len();
+            return Err(items::too_large(format!("storing a body of {len} bytes, where {limit} are the limit")));
+        }
+        check_groups(&head)?;
+        Ok(DynamoWriter::new(Arc::clone(shared), head, fence))
+    }
+
+    async fn freshen(&self, head: StoredHead) -> Result<bool, StorageError> {
+        check_groups(&head)?;
+        self.ready().await?.freshen(&head).await
+    }
+
+    async fn put_alias(&self, alias: Alias, fence: Fence) -> Result<Published, StorageError> {
+        check_groups(&alias.response.head)?;
+        self.ready().await?.publish_alias(&alias, fence).await
+    }
+
+    async fn remove(&self, key: &CacheKey) -> Result<bool, StorageError> {
+        self.ready().await?.remove(key).await
+    }
+
+    async fn remove_entry(&self, key: &CacheKey, id: EntryId) -> Result<bool, StorageError> {
+        self.ready().await?.remove_entry(key, id).await
+    }
+
+    async fn invalidate_group(&self, group: &Group, at: Timestamp) -> Result<(), StorageError> {
+        self.ready().await?.invalidate_group(group, at).await
+    }
+
+    async fn responses(&self, after: Option<&Cursor>, limit: usize) -> Result<Page<StoredHead>, StorageError> {
+        self.ready().await?.responses(after, limit).await
+    }
+
+    async fn aliases(&self, after: Option<&Cursor>, limit: usize) -> Result<Page<Alias>, StorageError> {
+        self.ready().await?.aliases(after, limit).await
+    }
+
+    async fn usage(&self) -> Result<Usage, StorageError> {
+        self.ready().await?.usage().await
+    }
+
+    async fn clear(&self, keyspace: Option<Keyspace>) -> Result<(), StorageError> {
+        self.ready().await?.clear(keyspace).await
+    }
+
+    async fn maintain(&self, now: Timestamp) -> Result<Maintained, StorageError> {
+        self.ready().await?.maintain(now).await
+    }
+}
+
+fn check_groups(head: &StoredHead) -> Result<(), StorageError> {
+    if head.groups.len() <= groups::MOST {
+        return Ok(());
+    }
+    let (of, most) = (head.groups.len(), groups::MOST);
+    Err(items::too_large(format!("storing a response of {of} groups, where {most} are the limit")))
+}
+
+impl fmt::Debug for DynamoStorage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DynamoStorage")
+            .field("place", &self.0.place)
+            .field("options", &self.0.options)
+            .finish_non_exhaustive()
+    }
+}

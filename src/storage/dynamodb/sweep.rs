@@ -1,0 +1,177 @@
+//! Removing much at once: clearing, and reclaiming what is of no use any more.
+//!
+//! Both read the whole table. DynamoDB gives the items of one partition one behind the other, heads before parts, so
+//! that whether a part has a head is known from the partition at hand.
+
+use std::collections::HashSet;
+
+use aws_sdk_dynamodb::types::WriteRequest;
+
+use super::Shared;
+use super::calls::delete_of;
+use super::heads::HeadRef;
+use super::layout::{
+    self, ALIAS, EXPIRES, FENCE, GENERATION, GROUP, ID, Item, KIND, PART, PARTS, PK, RESPONSE, SK, USABLE_UNTIL,
+    WRITTEN,
+};
+use crate::clock::Timestamp;
+use crate::entry::EntryId;
+use crate::storage::{Keyspace, Maintained, StorageError};
+
+/// A part without a head may belong to a writer at work, for so long.
+const AT_WORK: i64 = 6 * 3600 * 1000;
+/// Deletes are collected up to this many before they are sent.
+const TOGETHER: usize = 100;
+
+impl Shared {
+    /// Fences off the fills under way, then deletes what was stored under an older generation.
+    pub(super) async fn clear(&self, keyspace: Option<Keyspace>) -> Result<(), StorageError> {
+        let generation = self.new_generation().await?;
+        let covered = |item: &Item| {
+            let kind = match layout::get_text(item, KIND) {
+                Some(RESPONSE | PART) => keyspace != Some(Keyspace::Aliases),
+                Some(ALIAS) => keyspace != Some(Keyspace::Responses),
+                // With nothing stored, no group has members.
+                Some(GROUP) => keyspace.is_none(),
+                _ => false,
+            };
+            // What was published meanwhile, after a lookup that saw the clearing, stays; so do the parts of a body
+            // that is on its way.
+            kind && layout::get_number(item, GENERATION) != Some(generation)
+        };
+        let mut deletes = Vec::new();
+        let mut from = None;
+        loop {
+            let only = [PK, SK, KIND, GENERATION];
+            let scanned = self.scan("clearing", &only, None, None, from).await?;
+            for item in scanned.items.iter().filter(|item| covered(item)) {
+                deletes.extend(delete(item)?);
+            }
+            from = scanned.next;
+            if from.is_none() || deletes.len() >= TOGETHER {
+                self.write_all("clearing", std::mem::take(&mut deletes)).await?;
+            }
+            if from.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    pub(super) async fn maintain(&self, now: Timestamp) -> Result<Maintained, StorageError> {
+        let mut sweep = Sweep { now, ..Sweep::default() };
+        let mut from = None;
+        loop {
+            let only = [PK, SK, KIND, ID, PARTS, USABLE_UNTIL, EXPIRES, WRITTEN];
+            let scanned = self.scan("maintaining", &only, None, None, from).await?;
+            for item in &scanned.items {
+                let pk = layout::get_text(item, PK).unwrap_or_default();
+                if pk != sweep.pk {
+                    self.finish_partition(&mut sweep).await?;
+                    pk.clone_into(&mut sweep.pk);
+                }
+                sweep.take(item);
+            }
+            from = scanned.next;
+            if from.is_none() {
+                self.finish_partition(&mut sweep).await?;
+                return Ok(Maintained::new(sweep.expired, sweep.orphans));
+            }
+        }
+    }
+
+    /// Deletes what the partition just read has to spare.
+    async fn finish_partition(&self, sweep: &mut Sweep) -> Result<(), StorageError> {
+        let pk = std::mem::take(&mut sweep.pk);
+        let expired = std::mem::take(&mut sweep.heads);
+        let fences = std::mem::take(&mut sweep.fences);
+        let mut parts = std::mem::take(&mut sweep.parts);
+        let mut live = std::mem::take(&mut sweep.live);
+
+        let mut gone = Vec::new();
+        for head in expired {
+            if self.delete_if_expired(&pk, &head.sk, sweep.now).await? {
+                sweep.expired += 1;
+                gone.extend(head.id);
+            } else {
+                live.extend(head.id);
+            }
+        }
+        parts.retain(|(id, _, _)| !live.contains(id));
+        if parts.iter().any(|(id, _, _)| !gone.contains(id)) {
+            // One of them may have got its head since.
+            live.extend(self.heads(&pk).await?.into_iter().filter_map(|head| head.id));
+            parts.retain(|(id, _, _)| !live.contains(id));
+        }
+        let mut deletes = Vec::new();
+        for sk in fences {
+            deletes.push(delete_of(layout::key_of(&pk, sk))?);
+        }
+        for (id, sk, written) in parts {
+            let of_a_removed_head = gone.contains(&id);
+            if of_a_removed_head || written.plus_millis(AT_WORK) < sweep.now {
+                sweep.orphans += u64::from(!of_a_removed_head);
+                deletes.push(delete_of(layout::key_of(&pk, sk))?);
+            }
+        }
+        self.write_all("maintaining", deletes).await
+    }
+
+    async fn delete_if_expired(&self, pk: &str, sk: &str, now: Timestamp) -> Result<bool, StorageError> {
+        let delete = self
+            .client
+            .delete_item()
+            .table_name(&self.options.table)
+            .set_key(Some(layout::key_of(pk, sk)))
+            .condition_expression("#usable_until <= :now")
+            .set_expression_attribute_names(layout::names(&[USABLE_UNTIL]))
+            .expression_attribute_values(":now", layout::number(now.as_millis()));
+        match delete.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if super::publish::condition_failed(&error) => Ok(false),
+            Err(error) => Err(self.failed("maintaining")(error)),
+        }
+    }
+}
+
+/// The partition at hand, and what was done so far.
+#[derive(Default)]
+struct Sweep {
+    now: Timestamp,
+    pk: String,
+    heads: Vec<HeadRef>,
+    live: HashSet<EntryId>,
+    fences: Vec<String>,
+    /// Parts without a head that stays: body, sort key, and when they were written.
+    parts: Vec<(EntryId, String, Timestamp)>,
+    expired: u64,
+    orphans: u64,
+}
+
+impl Sweep {
+    fn take(&mut self, item: &Item) {
+        let Some(sk) = layout::get_text(item, SK) else { return };
+        if let Some(head) = HeadRef::of(item) {
+            let until = layout::get_number(item, USABLE_UNTIL).map(Timestamp::from_millis);
+            if until.is_some_and(|until| until <= self.now) {
+                self.heads.push(head);
+            } else {
+                self.live.extend(head.id);
+            }
+        } else if layout::get_text(item, KIND) == Some(FENCE) {
+            let expires = layout::get_number(item, EXPIRES).map(Timestamp::from_secs);
+            if expires.is_some_and(|expires| expires <= self.now) {
+                self.fences.push(sk.to_owned());
+            }
+        } else if let Some(id) = layout::part_id(sk).and_then(layout::parse_id)
+            && !self.live.contains(&id)
+        {
+            let written = layout::get_number(item, WRITTEN).map_or(Timestamp::EPOCH, Timestamp::from_millis);
+            self.parts.push((id, sk.to_owned(), written));
+        }
+    }
+}
+
+fn delete(item: &Item) -> Result<Option<WriteRequest>, StorageError> {
+    let (Some(pk), Some(sk)) = (layout::get_text(item, PK), layout::get_text(item, SK)) else { return Ok(None) };
+    delete_of(layout::key_of(pk, sk)).map(Some)
+}
