@@ -95,7 +95,8 @@ impl Shared {
         for batch in writes.chunks(MOST_WRITES) {
             let mut left = batch.to_vec();
             for attempt in 0..ATTEMPTS {
-                let sent = self.client.batch_write_item().request_items(&self.options.table, left).send().await;
+                let sent =
+                    self.client.batch_write_item().request_items(&self.options.table, left).send().await;
                 let unprocessed = sent.map_err(self.failed(action))?.unprocessed_items;
                 left = unprocessed.into_iter().flatten().flat_map(|(_, writes)| writes).collect();
                 if left.is_empty() {
@@ -119,9 +120,11 @@ impl Shared {
             while !left.is_empty() {
                 let wanted = KeysAndAttributes::builder().set_keys(Some(left)).consistent_read(true);
                 let wanted = wanted.build().map_err(unbuilt)?;
-                let got = self.client.batch_get_item().request_items(&self.options.table, wanted).send().await;
+                let got =
+                    self.client.batch_get_item().request_items(&self.options.table, wanted).send().await;
                 let got = got.map_err(self.failed(action))?;
-                let items: Vec<_> = got.responses.into_iter().flatten().flat_map(|(_, items)| items).collect();
+                let items: Vec<_> =
+                    got.responses.into_iter().flatten().flat_map(|(_, items)| items).collect();
                 left = got.unprocessed_keys.into_iter().flatten().flat_map(|(_, left)| left.keys).collect();
                 // A full answer leaves the rest for the next call; only an empty one means throttling.
                 if items.is_empty() && !left.is_empty() {

@@ -96,7 +96,10 @@ fn of_code(code: &str, message: &str) -> (StorageErrorKind, &'static str) {
 fn of_validation(message: &str) -> (StorageErrorKind, &'static str) {
     let message = message.to_ascii_lowercase();
     if message.contains("key element") || message.contains("missing the key") {
-        (StorageErrorKind::Incompatible, "the table is not one of this cache: its keys are to be pk and sk, strings")
+        (
+            StorageErrorKind::Incompatible,
+            "the table is not one of this cache: its keys are to be pk and sk, strings",
+        )
     } else if message.contains("size") && message.contains("exceeded") {
         (StorageErrorKind::TooLarge, "")
     } else {

@@ -223,9 +223,9 @@ impl Shared {
             .set_key(Some(layout::key_of(pk, sk)))
             .set_expression_attribute_names(layout::names(&[ID]));
         let delete = match id {
-            Some(id) => delete
-                .condition_expression("#id = :id")
-                .expression_attribute_values(":id", layout::text(id)),
+            Some(id) => {
+                delete.condition_expression("#id = :id").expression_attribute_values(":id", layout::text(id))
+            }
             None => delete.condition_expression("attribute_not_exists(#id)"),
         };
         // Whoever reads it next tries again.

@@ -1,9 +1,9 @@
 //! The HTTP client below the driver.
 
+use aws_sdk_dynamodb::config::SharedHttpClient;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_sdk_dynamodb::config::SharedHttpClient;
 
 /// rustls over ring, as the other backends and most programs have it already; the driver's own choice would compile
 /// a C library of its own.

@@ -161,7 +161,9 @@ pub(super) fn check_size(item: &Item) -> Result<(), StorageError> {
     if size <= MAX_ITEM {
         return Ok(());
     }
-    Err(too_large(format!("storing a response: its head takes {size} bytes, where an item may have {MAX_ITEM}")))
+    Err(too_large(format!(
+        "storing a response: its head takes {size} bytes, where an item may have {MAX_ITEM}"
+    )))
 }
 
 pub(super) fn too_large(action: String) -> StorageError {

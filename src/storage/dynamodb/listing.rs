@@ -4,9 +4,7 @@ use bytes::Bytes;
 
 use super::Shared;
 use super::items::{self, Found};
-use super::layout::{
-    self, ALIAS, ENTRY, HEAD, Item, KIND, LENGTH, PARTS, PK, RESPONSE, SIZE, SK,
-};
+use super::layout::{self, ALIAS, ENTRY, HEAD, Item, KIND, LENGTH, PARTS, PK, RESPONSE, SIZE, SK};
 use super::options::invalid;
 use crate::entry::codec;
 use crate::entry::{Alias, StoredHead};
@@ -115,4 +113,3 @@ pub(super) fn in_order(mut found: Vec<Found>, most: usize) -> impl Iterator<Item
     found.sort_by_key(|found| std::cmp::Reverse(found.published));
     found.into_iter().take(most)
 }
-

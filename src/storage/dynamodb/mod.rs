@@ -32,7 +32,9 @@ use crate::clock::Timestamp;
 use crate::entry::codec::DecodeError;
 use crate::entry::{Alias, EntryId, Group, StoredHead};
 use crate::key::CacheKey;
-use crate::storage::{Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage, StorageError, Usage};
+use crate::storage::{
+    Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage, StorageError, Usage,
+};
 use calls::Range;
 use fences::{Generations, Moment};
 use layout::{ALIAS_SK, EPOCH, FENCE_SK, Keys, PARTS_SK, SK};
@@ -288,7 +290,9 @@ impl Storage for DynamoStorage {
         let shared = self.ready().await?;
         if let Some(limit) = shared.options.max_body.filter(|limit| head.body_len() > *limit) {
             let len = head.body_len();
-            return Err(items::too_large(format!("storing a body of {len} bytes, where {limit} are the limit")));
+            return Err(items::too_large(format!(
+                "storing a body of {len} bytes, where {limit} are the limit"
+            )));
         }
         check_groups(&head)?;
         Ok(DynamoWriter::new(Arc::clone(shared), head, fence))
@@ -316,7 +320,11 @@ impl Storage for DynamoStorage {
         self.ready().await?.invalidate_group(group, at).await
     }
 
-    async fn responses(&self, after: Option<&Cursor>, limit: usize) -> Result<Page<StoredHead>, StorageError> {
+    async fn responses(
+        &self,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page<StoredHead>, StorageError> {
         self.ready().await?.responses(after, limit).await
     }
 

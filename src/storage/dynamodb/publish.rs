@@ -161,11 +161,7 @@ impl Shared {
         Ok(TransactWriteItem::builder().delete(delete.build().map_err(unbuilt)?).build())
     }
 
-    async fn transact(
-        &self,
-        action: &str,
-        writes: Vec<TransactWriteItem>,
-    ) -> Result<Outcome, StorageError> {
+    async fn transact(&self, action: &str, writes: Vec<TransactWriteItem>) -> Result<Outcome, StorageError> {
         let sent = self.client.transact_write_items().set_transact_items(Some(writes)).send().await;
         let error = match sent {
             Ok(_) => return Ok(Outcome::Done),

@@ -114,7 +114,8 @@ impl DynamoReader {
 
     fn corrupt(&self) -> StorageError {
         let Self { id, read, shared, .. } = self;
-        let text = format!("reading body {id} from byte {read} on in {}: it is not what was written", shared.place);
+        let text =
+            format!("reading body {id} from byte {read} on in {}: it is not what was written", shared.place);
         StorageError::new(StorageErrorKind::Corrupt, NAME, text)
     }
 }

@@ -11,8 +11,8 @@ use super::Shared;
 use super::calls::delete_of;
 use super::heads::HeadRef;
 use super::layout::{
-    self, ALIAS, EXPIRES, FENCE, GENERATION, GROUP, ID, Item, KIND, PART, PARTS, PK, RESPONSE, SK, USABLE_UNTIL,
-    WRITTEN,
+    self, ALIAS, EXPIRES, FENCE, GENERATION, GROUP, ID, Item, KIND, PART, PARTS, PK, RESPONSE, SK,
+    USABLE_UNTIL, WRITTEN,
 };
 use crate::clock::Timestamp;
 use crate::entry::EntryId;
@@ -172,6 +172,8 @@ impl Sweep {
 }
 
 fn delete(item: &Item) -> Result<Option<WriteRequest>, StorageError> {
-    let (Some(pk), Some(sk)) = (layout::get_text(item, PK), layout::get_text(item, SK)) else { return Ok(None) };
+    let (Some(pk), Some(sk)) = (layout::get_text(item, PK), layout::get_text(item, SK)) else {
+        return Ok(None);
+    };
     delete_of(layout::key_of(pk, sk)).map(Some)
 }

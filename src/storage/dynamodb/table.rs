@@ -9,10 +9,10 @@ use aws_sdk_dynamodb::types::{
     TimeToLiveSpecification,
 };
 
+use super::Shared;
 use super::calls::unbuilt;
 use super::error::NAME;
 use super::layout::{self, EXPIRES, KIND, ONLY_SK, PK, SCHEMA, SK, VERSION};
-use super::Shared;
 use crate::storage::{StorageError, StorageErrorKind};
 
 /// A new table is usually ready within ten seconds.
@@ -45,7 +45,8 @@ impl Shared {
     }
 
     fn table_is_missing(&self, error: &StorageError) -> bool {
-        error.kind() == StorageErrorKind::Unavailable && error.to_string().contains("ResourceNotFoundException")
+        error.kind() == StorageErrorKind::Unavailable
+            && error.to_string().contains("ResourceNotFoundException")
     }
 
     async fn prepare(&self) -> Result<(), StorageError> {
@@ -94,7 +95,8 @@ impl Shared {
 
     async fn create_table(&self) -> Result<(), StorageError> {
         let table = &self.options.table;
-        let mut create = self.client.create_table().table_name(table).billing_mode(BillingMode::PayPerRequest);
+        let mut create =
+            self.client.create_table().table_name(table).billing_mode(BillingMode::PayPerRequest);
         for (name, role) in [(PK, KeyType::Hash), (SK, KeyType::Range)] {
             let attribute = AttributeDefinition::builder()
                 .attribute_name(name)
@@ -109,7 +111,8 @@ impl Shared {
             Ok(_) => {}
             // Another handle is creating it.
             Err(error)
-                if error.as_service_error().is_some_and(|service| service.is_resource_in_use_exception()) => {}
+                if error.as_service_error().is_some_and(|service| service.is_resource_in_use_exception()) => {
+            }
             Err(error) => return Err(self.failed("creating the table")(error)),
         }
         self.until_active().await?;

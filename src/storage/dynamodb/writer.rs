@@ -83,7 +83,8 @@ impl BodyWriter for DynamoWriter {
             let inline =
                 shared.response_item(&self.head, Kept::Inline(Bytes::copy_from_slice(&self.waiting)));
             // Beside a large head even a small body can be too much for one item.
-            item = Some(inline).filter(|item| layout::size(item) <= MAX_ITEM - 512 || self.waiting.is_empty());
+            item =
+                Some(inline).filter(|item| layout::size(item) <= MAX_ITEM - 512 || self.waiting.is_empty());
         }
         let item = match item {
             Some(item) => item,
@@ -107,7 +108,10 @@ impl BodyWriter for DynamoWriter {
 
 impl fmt::Debug for DynamoWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DynamoWriter").field("id", &self.head.id).field("len", &self.len).finish_non_exhaustive()
+        f.debug_struct("DynamoWriter")
+            .field("id", &self.head.id)
+            .field("len", &self.len)
+            .finish_non_exhaustive()
     }
 }
 
@@ -166,7 +170,8 @@ impl Drop for Parts {
         }
         // Without a runtime the parts stay until they expire or `maintain` comes by.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let (shared, pk, id, count) = (Arc::clone(&self.shared), std::mem::take(&mut self.pk), self.id, self.count);
+        let (shared, pk, id, count) =
+            (Arc::clone(&self.shared), std::mem::take(&mut self.pk), self.id, self.count);
         runtime.spawn(async move { delete_parts(&shared, &pk, id, count).await });
     }
 }
