@@ -68,7 +68,7 @@ pub(crate) fn client(endpoint: &str) -> Client {
 
 /// A storage with a client of the test's own, in a table that is created.
 pub(crate) fn builder(client: &Client, table: &str) -> DynamoBuilder {
-    DynamoStorage::builder(table).client(client.clone()).create_table(true).strict(true)
+    DynamoStorage::builder(table).client(client.clone()).create_table(true).strict()
 }
 
 /// The items of the key of this head.

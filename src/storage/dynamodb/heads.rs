@@ -198,7 +198,7 @@ impl Shared {
         Ok(true)
     }
 
-    async fn delete_if_id(&self, pk: &str, sk: &str, id: EntryId) -> Result<bool, StorageError> {
+    pub(super) async fn delete_if_id(&self, pk: &str, sk: &str, id: EntryId) -> Result<bool, StorageError> {
         let delete = self
             .client
             .delete_item()

@@ -15,6 +15,7 @@ mod reader;
 mod sweep;
 mod table;
 mod time;
+mod url;
 mod writer;
 
 pub use options::DynamoBuilder;
@@ -207,6 +208,16 @@ struct Shared {
 }
 
 impl DynamoStorage {
+    /// The storage that a URL describes: see [above](Self#url).
+    ///
+    /// # Errors
+    ///
+    /// [`Invalid`](crate::storage::StorageErrorKind::Invalid) for an option that makes no sense; with `strict=true` also
+    /// as [`DynamoBuilder::connect`].
+    pub async fn connect(url: &str) -> Result<Self, StorageError> {
+        url::builder(url)?.connect().await
+    }
+
     /// Options for a storage in this table, named by name or ARN.
     pub fn builder(table: impl Into<String>) -> DynamoBuilder {
         DynamoBuilder::new(table.into())

@@ -88,19 +88,19 @@ impl DynamoBuilder {
     }
 
     /// Separates caches that share a table: 1 to 128 letters, digits and `-_.:`. `larder` unless set.
-    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+    pub fn namespace<T: Into<String>>(mut self, namespace: T) -> Self {
         self.options.namespace = namespace.into();
         self
     }
 
     /// The region. Unless set, that of the environment (`AWS_REGION`, profile, instance).
-    pub fn region(mut self, region: impl Into<String>) -> Self {
+    pub fn region<T: Into<String>>(mut self, region: T) -> Self {
         self.region = Some(region.into());
         self
     }
 
     /// The server's address, where it is not that of the region: DynamoDB local, a VPC endpoint.
-    pub fn endpoint(mut self, url: impl Into<String>) -> Self {
+    pub fn endpoint<T: Into<String>>(mut self, url: T) -> Self {
         self.endpoint = Some(url.into());
         self
     }
@@ -118,10 +118,10 @@ impl DynamoBuilder {
         self
     }
 
-    /// Whether [`connect`](Self::connect) fails when the table cannot be used right now. Off unless set: the storage
-    /// then answers with errors, each a miss to the layer, until the table can be used.
-    pub fn strict(mut self, strict: bool) -> Self {
-        self.strict = strict;
+    /// Makes [`connect`](Self::connect) fail when the table cannot be used right now. Otherwise the storage answers with
+    /// errors, each a miss to the layer, until the table can be used.
+    pub fn strict(mut self) -> Self {
+        self.strict = true;
         self
     }
 

@@ -50,6 +50,10 @@ impl Shared {
                 .into_iter()
                 .filter(HeadRef::is_response)
                 .partition(|other| other.sk == sk || other.variant.as_deref() == Some(&sk));
+            if replaced.iter().any(|other| other.id == Some(head.id)) {
+                // An attempt succeeded whose answer was lost.
+                return Ok(Published::Stored);
+            }
             item.insert(PUBLISHED.to_owned(), layout::number(self.next_in_order()));
             let mut writes = self.checks(&head.key, &pk, fence)?;
             writes.push(self.put(item.clone(), &sk, &replaced, attempt)?);

@@ -48,11 +48,13 @@ impl DynamoReader {
             return Ok(reader);
         }
         // The head does not say how its body is kept; the length tells where to look first.
-        let found = if summary.len <= threshold {
-            reader.inline().await? || reader.turn_page().await?
-        } else {
-            reader.turn_page().await? || reader.inline().await?
-        };
+        let mut found = summary.len <= threshold && reader.inline().await?;
+        if !found {
+            found = reader.turn_page().await?;
+        }
+        if !found && summary.len > threshold {
+            found = reader.inline().await?;
+        }
         if found { Ok(reader) } else { Err(reader.missing()) }
     }
 

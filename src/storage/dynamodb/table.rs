@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::error::ProvideErrorMetadata;
+use aws_sdk_dynamodb::operation::create_table::CreateTableError;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableStatus,
     TimeToLiveSpecification,
@@ -111,7 +112,7 @@ impl Shared {
             Ok(_) => {}
             // Another handle is creating it.
             Err(error)
-                if error.as_service_error().is_some_and(|service| service.is_resource_in_use_exception()) => {
+                if error.as_service_error().is_some_and(CreateTableError::is_resource_in_use_exception) => {
             }
             Err(error) => return Err(self.failed("creating the table")(error)),
         }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::WriteRequest;
 use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
 use super::Shared;
@@ -13,8 +12,8 @@ use super::calls::{delete_of, put_of};
 use super::items::{Kept, MAX_ITEM, check_size, too_large};
 use super::layout::{self, BODY, CHECKSUM, EXPIRES, KIND, PART, SIZE, WRITTEN};
 use crate::clock::{Clock, SystemClock};
-use crate::entry::{BodySummary, EntryId, StoredHead};
-use crate::storage::{BodyWriter, Fence, Published, StorageError};
+use crate::entry::{BodyEnd, BodySummary, EntryId, StoredHead};
+use crate::storage::{BodyWriter, Fence, Published, StorageError, StorageErrorKind};
 
 /// So much of a body is sent in one call.
 const BATCH: usize = 1024 * 1024;
@@ -39,6 +38,7 @@ impl DynamoWriter {
             count: 0,
             pending: Vec::new(),
             pending_len: 0,
+            publishing: false,
             keep: false,
             shared,
         };
@@ -73,9 +73,8 @@ impl BodyWriter for DynamoWriter {
         Ok(())
     }
 
-    async fn publish(mut self, trailers: Option<HeaderMap>) -> Result<Published, StorageError> {
-        self.head.body = Some(BodySummary { len: self.len, checksum: self.hasher.digest() });
-        self.head.trailers = trailers;
+    async fn publish(mut self, end: BodyEnd) -> Result<Published, StorageError> {
+        self.head.finish(BodySummary { len: self.len, checksum: self.hasher.digest() }, end);
         let shared = Arc::clone(&self.parts.shared);
         let threshold = shared.options.inline_threshold;
         let mut item = None;
@@ -96,9 +95,24 @@ impl BodyWriter for DynamoWriter {
             }
         };
         check_size(&item)?;
-        let published = shared.publish(&self.head, item, self.fence).await?;
-        self.parts.keep = published == Published::Stored;
-        Ok(published)
+        self.parts.publishing = true;
+        let published = shared.publish(&self.head, item, self.fence).await;
+        self.parts.publishing = false;
+        match &published {
+            Ok(Published::Stored) => self.parts.keep = true,
+            Ok(Published::Superseded) => self.parts.discard().await,
+            Err(error) => {
+                // The transaction may have been carried out, or be carried out yet, and its answer lost.
+                let sk = layout::head_sk(&self.head);
+                let withdrawn = shared.delete_if_id(&self.parts.pk, &sk, self.head.id).await.is_ok();
+                if withdrawn && !is_undecided(error) {
+                    self.parts.discard().await;
+                } else {
+                    self.parts.keep = true;
+                }
+            }
+        }
+        published
     }
 
     async fn abort(mut self) {
@@ -125,6 +139,7 @@ struct Parts {
     count: u32,
     pending: Vec<WriteRequest>,
     pending_len: usize,
+    publishing: bool,
     keep: bool,
 }
 
@@ -165,7 +180,9 @@ impl Parts {
 
 impl Drop for Parts {
     fn drop(&mut self) {
-        if self.keep || self.count == 0 {
+        // Given up in the middle of its publication, a body may have become visible: then it stays whole, and if not,
+        // `maintain` comes by.
+        if self.keep || self.publishing || self.count == 0 {
             return;
         }
         // Without a runtime the parts stay until they expire or `maintain` comes by.
@@ -174,6 +191,11 @@ impl Drop for Parts {
             (Arc::clone(&self.shared), std::mem::take(&mut self.pk), self.id, self.count);
         runtime.spawn(async move { delete_parts(&shared, &pk, id, count).await });
     }
+}
+
+/// Whether what was asked for may have been done.
+fn is_undecided(error: &StorageError) -> bool {
+    matches!(error.kind(), StorageErrorKind::Unavailable | StorageErrorKind::Timeout)
 }
 
 async fn delete_parts(shared: &Shared, pk: &str, id: EntryId, count: u32) {

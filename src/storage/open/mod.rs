@@ -19,6 +19,7 @@ const BACKENDS: &[(&str, &str, bool, &str)] = &[
     ("mongodb+srv", "mongodb", false, ""),
     ("gridfs+mongodb", "gridfs", cfg!(feature = "gridfs"), "gridfs+mongodb://localhost/web"),
     ("gridfs+mongodb+srv", "gridfs", false, ""),
+    ("dynamodb", "dynamodb", cfg!(feature = "dynamodb"), "dynamodb://table?region=eu-central-1"),
 ];
 
 /// Opens the storage that a URL names: for command lines and configuration files.
@@ -30,6 +31,7 @@ const BACKENDS: &[(&str, &str, bool, &str)] = &[
 /// | `file:DIRECTORY` | `FileStorage` | `filesystem` |
 /// | `mongodb://HOST/DATABASE`, `mongodb+srv:` | `MongoStorage` | `mongodb` |
 /// | `gridfs+mongodb://HOST/DATABASE`, `gridfs+mongodb+srv:` | `GridFsStorage` | `gridfs` |
+/// | `dynamodb://TABLE?region=REGION` | `DynamoStorage` | `dynamodb` |
 ///
 /// Options follow as a query, named as the methods of the storage or its builder are: `memory:?max_bytes=64MiB`.
 /// Sizes may end in `KiB`, `MiB` or `GiB`, durations in `ms`, `s`, `m`, `h` or `d`; switches are `true` or `false`.
@@ -74,6 +76,8 @@ pub async fn open(url: &str) -> Result<Arc<dyn DynStorage>, StorageError> {
         "mongodb" | "mongodb+srv" => Ok(Arc::new(super::MongoStorage::connect(url).await?)),
         #[cfg(feature = "gridfs")]
         "gridfs+mongodb" | "gridfs+mongodb+srv" => Ok(Arc::new(super::GridFsStorage::connect(url).await?)),
+        #[cfg(feature = "dynamodb")]
+        "dynamodb" => Ok(Arc::new(super::DynamoStorage::connect(url).await?)),
         _ => {
             let missing = BACKENDS.iter().find(|(name, _, on, _)| *name == scheme && !on);
             Err(match missing {
