@@ -19,8 +19,12 @@ async fn throttling_is_unavailable_and_passes() {
     let proxy = Proxy::start(&url).await;
     let storage = builder(&client(&proxy.url), &table()).connect().await.unwrap();
     store(&storage, &head("a"), &body(LARGE)).await;
-    for code in ["ProvisionedThroughputExceededException", "ThrottlingException", "RequestLimitExceeded", "InternalServerError"]
-    {
+    for code in [
+        "ProvisionedThroughputExceededException",
+        "ThrottlingException",
+        "RequestLimitExceeded",
+        "InternalServerError",
+    ] {
         proxy.rule(move |_| Fault::Error(code));
         let error = storage.lookup(&key("a")).await.unwrap_err();
         assert_eq!(error.kind(), StorageErrorKind::Unavailable, "{error}");
@@ -65,7 +69,8 @@ async fn what_is_left_unprocessed_is_sent_again() {
         _ => Fault::Pass,
     });
     let mut member = head("a");
-    let groups = (0..7).map(|number| Group { origin: "https://a.example".to_owned(), name: number.to_string() });
+    let groups =
+        (0..7).map(|number| Group { origin: "https://a.example".to_owned(), name: number.to_string() });
     member.groups = groups.collect();
     store(&storage, &member, &body(LARGE)).await;
     is_whole(&storage, "a", &body(LARGE)).await;

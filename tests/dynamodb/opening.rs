@@ -48,7 +48,7 @@ async fn a_missing_table_is_created_as_documented() {
     both.0.unwrap();
     both.1.unwrap();
     let described = client.describe_table().table_name(&table).send().await.unwrap().table.unwrap();
-    let keys: Vec<_> = described.key_schema().iter().map(|key| key.attribute_name()).collect();
+    let keys: Vec<_> = described.key_schema().iter().map(KeySchemaElement::attribute_name).collect();
     assert_eq!(keys, ["pk", "sk"]);
     let billing = described.billing_mode_summary().and_then(|summary| summary.billing_mode().cloned());
     assert_eq!(billing, Some(BillingMode::PayPerRequest));
@@ -76,7 +76,8 @@ async fn a_table_with_other_keys_is_incompatible() {
     let Some(url) = server::server() else { return };
     let (client, table) = (client(&url), table());
     let name = "own";
-    let attribute = AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::N);
+    let attribute =
+        AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::N);
     let key = KeySchemaElement::builder().attribute_name(name).key_type(KeyType::Hash);
     let create = client.create_table().table_name(&table).billing_mode(BillingMode::PayPerRequest);
     let create = create.attribute_definitions(attribute.build().unwrap()).key_schema(key.build().unwrap());
@@ -103,7 +104,10 @@ async fn a_newer_layout_is_incompatible_and_stays_untouched() {
     assert!(error.to_string().contains("layout 2"), "{error}");
     let lazy = DynamoStorage::builder(&table).client(client.clone()).connect().await.unwrap();
     assert_eq!(lazy.clear(None).await.unwrap_err().kind(), StorageErrorKind::Incompatible);
-    assert_eq!(try_store(&lazy, &head("b"), &body(1)).await.unwrap_err().kind(), StorageErrorKind::Incompatible);
+    assert_eq!(
+        try_store(&lazy, &head("b"), &body(1)).await.unwrap_err().kind(),
+        StorageErrorKind::Incompatible
+    );
     assert_eq!(client.scan().table_name(&table).send().await.unwrap().items, before);
     // Another namespace of the same table is another cache.
     builder(&client, &table).namespace("other").connect().await.unwrap();
@@ -166,7 +170,8 @@ async fn a_url_opens_a_working_storage() {
     if std::env::var_os("AWS_ACCESS_KEY_ID").is_none() {
         return println!("skipped: no AWS_ACCESS_KEY_ID");
     }
-    let options = "create_table=true&strict=true&namespace=urls&inline_threshold=1KiB&chunk_size=64KiB&timeout=20s";
+    let options =
+        "create_table=true&strict=true&namespace=urls&inline_threshold=1KiB&chunk_size=64KiB&timeout=20s";
     let table = table();
     let place = format!("dynamodb://{table}?region=eu-central-1&endpoint={url}&{options}");
     let storage = larder::storage::open(&place).await.unwrap();

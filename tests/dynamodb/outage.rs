@@ -28,7 +28,9 @@ impl Server {
     fn start() -> Option<Self> {
         let installed = std::env::var_os("LARDER_SERVERS_CACHE").is_some_and(|cache| {
             std::fs::read_dir(PathBuf::from(cache)).is_ok_and(|mut entries| {
-                entries.any(|entry| entry.is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with("dynoxide-")))
+                entries.any(|entry| {
+                    entry.is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with("dynoxide-"))
+                })
             })
         });
         if !installed {

@@ -98,7 +98,11 @@ async fn serve(listener: TcpListener, state: Arc<State>) {
         let state = Arc::clone(&state);
         connections.spawn(async move {
             let service = service_fn(move |request| answer(Arc::clone(&state), request));
-            drop(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
+            drop(
+                hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await,
+            );
         });
     }
 }
@@ -150,7 +154,9 @@ fn error(code: &str) -> Response<Body> {
 
 fn cancelled(reason: &str) -> Response<Body> {
     let reasons = [reason, "None", "None"].map(|code| serde_json::json!({ "Code": code }));
-    let message = format!("Transaction cancelled, please refer cancellation reasons for specific reasons [{reason}, None, None]");
+    let message = format!(
+        "Transaction cancelled, please refer cancellation reasons for specific reasons [{reason}, None, None]"
+    );
     let space = "com.amazonaws.dynamodb.v20120810#TransactionCanceledException";
     json(400, &serde_json::json!({ "__type": space, "Message": message, "CancellationReasons": reasons }))
 }

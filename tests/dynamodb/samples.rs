@@ -10,7 +10,10 @@ use larder::storage::{BodyReader, BodyWriter, DynamoStorage, Published, Storage,
 pub(crate) const USABLE_UNTIL: Timestamp = Timestamp::from_secs(4_000_000_000);
 
 pub(crate) fn key(name: &str) -> CacheKey {
-    CacheKey::builder().part(CacheKey::METHOD, "GET").part(CacheKey::URI, format!("https://a.example/{name}")).build()
+    CacheKey::builder()
+        .part(CacheKey::METHOD, "GET")
+        .part(CacheKey::URI, format!("https://a.example/{name}"))
+        .build()
 }
 
 pub(crate) fn head(name: &str) -> StoredHead {
@@ -51,7 +54,10 @@ pub(crate) async fn only(storage: &DynamoStorage, name: &str) -> StoredResponse 
 }
 
 /// What can be read of a body, and the error that ended it.
-pub(crate) async fn read(storage: &DynamoStorage, response: &StoredResponse) -> (Vec<u8>, Option<StorageError>) {
+pub(crate) async fn read(
+    storage: &DynamoStorage,
+    response: &StoredResponse,
+) -> (Vec<u8>, Option<StorageError>) {
     let mut bytes = Vec::new();
     if let StoredBody::Inline(body) = &response.body {
         return (body.to_vec(), None);

@@ -158,8 +158,15 @@ async fn foreign_items_are_a_miss_and_can_be_cleared() {
     let storage = builder(&client, &table).connect().await.unwrap();
     store(&storage, &head("a"), &body(300_000)).await;
     let originals = server::items(&client, &table, &head("a")).await;
-    let junk = [AttributeValue::Bool(true), text("junk"), number(-1), AttributeValue::L(vec![]), AttributeValue::Null(true)];
-    let names = ["head", "id", "parts", "published", "kind", "generation", "usable_until", "variant", "checksum"];
+    let junk = [
+        AttributeValue::Bool(true),
+        text("junk"),
+        number(-1),
+        AttributeValue::L(vec![]),
+        AttributeValue::Null(true),
+    ];
+    let names =
+        ["head", "id", "parts", "published", "kind", "generation", "usable_until", "variant", "checksum"];
     for original in &originals {
         for name in names.iter().filter(|name| original.contains_key(**name)) {
             for value in junk.iter().map(Some).chain([None]) {
@@ -225,7 +232,7 @@ async fn heads_near_the_limit_of_an_item() {
         }
         let stored = crate::samples::try_store(&storage, &head, &body(300_000)).await;
         if fits {
-            stored.unwrap();
+            assert_eq!(stored.unwrap(), larder::storage::Published::Stored);
             is_whole(&storage, "a", &body(300_000)).await;
         } else {
             assert_eq!(stored.unwrap_err().kind(), StorageErrorKind::TooLarge);

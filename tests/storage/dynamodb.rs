@@ -2,22 +2,22 @@ use larder::storage::MemoryStorage;
 use larder::storage::conformance::Fixture;
 
 #[path = "../support/dynamodb.rs"]
-mod support;
+mod server;
 
 const MAX_BODY: u64 = 64 << 20;
 
 async fn fixture() -> Fixture {
-    let Some(url) = support::server() else { return Fixture::new(MemoryStorage::new()) };
-    let (client, table) = (support::client(&url), support::table());
+    let Some(url) = server::server() else { return Fixture::new(MemoryStorage::new()) };
+    let (client, table) = (server::client(&url), server::table());
     let open = {
         let (client, table) = (client.clone(), table.clone());
-        move || support::builder(&client, &table).max_body(MAX_BODY).inline_threshold(16 << 10).connect()
+        move || server::builder(&client, &table).max_body(MAX_BODY).inline_threshold(16 << 10).connect()
     };
     Fixture::new(open().await.expect("the server is there"))
         .max_body(MAX_BODY)
         .inline_threshold(16 << 10)
         .reopen(open)
-        .damage(move |head, damage| support::spoil(client.clone(), table.clone(), head, damage))
+        .damage(move |head, damage| server::spoil(client.clone(), table.clone(), head, damage))
 }
 
 larder::conformance_tests!(fixture());

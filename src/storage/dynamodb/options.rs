@@ -44,7 +44,7 @@ pub struct DynamoBuilder {
 #[derive(Clone, Debug)]
 enum Source {
     Environment,
-    Config(SdkConfig),
+    Config(Box<SdkConfig>),
     Client(Client),
 }
 
@@ -108,7 +108,7 @@ impl DynamoBuilder {
     /// A configuration of your own, in place of the environment's. [`region`](Self::region) and
     /// [`endpoint`](Self::endpoint) still override; timeouts and retries are the configuration's.
     pub fn sdk_config(mut self, config: SdkConfig) -> Self {
-        self.source = Source::Config(config);
+        self.source = Source::Config(Box::new(config));
         self
     }
 
@@ -237,8 +237,8 @@ impl DynamoBuilder {
                 let region = client.config().region().map_or("unknown", Region::as_ref);
                 return Ok((client.clone(), format!("table {table} ({region})")));
             }
-            Source::Config(config) => config.clone(),
-            Source::Environment => self.from_environment().await,
+            Source::Config(config) => SdkConfig::clone(config),
+            Source::Environment => self.environment().await,
         };
         let mut builder = ClientConfig::from(&config);
         let region = self.region.clone().map(Region::new).or_else(|| config.region().cloned());
@@ -258,7 +258,7 @@ impl DynamoBuilder {
         Ok((Client::from_conf(builder.build()), place))
     }
 
-    async fn from_environment(&self) -> SdkConfig {
+    async fn environment(&self) -> SdkConfig {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(self.connect_timeout)
             .operation_timeout(self.timeout)

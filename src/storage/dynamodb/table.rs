@@ -112,8 +112,7 @@ impl Shared {
             Ok(_) => {}
             // Another handle is creating it.
             Err(error)
-                if error.as_service_error().is_some_and(CreateTableError::is_resource_in_use_exception) => {
-            }
+                if error.as_service_error().is_some_and(CreateTableError::is_resource_in_use_exception) => {}
             Err(error) => return Err(self.failed("creating the table")(error)),
         }
         self.until_active().await?;
