@@ -2,12 +2,12 @@
 
 use larder::policy::Policy;
 
-use crate::model::reused_after;
+use crate::model::{Fields, reused_after};
 
 #[test]
 fn lifetime_is_what_cache_control_says() {
     let (private, shared) = (Policy::private(), Policy::shared());
-    let cases: &[(&Policy, &[(&str, &str)], bool)] = &[
+    let cases: &[(&Policy, Fields<'_>, bool)] = &[
         (&private, &[], false),
         (&private, &[("cache-control", "max-age=3600")], true),
         (&private, &[("cache-control", "max-age=0")], false),

@@ -3,7 +3,7 @@
 use larder::policy::{Answer, Validated};
 use larder::status::Fwd;
 
-use crate::model::{Model, Outcome, outcome};
+use crate::model::{Fields, Model, Outcome, outcome};
 
 /// A stale response with these fields.
 fn stale_with(fields: &[(&str, &str)]) -> Model {
@@ -75,7 +75,7 @@ fn new_lifetime_and_age_count_from_the_304() {
 #[test]
 fn a_304_updates_what_its_validator_names_and_nothing_else() {
     // The 304's fields, and whether it updates the one response that was asked about.
-    let cases: &[(&[(&str, &str)], &[(&str, &str)], usize)] = &[
+    let cases: &[(Fields<'_>, Fields<'_>, usize)] = &[
         (&[("etag", "\"a\"")], &[("etag", "\"a\"")], 1),
         (&[("etag", "\"a\"")], &[("etag", "\"b\"")], 0),
         (&[("etag", "W/\"a\"")], &[("etag", "\"a\"")], 0),
