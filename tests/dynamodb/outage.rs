@@ -108,7 +108,9 @@ async fn a_server_killed_and_restarted_under_load_costs_only_misses() {
     stop.store(true, Ordering::Relaxed);
     let done = tasks.join_all().await;
     println!("stores done and failed: {done:?}");
-    assert!(done.iter().all(|(good, _)| *good > 0));
+    assert!(done.iter().any(|(good, _)| *good > 0));
+    store(&storage, &head("after"), &body(700_000)).await;
+    crate::samples::is_whole(&storage, "after", &body(700_000)).await;
     for (number, len) in sizes.into_iter().enumerate() {
         crate::samples::is_whole(&storage, &format!("kept-{number}"), &body(len)).await;
     }

@@ -1,5 +1,7 @@
 //! Responses to store.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use http::StatusCode;
 use larder::clock::Timestamp;
@@ -25,9 +27,12 @@ pub(crate) fn head(name: &str) -> StoredHead {
     head
 }
 
-/// Bytes in which no two chunks are alike.
+/// Bytes in which no two chunks are alike. Made once: debug builds take their time over each.
 pub(crate) fn body(len: usize) -> Bytes {
-    (0..len).map(|at| (at.wrapping_mul(31) ^ (at >> 9)) as u8).collect()
+    const LONGEST: usize = 3_000_000;
+    static WHOLE: LazyLock<Bytes> =
+        LazyLock::new(|| (0..LONGEST).map(|at| (at.wrapping_mul(31) ^ (at >> 9)) as u8).collect());
+    WHOLE.slice(..len)
 }
 
 pub(crate) async fn try_store(

@@ -94,7 +94,9 @@ impl Shared {
     ) -> Result<(), StorageError> {
         for batch in writes.chunks(MOST_WRITES) {
             let mut left = batch.to_vec();
-            for attempt in 0..ATTEMPTS {
+            let mut attempt = 0;
+            while !left.is_empty() {
+                let before = left.len();
                 let sent =
                     self.client.batch_write_item().request_items(&self.options.table, left).send().await;
                 let unprocessed = sent.map_err(self.failed(action))?.unprocessed_items;
@@ -102,10 +104,12 @@ impl Shared {
                 if left.is_empty() {
                     break;
                 }
+                // Only where nothing at all was done the service has no room for us.
+                attempt = if left.len() < before { 0 } else { attempt + 1 };
+                if attempt == ATTEMPTS {
+                    return Err(self.throttled(action));
+                }
                 back_off(attempt).await;
-            }
-            if !left.is_empty() {
-                return Err(self.throttled(action));
             }
         }
         Ok(())

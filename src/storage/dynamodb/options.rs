@@ -77,7 +77,7 @@ impl DynamoBuilder {
                 namespace: "larder".to_owned(),
                 create_table: false,
                 inline_threshold: 64 * 1024,
-                chunk_size: 256 * 1024,
+                chunk_size: 255 * 1024,
                 max_body: None,
                 max_variants: 32,
                 ttl: true,
@@ -140,7 +140,8 @@ impl DynamoBuilder {
         self
     }
 
-    /// Longer bodies are cut into items of this size: 256 KiB unless set, from 1 KiB to 384 KiB.
+    /// Longer bodies are cut into items of this size: 255 KiB unless set, from 1 KiB to 384 KiB. DynamoDB gives a
+    /// megabyte at a time, and four items of 256 KiB are a little more than that.
     pub fn chunk_size(mut self, bytes: usize) -> Self {
         self.options.chunk_size = bytes.clamp(*CHUNKS.start(), *CHUNKS.end());
         self

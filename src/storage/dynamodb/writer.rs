@@ -162,7 +162,7 @@ impl Parts {
             .checked_add(1)
             .filter(|count| *count < 100_000_000)
             .ok_or_else(|| too_large("writing a body of a hundred million parts".to_owned()))?;
-        if self.pending_len >= BATCH { self.flush().await } else { Ok(()) }
+        if self.pending_len + part.len() > BATCH { self.flush().await } else { Ok(()) }
     }
 
     async fn flush(&mut self) -> Result<(), StorageError> {
