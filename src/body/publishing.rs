@@ -45,11 +45,13 @@ impl Publishing {
         Mark { publishing: self.clone(), hash }
     }
 
+    /// Whether nothing at all is being published.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.0.marks.load(Ordering::SeqCst) == 0
+    }
+
     /// Waits until nothing is being published under `key`.
     pub(crate) async fn settled(&self, key: &CacheKey) {
-        if self.0.marks.load(Ordering::SeqCst) == 0 {
-            return;
-        }
         let hash = key.hash128();
         loop {
             let settled = match self.lock().get(&hash) {

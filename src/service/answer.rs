@@ -1,5 +1,7 @@
 //! Making a response from a stored one (RFC 9111 section 4, RFC 9110 sections 14 and 15.4.5).
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use http::header::{
     AGE, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue,
@@ -41,9 +43,17 @@ pub(super) async fn answer<R>(
     *response.version_mut() = head.version;
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers.clone();
-    response.headers_mut().insert(AGE, HeaderValue::from(serve.age));
+    response.headers_mut().insert(AGE, age_value(serve.age));
     shape(&mut response, serve.answer);
     Ok(report::attach(config, Some(key), response, status))
+}
+
+/// The value of `Age`. Most ages are small, and a value made before is cloned without a trip to the allocator.
+fn age_value(age: u32) -> HeaderValue {
+    static SMALL: LazyLock<Vec<HeaderValue>> =
+        LazyLock::new(|| (0..4096_u32).map(HeaderValue::from).collect());
+    let made = usize::try_from(age).ok().and_then(|age| SMALL.get(age));
+    made.cloned().unwrap_or_else(|| HeaderValue::from(age))
 }
 
 /// Status and fields of an answer that is not the whole stored response.

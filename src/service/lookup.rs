@@ -42,16 +42,14 @@ pub(super) async fn look_up(config: &Config, key: &CacheKey) -> Found {
 
 async fn ask(config: &Config, key: &CacheKey) -> Result<Found, StorageError> {
     let fill = &config.fill;
-    // A publication that hangs must not hang those who wait for it.
-    let settled = within(
-        fill.deadline,
-        "waiting for a publication",
-        Box::pin(async {
+    if !fill.publishing.is_idle() {
+        // A publication that hangs must not hang those who wait for it.
+        let settled = Box::pin(async {
             fill.publishing.settled(key).await;
             Ok(())
-        }),
-    );
-    settled.await?;
+        });
+        within(fill.deadline, "waiting for a publication", settled).await?;
+    }
     let Lookup { mut responses, alias, fence } =
         within(fill.deadline, "lookup", fill.storage.lookup(key)).await?;
     let Some(alias) = alias else {
