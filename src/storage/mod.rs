@@ -50,6 +50,8 @@ mod memory;
 #[cfg(feature = "mongodb")]
 pub mod mongodb;
 mod open;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
@@ -69,6 +71,8 @@ pub use memory::{MemoryReader, MemoryStorage, MemoryWriter};
 #[cfg(feature = "mongodb")]
 pub use mongodb::{MongoBuilder, MongoStorage};
 pub use open::open;
+#[cfg(feature = "redis")]
+pub use redis::RedisStorage;
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStorage;
 

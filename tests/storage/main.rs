@@ -19,5 +19,7 @@ mod memory;
 #[cfg(feature = "gridfs")]
 mod mongo;
 mod open;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(feature = "sqlite")]
 mod sqlite;

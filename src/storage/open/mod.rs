@@ -6,8 +6,12 @@ mod options;
 pub(crate) use options::OptionValue;
 pub(crate) use options::Options;
 
+#[cfg(feature = "redis")]
+use std::pin::Pin;
 use std::sync::Arc;
 
+#[cfg(feature = "redis")]
+use super::RedisStorage;
 use super::{DynStorage, MemoryStorage, StorageError, StorageErrorKind};
 
 /// A backend's scheme, the feature it needs, whether that is on, and an example.
@@ -20,6 +24,11 @@ const BACKENDS: &[(&str, &str, bool, &str)] = &[
     ("gridfs+mongodb", "gridfs", cfg!(feature = "gridfs"), "gridfs+mongodb://localhost/web"),
     ("gridfs+mongodb+srv", "gridfs", false, ""),
     ("dynamodb", "dynamodb", cfg!(feature = "dynamodb"), "dynamodb://table?region=eu-central-1"),
+    ("redis", "redis", cfg!(feature = "redis"), "redis://host/"),
+    ("rediss", "redis", cfg!(feature = "redis"), "rediss://host/"),
+    ("redis+unix", "redis", cfg!(feature = "redis"), "redis+unix:///socket"),
+    ("redis+cluster", "redis", cfg!(feature = "redis"), "redis+cluster://host,host"),
+    ("redis+sentinel", "redis", cfg!(feature = "redis"), "redis+sentinel://host,host/service"),
 ];
 
 /// Opens the storage that a URL names: for command lines and configuration files.
@@ -32,6 +41,7 @@ const BACKENDS: &[(&str, &str, bool, &str)] = &[
 /// | `mongodb://HOST/DATABASE`, `mongodb+srv:` | `MongoStorage` | `mongodb` |
 /// | `gridfs+mongodb://HOST/DATABASE`, `gridfs+mongodb+srv:` | `GridFsStorage` | `gridfs` |
 /// | `dynamodb://TABLE?region=REGION` | `DynamoStorage` | `dynamodb` |
+/// | `redis://HOST/`, `rediss:`, `redis+unix:`, `redis+cluster:`, `redis+sentinel:`, as the `redis` module says | `RedisStorage` | `redis` |
 ///
 /// Options follow as a query, named as the methods of the storage or its builder are: `memory:?max_bytes=64MiB`.
 /// Sizes may end in `KiB`, `MiB` or `GiB`, durations in `ms`, `s`, `m`, `h` or `d`; switches are `true` or `false`.
@@ -78,6 +88,12 @@ pub async fn open(url: &str) -> Result<Arc<dyn DynStorage>, StorageError> {
         "gridfs+mongodb" | "gridfs+mongodb+srv" => Ok(Arc::new(super::GridFsStorage::connect(url).await?)),
         #[cfg(feature = "dynamodb")]
         "dynamodb" => Ok(Arc::new(super::DynamoStorage::connect(url).await?)),
+        #[cfg(feature = "redis")]
+        _ if super::redis::is_scheme(scheme) => {
+            let opening: Pin<Box<dyn Future<Output = _> + Send + '_>> = Box::pin(RedisStorage::connect(url));
+            let storage: RedisStorage = opening.await?;
+            Ok(Arc::new(storage))
+        }
         _ => {
             let missing = BACKENDS.iter().find(|(name, _, on, _)| *name == scheme && !on);
             Err(match missing {

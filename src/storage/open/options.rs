@@ -71,6 +71,14 @@ impl Options {
         })
     }
 
+    /// An option of a driver, as it was written, if it was given.
+    #[cfg(feature = "redis")]
+    pub(crate) fn take_raw(&mut self, name: &'static str) -> Option<String> {
+        self.known.push(name);
+        let at = self.given.iter().position(|(given, ..)| given == name)?;
+        Some(self.given.remove(at).2)
+    }
+
     /// All options that were not taken, as they were written: for a driver that has options of its own in its URL.
     #[allow(dead_code, reason = "for the drivers that take a URL; not every set of features has one")]
     pub(crate) fn rest(&mut self) -> String {

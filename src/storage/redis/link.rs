@@ -1,0 +1,328 @@
+//! The way to the server: one, a cluster, or the primary that sentinels name.
+
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::future::{BoxFuture, join_all};
+use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
+use redis::cluster_async::ClusterConnection;
+use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
+use redis::sentinel::SentinelClient;
+use redis::{Client, Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
+
+use super::error::{from_driver, is_broken, is_elsewhere};
+use super::scripts::Script;
+use crate::storage::StorageError;
+
+/// A command, or a script that the server may not know yet.
+pub(super) enum Call {
+    Plain(Cmd),
+    Script { script: &'static Script, keys: usize, rest: Vec<Vec<u8>> },
+}
+
+impl Call {
+    pub(super) fn script(script: &'static Script, keys: &[&str], arguments: &[&[u8]]) -> Self {
+        let rest = keys.iter().map(|key| key.as_bytes()).chain(arguments.iter().copied());
+        Self::Script { script, keys: keys.len(), rest: rest.map(<[u8]>::to_vec).collect() }
+    }
+
+    fn command(&self) -> Cmd {
+        match self {
+            Self::Plain(cmd) => cmd.clone(),
+            Self::Script { script, keys, rest } => script_command("EVALSHA", &script.hash, *keys, rest),
+        }
+    }
+
+    fn in_full(&self) -> Option<Cmd> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Script { script, keys, rest } => Some(script_command("EVAL", &script.code, *keys, rest)),
+        }
+    }
+}
+
+impl From<Cmd> for Call {
+    fn from(cmd: Cmd) -> Self {
+        Self::Plain(cmd)
+    }
+}
+
+fn script_command(name: &str, code: &str, keys: usize, rest: &[Vec<u8>]) -> Cmd {
+    let mut cmd = redis::cmd(name);
+    cmd.arg(code).arg(keys);
+    for each in rest {
+        cmd.arg(each);
+    }
+    cmd
+}
+
+/// Which connection a call goes over: a small reply must not wait behind megabytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lane {
+    Heads,
+    Bodies,
+}
+
+/// What the connections are made from.
+pub(super) enum Source {
+    Client(Client),
+    Sentinel(tokio::sync::Mutex<SentinelClient>),
+    Managers(Managers),
+    Cluster(ClusterConnection),
+}
+
+/// Connections that come back by themselves.
+#[derive(Clone)]
+pub(super) struct Managers {
+    heads: ConnectionManager,
+    bodies: Arc<[ConnectionManager]>,
+    turn: Arc<AtomicUsize>,
+}
+
+impl Managers {
+    pub(super) fn of(manager: ConnectionManager) -> Self {
+        Self { heads: manager, bodies: Arc::new([]), turn: Arc::default() }
+    }
+
+    fn new(client: &Client, config: &ConnectionManagerConfig, connections: usize) -> RedisResult<Self> {
+        let manager = || ConnectionManager::new_lazy_with_config(client.clone(), config.clone());
+        let bodies = (1..connections).map(|_| manager()).collect::<RedisResult<_>>()?;
+        Ok(Self { heads: manager()?, bodies, turn: Arc::default() })
+    }
+
+    fn on(&self, lane: Lane) -> ConnectionManager {
+        let turn = self.turn.load(Ordering::Relaxed);
+        match self.bodies.get(turn % self.bodies.len().max(1)) {
+            Some(manager) if lane == Lane::Bodies => {
+                self.turn.store(turn.wrapping_add(1), Ordering::Relaxed);
+                manager.clone()
+            }
+            _ => self.heads.clone(),
+        }
+    }
+}
+
+pub(super) struct Link {
+    source: Source,
+    current: Mutex<Option<Managers>>,
+    config: ConnectionManagerConfig,
+    connections: usize,
+    /// Schemes and hosts, for messages.
+    place: String,
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.place)
+    }
+}
+
+impl Link {
+    pub(super) fn new(
+        source: Source,
+        config: ConnectionManagerConfig,
+        connections: usize,
+        place: String,
+    ) -> Self {
+        Self { source, current: Mutex::new(None), config, connections, place }
+    }
+
+    pub(super) fn error(&self, action: &str, cause: RedisError) -> StorageError {
+        from_driver(action, &self.place, cause)
+    }
+
+    /// Sends all calls at once. Each has its own result; those that only read are asked for once more when the
+    /// connection turns out to be broken.
+    pub(super) async fn send(&self, lane: Lane, reads: bool, calls: &[Call]) -> Vec<RedisResult<Value>> {
+        let mut results = self.attempt(lane, calls.iter().map(Call::command).collect()).await;
+        if reads && results.iter().any(|result| result.as_ref().is_err_and(is_broken)) {
+            results = self.attempt(lane, calls.iter().map(Call::command).collect()).await;
+        }
+        for (call, result) in calls.iter().zip(&mut results) {
+            let unknown = |cause: &RedisError| cause.kind() == ErrorKind::Server(ServerErrorKind::NoScript);
+            if let Some(cmd) = call.in_full().filter(|_| result.as_ref().is_err_and(unknown)) {
+                // The server remembers it from now on.
+                if let Some(again) = self.attempt(lane, vec![cmd]).await.pop() {
+                    *result = again;
+                }
+            }
+        }
+        results
+    }
+
+    /// One call.
+    pub(super) async fn ask(
+        &self,
+        action: &str,
+        lane: Lane,
+        reads: bool,
+        call: impl Into<Call>,
+    ) -> Result<Value, StorageError> {
+        let reply = self.send(lane, reads, &[call.into()]).await.pop();
+        reply.unwrap_or(Ok(Value::Nil)).map_err(|cause| self.error(action, cause))
+    }
+
+    /// Many calls of which none may fail.
+    pub(super) async fn ask_all(
+        &self,
+        action: &str,
+        lane: Lane,
+        reads: bool,
+        calls: &[Call],
+    ) -> Result<Vec<Value>, StorageError> {
+        if calls.is_empty() {
+            return Ok(Vec::new());
+        }
+        let replies = self.send(lane, reads, calls).await;
+        replies.into_iter().collect::<RedisResult<_>>().map_err(|cause| self.error(action, cause))
+    }
+
+    async fn attempt(&self, lane: Lane, commands: Vec<Cmd>) -> Vec<RedisResult<Value>> {
+        if let Source::Cluster(connection) = &self.source {
+            let each = commands.into_iter().map(|cmd| {
+                let mut connection = connection.clone();
+                async move { connection.req_packed_command(&cmd).await.and_then(Value::extract_error) }
+            });
+            let all: BoxFuture<'_, _> = Box::pin(join_all(each));
+            return all.await;
+        }
+        let count = commands.len();
+        let results = match self.managers().await {
+            Ok(managers) => pipelined(managers.on(lane), commands).await,
+            Err(cause) => Err(cause),
+        };
+        let results = results.unwrap_or_else(|cause| vec![Err(cause); count]);
+        if results.iter().any(|result| result.as_ref().is_err_and(is_elsewhere)) {
+            self.forget();
+        }
+        results
+    }
+
+    async fn managers(&self) -> RedisResult<Managers> {
+        if let Source::Managers(managers) = &self.source {
+            return Ok(managers.clone());
+        }
+        if let Some(current) = self.lock().clone() {
+            return Ok(current);
+        }
+        let client = match &self.source {
+            Source::Client(client) => client.clone(),
+            Source::Sentinel(sentinel) => {
+                let mut sentinel = sentinel.lock().await;
+                // Whoever waited here finds what the first one found.
+                if let Some(current) = self.lock().clone() {
+                    return Ok(current);
+                }
+                // The driver's futures are deep; boxed, they do not count for those that wait for them.
+                let found: BoxFuture<'_, _> = Box::pin(sentinel.async_get_client());
+                match self.config.response_timeout() {
+                    Some(limit) => tokio::time::timeout(limit, found).await.map_err(|_| {
+                        RedisError::from(std::io::Error::from(std::io::ErrorKind::TimedOut))
+                    })??,
+                    None => found.await?,
+                }
+            }
+            Source::Managers(_) | Source::Cluster(_) => {
+                return Err((ErrorKind::Client, "these connections are not made here").into());
+            }
+        };
+        let managers = Managers::new(&client, &self.config, self.connections)?;
+        Ok(self.lock().get_or_insert(managers).clone())
+    }
+
+    /// Connections to a server that is not the primary any more are made anew, and those that were not let in.
+    fn forget(&self) {
+        *self.lock() = None;
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Managers>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All servers that hold data, each by one of its slots.
+    pub(super) async fn nodes(&self, action: &str) -> Result<Vec<Option<u16>>, StorageError> {
+        if !matches!(self.source, Source::Cluster(_)) {
+            return Ok(vec![None]);
+        }
+        let mut slots = redis::cmd("CLUSTER");
+        slots.arg("SLOTS");
+        let Value::Array(ranges) = self.ask(action, Lane::Heads, true, slots).await? else {
+            return Ok(Vec::new());
+        };
+        let mut seen: Vec<(Vec<Value>, u16)> = Vec::new();
+        for range in ranges {
+            let Value::Array(range) = range else { continue };
+            let mut range = range.into_iter();
+            let (Some(Value::Int(first)), _, Some(Value::Array(primary))) =
+                (range.next(), range.next(), range.next())
+            else {
+                continue;
+            };
+            let Ok(first) = u16::try_from(first) else { continue };
+            if seen.iter().all(|(other, _)| other.get(..2) != primary.get(..2)) {
+                seen.push((primary, first));
+            }
+        }
+        Ok(seen.into_iter().map(|(_, slot)| Some(slot)).collect())
+    }
+
+    /// One step of a scan on one of the [`nodes`](Self::nodes).
+    pub(super) async fn scan(
+        &self,
+        action: &str,
+        node: Option<u16>,
+        cursor: &[u8],
+        pattern: &str,
+    ) -> Result<(Vec<u8>, Vec<Vec<u8>>), StorageError> {
+        let mut cmd = redis::cmd("SCAN");
+        cmd.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(1000);
+        let reply = match (&self.source, node) {
+            (Source::Cluster(connection), Some(slot)) => {
+                let route = SingleNodeRoutingInfo::SpecificNode(Route::new(slot, SlotAddr::Master));
+                let mut connection = connection.clone();
+                let reply: BoxFuture<'_, _> =
+                    Box::pin(connection.route_command(cmd, RoutingInfo::SingleNode(route)));
+                let reply = reply.await;
+                reply.and_then(Value::extract_error).map_err(|cause| self.error(action, cause))?
+            }
+            _ => self.ask(action, Lane::Heads, true, cmd).await?,
+        };
+        let mut reply = array(reply).into_iter();
+        match (reply.next(), reply.next()) {
+            (Some(Value::BulkString(next)), Some(names)) => {
+                Ok((next, array(names).into_iter().filter_map(bytes).collect()))
+            }
+            _ => Ok((b"0".to_vec(), Vec::new())),
+        }
+    }
+}
+
+async fn pipelined(mut to: ConnectionManager, commands: Vec<Cmd>) -> RedisResult<Vec<RedisResult<Value>>> {
+    let count = commands.len();
+    let mut pipeline = Pipeline::with_capacity(count);
+    for cmd in commands {
+        pipeline.add_command(cmd);
+    }
+    pipeline.ignore_errors();
+    let replies = to.req_packed_commands(&pipeline, 0, count).await?;
+    if replies.len() != count {
+        return Err((ErrorKind::Parse, "the server sent another number of replies").into());
+    }
+    Ok(replies.into_iter().map(Value::extract_error).collect())
+}
+
+pub(super) fn bytes(value: Value) -> Option<Vec<u8>> {
+    match value {
+        Value::BulkString(bytes) => Some(bytes),
+        Value::SimpleString(text) => Some(text.into_bytes()),
+        _ => None,
+    }
+}
+
+pub(super) fn array(value: Value) -> Vec<Value> {
+    match value {
+        Value::Array(values) | Value::Set(values) => values,
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,255 @@
+//! Pages of everything, in the order of the keys' digests.
+//!
+//! A server's `SCAN` has no order, may repeat itself and cannot be stopped within a step. So a scan of everything
+//! collects the next digests in order, many at a time, and the pages are cut from those.
+
+use bytes::Bytes;
+use redis::Value;
+
+use super::Inner;
+use super::error::error;
+use super::link::{Call, Lane, array, bytes};
+use super::marks::Marks;
+use super::record::Record;
+use crate::entry::{Alias, StoredHead};
+use crate::storage::{Cursor, Page, StorageError, StorageErrorKind};
+
+type Digest = [u8; 32];
+/// Names and values of a record's fields.
+pub(super) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// Digests collected by one scan: 4 MiB of memory.
+const COLLECTED: usize = 131_072;
+/// Records read in one round trip.
+pub(super) const RECORDS: usize = 64;
+
+/// What a scan found beyond what the pages before needed.
+#[derive(Debug, Default)]
+pub(super) struct Ahead {
+    after: Option<Digest>,
+    digests: Vec<Digest>,
+    /// Nothing comes behind them.
+    complete: bool,
+}
+
+impl Ahead {
+    /// The digests from `from` on, as far as they were collected.
+    fn part(&self, from: Option<&Digest>, limit: usize) -> Option<Vec<Digest>> {
+        let from = from?;
+        if self.after.as_ref().is_some_and(|after| from <= after) {
+            return None;
+        }
+        let start = self.digests.partition_point(|digest| digest < from);
+        let part: Vec<_> = self.digests.iter().skip(start).take(limit).copied().collect();
+        (self.complete || part.len() == limit).then_some(part)
+    }
+}
+
+/// The digest of the last item's key, and the item's number under the key.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    digest: Digest,
+    number: u64,
+}
+
+impl Place {
+    fn cursor(self) -> Cursor {
+        let mut bytes = self.digest.to_vec();
+        bytes.extend_from_slice(&self.number.to_be_bytes());
+        Cursor(Bytes::from(bytes))
+    }
+
+    fn read(cursor: &Cursor) -> Result<Self, StorageError> {
+        let read = |bytes: &[u8]| -> Option<Self> {
+            let (digest, number) = bytes.split_first_chunk::<32>()?;
+            Some(Self { digest: *digest, number: u64::from_be_bytes(number.try_into().ok()?) })
+        };
+        read(&cursor.0)
+            .ok_or_else(|| error(StorageErrorKind::Invalid, "listing from a cursor of another storage"))
+    }
+}
+
+impl Inner {
+    /// Records in the order of their digests, from this one on.
+    pub(super) async fn digests(
+        &self,
+        from: Option<&Digest>,
+        limit: usize,
+    ) -> Result<Vec<Digest>, StorageError> {
+        if let Some(part) = self.ahead().part(from, limit) {
+            return Ok(part);
+        }
+        let (mut found, mut complete): (Vec<Digest>, bool) = (Vec::new(), true);
+        let mut tidy = |found: &mut Vec<Digest>| {
+            found.sort_unstable();
+            found.dedup();
+            complete &= found.len() <= COLLECTED;
+            found.truncate(COLLECTED);
+        };
+        let pattern = self.names.records();
+        for node in self.link.nodes("listing").await? {
+            let mut cursor = b"0".to_vec();
+            loop {
+                let (next, names) = self.link.scan("listing", node, &cursor, &pattern).await?;
+                let digests = names.iter().filter_map(|name| self.names.digest(name));
+                found.extend(digests.filter(|digest| from.is_none_or(|from| digest >= from)));
+                if found.len() > 2 * COLLECTED {
+                    tidy(&mut found);
+                }
+                if next == b"0" {
+                    break;
+                }
+                cursor = next;
+            }
+        }
+        tidy(&mut found);
+        let part = found.iter().take(limit).copied().collect();
+        // The first digest is within, so the place before it is as far as this reaches back.
+        let after = from.and_then(before);
+        *self.ahead() = Ahead { after, digests: found, complete };
+        Ok(part)
+    }
+
+    pub(super) async fn list_responses(
+        &self,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page<StoredHead>, StorageError> {
+        self.page(after, limit, |marks, record, last, found| {
+            for variant in record.variants.iter().rev() {
+                let beyond = last.is_none_or(|last| variant.number > last);
+                if beyond && variant.meta.generation == marks.responses {
+                    if let Some(head) = variant.head() {
+                        found.push((variant.number, head));
+                    }
+                }
+            }
+        })
+        .await
+    }
+
+    pub(super) async fn list_aliases(
+        &self,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page<Alias>, StorageError> {
+        self.page(after, limit, |marks, record, last, found| {
+            if last.is_none() {
+                found.extend(record.alias(marks.aliases).map(|alias| (0, alias)));
+            }
+        })
+        .await
+    }
+
+    async fn page<T>(
+        &self,
+        after: Option<&Cursor>,
+        limit: usize,
+        take: impl Fn(&Marks, &Record, Option<u64>, &mut Vec<(u64, T)>),
+    ) -> Result<Page<T>, StorageError> {
+        let after = after.map(Place::read).transpose()?;
+        let limit = limit.max(1);
+        let Some(marks) = self.marks("listing").await? else {
+            return Ok(Page { items: Vec::new(), next: None });
+        };
+        let mut from = after.map(|after| after.digest);
+        let mut items = Vec::new();
+        loop {
+            let count = RECORDS.min(limit + 1);
+            let digests = self.digests(from.as_ref(), count).await?;
+            let records = self.heads_of(&digests).await?;
+            for (digest, record) in digests.iter().zip(records) {
+                let last = after.filter(|after| after.digest == *digest).map(|after| after.number);
+                let mut found = Vec::new();
+                take(&marks, &record, last, &mut found);
+                for (number, item) in found {
+                    items.push(item);
+                    if items.len() == limit {
+                        return Ok(Page { items, next: Some(Place { digest: *digest, number }.cursor()) });
+                    }
+                }
+            }
+            match digests.last().and_then(beyond) {
+                Some(next) if digests.len() == count => from = Some(next),
+                _ => return Ok(Page { items, next: None }),
+            }
+        }
+    }
+
+    /// The records of these digests without small bodies.
+    async fn heads_of(&self, digests: &[Digest]) -> Result<Vec<Record>, StorageError> {
+        let fields = self.raw_fields_of("listing", digests, |name| !name.starts_with(b"b")).await?;
+        Ok(fields.into_iter().map(|fields| Record::new(fields.into_iter())).collect())
+    }
+
+    /// The chosen fields of these records.
+    pub(super) async fn raw_fields_of(
+        &self,
+        action: &str,
+        digests: &[Digest],
+        wanted: impl Fn(&[u8]) -> bool,
+    ) -> Result<Vec<Fields>, StorageError> {
+        let records: Vec<_> = digests.iter().map(|digest| self.names.record_of(digest)).collect();
+        let command = |name: &str, record: &String| {
+            let mut cmd = redis::cmd(name);
+            cmd.arg(record);
+            cmd
+        };
+        let keys: Vec<Call> = records.iter().map(|record| command("HKEYS", record).into()).collect();
+        let mut names = Vec::with_capacity(records.len());
+        for reply in self.link.send(Lane::Bodies, true, &keys).await {
+            let reply = super::unless_foreign(reply).map_err(|cause| self.link.error(action, cause))?;
+            let mut fields: Vec<_> =
+                array(reply).into_iter().filter_map(bytes).filter(|name| wanted(name)).collect();
+            // A command needs a field; there is no such one.
+            fields.push(b"-".to_vec());
+            names.push(fields);
+        }
+        let values: Vec<Call> = records
+            .iter()
+            .zip(&names)
+            .map(|(record, fields)| {
+                let mut cmd = command("HMGET", record);
+                cmd.arg(fields);
+                cmd.into()
+            })
+            .collect();
+        let replies = self.link.send(Lane::Bodies, true, &values).await;
+        let mut found = Vec::with_capacity(records.len());
+        for (fields, reply) in names.into_iter().zip(replies) {
+            let reply: Value =
+                super::unless_foreign(reply).map_err(|cause| self.link.error(action, cause))?;
+            let values = array(reply).into_iter().map(bytes);
+            found.push(
+                fields.into_iter().zip(values).filter_map(|(name, value)| Some((name, value?))).collect(),
+            );
+        }
+        Ok(found)
+    }
+
+    fn ahead(&self) -> std::sync::MutexGuard<'_, Ahead> {
+        self.ahead.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// The digest before this one.
+fn before(digest: &Digest) -> Option<Digest> {
+    step(digest, 0xff, |byte| byte.checked_sub(1))
+}
+
+/// The digest behind this one.
+pub(super) fn beyond(digest: &Digest) -> Option<Digest> {
+    step(digest, 0, |byte| byte.checked_add(1))
+}
+
+fn step(digest: &Digest, carried: u8, change: impl Fn(u8) -> Option<u8>) -> Option<Digest> {
+    let mut next = *digest;
+    for byte in next.iter_mut().rev() {
+        if let Some(changed) = change(*byte) {
+            *byte = changed;
+            return Some(next);
+        }
+        *byte = carried;
+    }
+    None
+}

@@ -1,0 +1,462 @@
+//! Stored responses in Redis or Valkey.
+//!
+//! [`RedisStorage`] keeps a cache on a server that many processes and machines share: one server, a cluster, or the
+//! primary that sentinels watch over, with or without TLS. It runs by the same code on Redis from version 6 and on
+//! Valkey from version 7.2; nothing in it is peculiar to one of them.
+//!
+//! ```no_run
+//! # async fn open() -> Result<(), larder::storage::StorageError> {
+//! use larder::storage::RedisStorage;
+//!
+//! let storage = RedisStorage::connect("redis://127.0.0.1:6379/").await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # When to choose it
+//!
+//! When several machines shall share one cache, answers shall come within a millisecond, and the cache fits into the
+//! server's memory. For one machine, SQLite or files need no server and hold more.
+//!
+//! # Layout
+//!
+//! All keys begin with the [namespace](RedisBuilder::namespace); what stands between braces decides the slot of a
+//! cluster.
+//!
+//! | key | value |
+//! |---|---|
+//! | `larder:{DIGEST}` | a hash: heads, small bodies, alias and fence of one cache key; `DIGEST` is its BLAKE3 |
+//! | `larder:{DIGEST}:c:ID:N` | chunk `N` of the body `ID`, behind its checksum |
+//! | `larder:{larder:marks}` | a hash: version of this layout, generations |
+//! | `larder:{larder:marks}:groups` | a hash: when which group was invalidated |
+//!
+//! A lookup is one round trip: `HGETALL` of the record and `HMGET` of the marks in one pipeline (on a cluster at the
+//! same time to two nodes). A second one is needed only for a response that belongs to a group and is older than the
+//! last invalidation of any group. A larger body costs a round trip per four chunks.
+//! Storing is one round trip before the body, one for each chunk and one to publish. What must be atomic is
+//! done by small scripts on one slot, called by their hash.
+//!
+//! # What removals guarantee
+//!
+//! Removing a key and publishing under it are atomic on the server: a fill from before the removal is refused, by
+//! whomever it is made, for the whole of the [fill window](RedisBuilder::fill_window); a fill that takes longer
+//! is refused in any case. Clearing starts a new generation: what was stored before is not found from that moment on,
+//! on no node of a cluster, and what a fill under way still writes is not found either.
+//!
+//! Two things weaken this, and both are the server's doing. A replica that is promoted may lack the last writes,
+//! removals among them. And a server that evicts may forget a removal within the time between a lookup and the
+//! response's head: that takes a policy that evicts what was written moments ago.
+//!
+//! # Eviction and limits
+//!
+//! The cache sets no limit of its own to what it stores: `maxmemory` and `maxmemory-policy allkeys-lru` (or
+//! `allkeys-lfu`) do. Any key may go at any time; what is not whole is a miss or, in the middle of a body, an error.
+//! Where the marks go, everything is a miss once. They are read with every lookup, so that LRU and LFU keep them. With
+//! `noeviction` and no memory left, storing fails with [`Full`](StorageErrorKind::Full) and hits go on.
+//!
+//! The times of invalidated groups are kept, some 100 bytes for each group ever invalidated. Every lookup reads the
+//! marks, so one node of a cluster serves a small read for each. Listing and counting scan the namespace
+//! with `SCAN`, never `KEYS`.
+//!
+//! # Expiry
+//!
+//! Record and chunks expire [a margin](RedisBuilder::ttl_margin) after the last of the record's entries is of any
+//! use, stale uses included; [`ttl(false)`](RedisBuilder::ttl) leaves that to [`maintain`](Storage::maintain) and to
+//! eviction. What dead writers leave expires after the fill window. Time is that of the clients: a server whose clock
+//! differs by more than the margin deletes too early or too late, but is never the reason for a wrong answer.
+//!
+//! # Connections
+//!
+//! Connections are kept, shared and made anew by the driver. Reads are asked for once more when the connection turns
+//! out to be broken, writes are not. While the server is away, calls fail at once with
+//! [`Unavailable`](StorageErrorKind::Unavailable) or after the timeout with [`Timeout`](StorageErrorKind::Timeout).
+//! With ACLs the user needs `~larder:*` and
+//! `+hgetall +hmget +hget +hset +hsetnx +hdel +hkeys +hexists +hincrby +mget +set +unlink +del +exists +type +expire
+//! +pexpire +pexpireat +persist +pttl +scan +eval +evalsha +ping`, on clusters `+cluster|slots`. A user that may only
+//! read gets hits, and stores nothing.
+
+mod body;
+mod connect;
+mod error;
+mod fence;
+mod link;
+mod listing;
+mod marks;
+mod names;
+mod options;
+mod record;
+mod scripts;
+mod upkeep;
+
+pub use body::{RedisReader, RedisWriter};
+pub(crate) use connect::is_scheme;
+pub use options::RedisBuilder;
+use options::from_url;
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use redis::{RedisError, RedisResult, Value};
+
+use self::body::End;
+use self::error::error;
+use self::link::{Call, Lane, Link, array, bytes};
+use self::listing::Ahead;
+use self::marks::{Marks, Verdict};
+use self::names::Names;
+use self::record::{Meta, Record, millis};
+use super::open::Options;
+use super::{
+    Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage, StorageError, StorageErrorKind,
+    Usage,
+};
+use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::entry::{Alias, EntryId, Group, StoredHead, StoredResponse, codec};
+use crate::key::CacheKey;
+
+const NAME: &str = "redis";
+/// No body is kept with its head beyond this length, whatever is set.
+const MAX_INLINE: usize = 16 * 1024 * 1024;
+
+/// A [`Storage`] in Redis or Valkey. See the [module](self).
+///
+/// Clones share connections.
+#[derive(Clone)]
+pub struct RedisStorage {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    link: Link,
+    names: Names,
+    options: RedisBuilder,
+    ahead: Mutex<Ahead>,
+}
+
+impl fmt::Debug for RedisStorage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStorage").field("at", &self.inner.link).finish_non_exhaustive()
+    }
+}
+
+impl From<Inner> for RedisStorage {
+    fn from(inner: Inner) -> Self {
+        Self { inner: Arc::new(inner) }
+    }
+}
+
+impl RedisStorage {
+    /// The storage that a URL names: one of those of [`RedisBuilder::connect`], with options named as the
+    /// [builder's](RedisBuilder) methods as its query: `redis://host/0?namespace=shop&strict=true`.
+    ///
+    /// # Errors
+    ///
+    /// When URL or options make no sense. A server that cannot be reached is no error, unless `strict`: calls fail
+    /// until it can.
+    pub async fn connect(url: &str) -> Result<Self, StorageError> {
+        let (place, query) = url.split_once('?').unwrap_or((url, ""));
+        from_url(place, Options::parse(NAME, query)?).await
+    }
+
+    /// Sets up a storage.
+    pub fn builder() -> RedisBuilder {
+        RedisBuilder::default()
+    }
+
+    /// Asks the server whether all is well.
+    async fn check(&self) -> Result<(), StorageError> {
+        self.inner.marks_made("connecting").await.map(drop)
+    }
+}
+
+impl Storage for RedisStorage {
+    type Writer = RedisWriter;
+    type Reader = RedisReader;
+
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    async fn lookup(&self, key: &CacheKey) -> Result<Lookup, StorageError> {
+        self.inner.lookup(key).await
+    }
+
+    async fn open(&self, head: &StoredHead) -> Result<RedisReader, StorageError> {
+        body::open(&self.inner, head).await
+    }
+
+    async fn begin(&self, head: StoredHead, fence: Fence) -> Result<RedisWriter, StorageError> {
+        body::begin(&self.inner, head, fence).await
+    }
+
+    async fn freshen(&self, head: StoredHead) -> Result<bool, StorageError> {
+        self.inner.freshen(head).await
+    }
+
+    async fn put_alias(&self, alias: Alias, fence: Fence) -> Result<Published, StorageError> {
+        self.inner.put_alias(alias, fence).await
+    }
+
+    async fn remove(&self, key: &CacheKey) -> Result<bool, StorageError> {
+        self.inner.remove(key).await
+    }
+
+    async fn remove_entry(&self, key: &CacheKey, id: EntryId) -> Result<bool, StorageError> {
+        self.inner.remove_entry(&self.inner.names.record(key), id).await
+    }
+
+    async fn invalidate_group(&self, group: &Group, at: Timestamp) -> Result<(), StorageError> {
+        let inner = &*self.inner;
+        let action = "invalidating a group";
+        inner.marks_made(action).await?;
+        let (at, mark) = (millis(at).to_string(), format!("{:016x}", fastrand::u64(..)));
+        let field = marks::group_field(group);
+        let call = Call::script(
+            &scripts::INVALIDATE,
+            &[&inner.names.marks(), &inner.names.groups()],
+            &[field.as_bytes(), at.as_bytes(), mark.as_bytes()],
+        );
+        inner.ask(action, Lane::Heads, false, call).await.map(drop)
+    }
+
+    async fn responses(
+        &self,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page<StoredHead>, StorageError> {
+        self.inner.list_responses(after, limit).await
+    }
+
+    async fn aliases(&self, after: Option<&Cursor>, limit: usize) -> Result<Page<Alias>, StorageError> {
+        self.inner.list_aliases(after, limit).await
+    }
+
+    async fn usage(&self) -> Result<Usage, StorageError> {
+        self.inner.usage().await
+    }
+
+    async fn clear(&self, keyspace: Option<Keyspace>) -> Result<(), StorageError> {
+        self.inner.clear(keyspace).await
+    }
+
+    async fn maintain(&self, now: Timestamp) -> Result<Maintained, StorageError> {
+        self.inner.maintain(now).await
+    }
+}
+
+/// A key that holds something else than a hash holds nothing of ours.
+fn unless_foreign(reply: RedisResult<Value>) -> RedisResult<Value> {
+    match reply {
+        Err(cause) if is_foreign(&cause) => Ok(Value::Nil),
+        reply => reply,
+    }
+}
+
+fn is_foreign(cause: &RedisError) -> bool {
+    cause.code() == Some("WRONGTYPE")
+}
+
+impl Inner {
+    async fn ask(
+        &self,
+        action: &str,
+        lane: Lane,
+        reads: bool,
+        call: impl Into<Call>,
+    ) -> Result<Value, StorageError> {
+        self.link.ask(action, lane, reads, call).await
+    }
+
+    async fn ask_all(
+        &self,
+        action: &str,
+        lane: Lane,
+        reads: bool,
+        calls: &[Call],
+    ) -> Result<Vec<Value>, StorageError> {
+        self.link.ask_all(action, lane, reads, calls).await
+    }
+
+    async fn lookup(&self, key: &CacheKey) -> Result<Lookup, StorageError> {
+        let action = "looking up";
+        let name = self.names.record(key);
+        let mut all = redis::cmd("HGETALL");
+        all.arg(&name);
+        let mut replies =
+            self.link.send(Lane::Heads, true, &[all.into(), Marks::read(&self.names)]).await.into_iter();
+        let mut next = || replies.next().unwrap_or(Ok(Value::Nil));
+        let record = unless_foreign(next()).map_err(|cause| self.link.error(action, cause))?;
+        let marks = next().map_err(|cause| self.link.error(action, cause))?;
+        let Some(marks) = Marks::from_reply(marks, &self.names)? else { return self.first_lookup().await };
+        let record = Record::from_reply(record);
+        let mut found = Lookup { fence: fence::fence(&marks, &record.fence), ..Lookup::default() };
+        let mut garbage = record.garbage > 0;
+        for variant in record.variants.iter().filter(|variant| variant.meta.generation == marks.responses) {
+            let Some((head, body)) = variant.response(key) else {
+                garbage = true;
+                continue;
+            };
+            let invalidated = self.invalidated(&marks, &head).await?;
+            found.responses.push(StoredResponse { head: Arc::new(head), body, invalidated });
+        }
+        if let Some(mut alias) = record.alias(marks.aliases).filter(|alias| alias.response.head.key == *key) {
+            alias.response.invalidated = self.invalidated(&marks, &alias.response.head).await?;
+            found.alias = Some(Arc::new(alias));
+        } else {
+            garbage |= record.alias_meta().is_some_and(|meta| meta.generation == marks.aliases);
+        }
+        if garbage {
+            self.remove_garbage(&name, key, &record, &marks).await;
+        }
+        Ok(found)
+    }
+
+    /// Makes the marks. Who may not write looks up nothing, and stores nothing.
+    async fn first_lookup(&self) -> Result<Lookup, StorageError> {
+        let fence = match self.marks_made("looking up").await {
+            Ok(marks) => fence::fence(&marks, &[]),
+            Err(refused) if refused.kind() == StorageErrorKind::Incompatible => return Err(refused),
+            Err(_) => fence::NEVER,
+        };
+        Ok(Lookup { fence, ..Lookup::default() })
+    }
+
+    async fn invalidated(&self, marks: &Marks, head: &StoredHead) -> Result<bool, StorageError> {
+        match marks.verdict(head) {
+            Verdict::Valid => Ok(false),
+            Verdict::Invalid => Ok(true),
+            Verdict::Ask => {
+                let reply = self
+                    .ask("asking for groups", Lane::Heads, true, Marks::ask_groups(&self.names, head))
+                    .await?;
+                Ok(marks.invalidated(reply, head))
+            }
+        }
+    }
+
+    /// Entries that do not decode only take room. Where they cannot be removed they are skipped again.
+    async fn remove_garbage(&self, name: &str, key: &CacheKey, record: &Record, marks: &Marks) {
+        let variants = record.variants.iter().filter(|variant| variant.response(key).is_none());
+        let mut ids: Vec<_> = variants.map(|variant| variant.meta.id).collect();
+        if record.alias(marks.aliases).is_none() {
+            ids.extend(record.alias_meta().map(|meta| meta.id));
+        }
+        for id in ids {
+            if self.remove_entry(name, id).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    async fn freshen(&self, head: StoredHead) -> Result<bool, StorageError> {
+        if head.body.is_none() {
+            return Err(error(
+                StorageErrorKind::Invalid,
+                "freshening with a head that does not know its body",
+            ));
+        }
+        let record = self.names.record(&head.key);
+        let encoded = codec::encode(&head);
+        if encoded.len() > codec::MAX_HEAD_LEN {
+            return Err(error(StorageErrorKind::TooLarge, "storing a head over the limit"));
+        }
+        let meta = Meta::new(0, &head, encoded.len(), 0);
+        let script = Call::script(
+            &scripts::FRESHEN,
+            &[&record],
+            &[
+                head.id.to_string().as_bytes(),
+                meta.middle().as_bytes(),
+                meta.tail().as_bytes(),
+                &encoded,
+                self.options.margin().to_string().as_bytes(),
+                self.floor().as_bytes(),
+            ],
+        );
+        let mut replies = self
+            .ask_all("freshening", Lane::Heads, false, &[script, Marks::read(&self.names)])
+            .await?
+            .into_iter();
+        let before = replies.next().and_then(bytes).and_then(|meta| Meta::decode(&meta));
+        let marks = Marks::from_reply(replies.next().unwrap_or(Value::Nil), &self.names)?;
+        let Some((before, marks)) = before.zip(marks) else { return Ok(false) };
+        if before.generation != marks.responses {
+            return Ok(false);
+        }
+        if before.usable_until != meta.usable_until {
+            self.keep_chunks(&record, head.id, before.chunks, meta.usable_until).await?;
+        }
+        Ok(true)
+    }
+
+    async fn put_alias(&self, alias: Alias, fence: Fence) -> Result<Published, StorageError> {
+        let Some(value) = codec::encode_alias(&alias) else {
+            return Err(error(StorageErrorKind::Invalid, "storing an alias whose body did not come with it"));
+        };
+        let head = &alias.response.head;
+        let record = self.names.record(&head.key);
+        let Some(permit) = self.permit(&record, fence).await? else { return Ok(Published::Superseded) };
+        let meta = Meta::new(permit.marks.aliases, head, value.len(), 0);
+        let script = Call::script(
+            &scripts::PUT_ALIAS,
+            &[&record],
+            &[
+                &permit.fence,
+                &permit.token,
+                meta.encode().as_bytes(),
+                &value,
+                self.options.margin().to_string().as_bytes(),
+                self.floor().as_bytes(),
+            ],
+        );
+        let mut replies = self
+            .ask_all("storing an alias", Lane::Heads, false, &[script, Marks::read(&self.names)])
+            .await?
+            .into_iter();
+        let stored = matches!(replies.next(), Some(Value::Int(1)))
+            && self.still_in(&permit, replies.next(), |marks| marks.aliases)?;
+        Ok(if stored { Published::Stored } else { Published::Superseded })
+    }
+
+    async fn remove(&self, key: &CacheKey) -> Result<bool, StorageError> {
+        let record = self.names.record(key);
+        let window = self.options.window_millis();
+        let until = millis(SystemClock.now()).saturating_add(window);
+        let fence = format!("{until}-{:016x}", fastrand::u64(..));
+        let script =
+            Call::script(&scripts::REMOVE, &[&record], &[fence.as_bytes(), window.to_string().as_bytes()]);
+        self.removed(&record, "removing", script).await
+    }
+
+    async fn remove_entry(&self, record: &str, id: EntryId) -> Result<bool, StorageError> {
+        let script = Call::script(
+            &scripts::REMOVE_ENTRY,
+            &[record],
+            &[
+                id.to_string().as_bytes(),
+                self.options.margin().to_string().as_bytes(),
+                self.floor().as_bytes(),
+            ],
+        );
+        self.removed(record, "removing an entry", script).await
+    }
+
+    /// Runs a script that returns metas of what it removed, and says whether any of that could be seen.
+    async fn removed(&self, record: &str, action: &str, script: Call) -> Result<bool, StorageError> {
+        let mut replies =
+            self.ask_all(action, Lane::Heads, false, &[script, Marks::read(&self.names)]).await?.into_iter();
+        let metas: Vec<_> = match replies.next() {
+            Some(one @ Value::BulkString(_)) => vec![one],
+            Some(several) => array(several),
+            None => Vec::new(),
+        };
+        let gone: Vec<_> =
+            metas.into_iter().filter_map(bytes).filter_map(|meta| Meta::decode(&meta)).collect();
+        let marks = Marks::from_reply(replies.next().unwrap_or(Value::Nil), &self.names)?;
+        let seen = marks.is_some_and(|marks| {
+            gone.iter().any(|meta| meta.generation == marks.responses || meta.generation == marks.aliases)
+        });
+        self.end_chunks(record, gone, End::Now).await;
+        Ok(seen)
+    }
+}

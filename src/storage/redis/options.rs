@@ -1,0 +1,306 @@
+//! Everything that can be set.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::cluster_async::ClusterConnection;
+use redis::sentinel::SentinelClient;
+use redis::{Client, TlsCertificates};
+
+use super::connect::plan;
+use super::error::error;
+use super::link::{Link, Managers, Source};
+use super::names::{MAX_NAMESPACE, Names};
+use super::{Inner, RedisStorage};
+use crate::storage::open::Options;
+use crate::storage::{StorageError, StorageErrorKind};
+
+/// Sets up a [`RedisStorage`].
+///
+/// ```no_run
+/// # async fn open() -> Result<(), larder::storage::StorageError> {
+/// use std::time::Duration;
+/// use larder::storage::RedisStorage;
+///
+/// let storage = RedisStorage::builder()
+///     .namespace("shop")
+///     .inline_threshold(16 * 1024)
+///     .response_timeout(Duration::from_secs(5))
+///     .connect("rediss://cache:secret@redis.example/0")
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until it is connected"]
+pub struct RedisBuilder {
+    namespace: String,
+    pub(super) inline: usize,
+    pub(super) chunk: usize,
+    pub(super) max_body: u64,
+    pub(super) max_variants: usize,
+    ttl: bool,
+    ttl_margin: Duration,
+    pub(super) fill_window: Duration,
+    pub(super) response_timeout: Duration,
+    pub(super) connect_timeout: Duration,
+    connections: usize,
+    strict: bool,
+    pub(super) ca_file: Option<PathBuf>,
+    pub(super) certificates: Option<TlsCertificates>,
+    pub(super) sentinel_username: Option<String>,
+    pub(super) sentinel_password: Option<String>,
+}
+
+impl Default for RedisBuilder {
+    fn default() -> Self {
+        Self {
+            namespace: "larder".to_owned(),
+            inline: 32 * 1024,
+            chunk: 256 * 1024,
+            max_body: 1024 * 1024 * 1024,
+            max_variants: 32,
+            ttl: true,
+            ttl_margin: Duration::from_secs(300),
+            fill_window: Duration::from_secs(3600),
+            response_timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(3),
+            connections: 3,
+            strict: false,
+            ca_file: None,
+            certificates: None,
+            sentinel_username: None,
+            sentinel_password: None,
+        }
+    }
+}
+
+impl RedisBuilder {
+    /// The first part of all keys, `larder` unless set: caches with different namespaces share a server and do not
+    /// see each other. At most 48 bytes, without braces and control characters.
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = namespace.into();
+        self
+    }
+
+    /// Up to which length a body is kept with its head, so that a hit is one round trip; 32 KiB unless set.
+    pub const fn inline_threshold(mut self, bytes: usize) -> Self {
+        self.inline = bytes;
+        self
+    }
+
+    /// The length of the pieces of larger bodies, 256 KiB unless set; from 1 KiB to 16 MiB.
+    pub const fn chunk_size(mut self, bytes: usize) -> Self {
+        self.chunk = if bytes < 1024 {
+            1024
+        } else if bytes > 16 * 1024 * 1024 {
+            16 * 1024 * 1024
+        } else {
+            bytes
+        };
+        self
+    }
+
+    /// The largest body that is stored; 1 GiB unless set.
+    pub const fn max_body(mut self, bytes: u64) -> Self {
+        self.max_body = bytes;
+        self
+    }
+
+    /// How many variants are kept under one key; 32 unless set.
+    pub const fn max_variants(mut self, variants: usize) -> Self {
+        self.max_variants = if variants == 0 { 1 } else { variants };
+        self
+    }
+
+    /// Whether the server deletes what is of no use any more; it does unless switched off.
+    pub const fn ttl(mut self, on: bool) -> Self {
+        self.ttl = on;
+        self
+    }
+
+    /// How long after its usable time an entry is deleted, so that clocks may differ; five minutes unless set.
+    pub const fn ttl_margin(mut self, margin: Duration) -> Self {
+        self.ttl_margin = margin;
+        self
+    }
+
+    /// How long a response may take from its lookup to its last byte to be stored, and so for how long removals are
+    /// remembered; an hour unless set, at least ten seconds. The same for all who share the namespace.
+    pub const fn fill_window(mut self, window: Duration) -> Self {
+        self.fill_window = if window.as_secs() < 10 { Duration::from_secs(10) } else { window };
+        self
+    }
+
+    /// How long a reply may take, 10 s unless set. The driver's own half second is too short for large values.
+    pub const fn response_timeout(mut self, limit: Duration) -> Self {
+        self.response_timeout = limit;
+        self
+    }
+
+    /// How long connecting may take; 3 s unless set.
+    pub const fn connect_timeout(mut self, limit: Duration) -> Self {
+        self.connect_timeout = limit;
+        self
+    }
+
+    /// Connections to a server: one for heads, over which all requests are pipelined, and the others for large
+    /// bodies, so that a hit does not wait behind them; 3 unless set. A cluster has one to each node.
+    pub const fn connections(mut self, connections: usize) -> Self {
+        self.connections = if connections == 0 { 1 } else { connections };
+        self
+    }
+
+    /// Connecting fails when the server cannot be reached or refuses. Without it the storage is there at once, and
+    /// its calls fail until the server is there too.
+    pub const fn strict(mut self) -> Self {
+        self.strict = true;
+        self
+    }
+
+    /// A file with the certificates, in PEM, of the authorities that servers must be certified by, in place of the
+    /// usual ones.
+    pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.ca_file = Some(path.into());
+        self
+    }
+
+    /// Authorities, and a certificate of the client's own. Wins over [`ca_file`](Self::ca_file).
+    pub fn certificates(mut self, certificates: TlsCertificates) -> Self {
+        self.certificates = Some(certificates);
+        self
+    }
+
+    /// The user to tell the sentinels, who are not asked as the user in the URL.
+    pub fn sentinel_username(mut self, username: impl Into<String>) -> Self {
+        self.sentinel_username = Some(username.into());
+        self
+    }
+
+    /// The password to tell the sentinels.
+    pub fn sentinel_password(mut self, password: impl Into<String>) -> Self {
+        self.sentinel_password = Some(password.into());
+        self
+    }
+
+    /// The storage that a URL names.
+    ///
+    /// | URL | |
+    /// |---|---|
+    /// | `redis://user:password@host:6379/0` | one server; `rediss://` over TLS; options of the driver follow as a query |
+    /// | `redis+unix:///run/redis.sock?db=0&user=u&pass=p` | one server by its Unix socket |
+    /// | `redis+cluster://user:password@host1,host2:7000` | a cluster, by some of its nodes; `rediss+cluster://` |
+    /// | `redis+sentinel://user:password@host1,host2:26379/service/0` | the primary of a service; `rediss+sentinel://` |
+    ///
+    /// `valkey` and `valkeys` in place of `redis` and `rediss` mean the same. To be called within a Tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageErrorKind::Invalid`] when URL or options make no sense; other kinds only when [`strict`](Self::strict).
+    pub async fn connect(self, url: &str) -> Result<RedisStorage, StorageError> {
+        let (source, place) = plan(url, &self)?;
+        self.build(source, place).await
+    }
+
+    /// A storage that connects by this client, with all that was set there.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    pub async fn client(self, client: Client) -> Result<RedisStorage, StorageError> {
+        let place = client.get_connection_info().addr().to_string();
+        self.build(Source::Client(client), place).await
+    }
+
+    /// A storage that uses this connection, whose timeouts are its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    pub async fn manager(self, manager: ConnectionManager) -> Result<RedisStorage, StorageError> {
+        self.build(Source::Managers(Managers::of(manager)), "the given connection".to_owned()).await
+    }
+
+    /// A storage that uses this cluster, whose timeouts are its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    pub async fn cluster(self, connection: ClusterConnection) -> Result<RedisStorage, StorageError> {
+        self.build(Source::Cluster(connection), "the given cluster".to_owned()).await
+    }
+
+    /// A storage on the primary that this client finds.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    pub async fn sentinel(self, client: SentinelClient) -> Result<RedisStorage, StorageError> {
+        self.build(Source::Sentinel(tokio::sync::Mutex::new(client)), "the given sentinels".to_owned()).await
+    }
+
+    async fn build(self, source: Source, place: String) -> Result<RedisStorage, StorageError> {
+        let Some(names) = Names::new(&self.namespace) else {
+            let action = format!(
+                "the namespace must have 1 to {MAX_NAMESPACE} bytes and no braces or control characters"
+            );
+            return Err(error(StorageErrorKind::Invalid, action));
+        };
+        // The layer asks again soon enough; waiting longer would only delay callers.
+        let config = ConnectionManagerConfig::new()
+            .set_number_of_retries(1)
+            .set_min_delay(Duration::from_millis(50))
+            .set_connection_timeout(Some(self.connect_timeout))
+            .set_response_timeout(Some(self.response_timeout))
+            .set_pipeline_buffer_size(1024);
+        let link = Link::new(source, config, self.connections, place);
+        let strict = self.strict;
+        let storage = RedisStorage::from(Inner { link, names, options: self, ahead: Default::default() });
+        if strict {
+            storage.check().await?;
+        }
+        Ok(storage)
+    }
+
+    /// What scripts are told: milliseconds after the usable time, or -1 for no expiry.
+    pub(super) fn margin(&self) -> i64 {
+        if self.ttl { i64::try_from(self.ttl_margin.as_millis()).unwrap_or(i64::MAX) } else { -1 }
+    }
+
+    pub(super) fn window_millis(&self) -> i64 {
+        i64::try_from(self.fill_window.as_millis()).unwrap_or(i64::MAX)
+    }
+}
+
+/// Options of larder are taken, those of the driver stay in the URL.
+pub(super) async fn from_url(place: &str, mut options: Options) -> Result<RedisStorage, StorageError> {
+    let o = &mut options;
+    let mut builder = RedisBuilder::default();
+    builder = o.set(builder, "namespace", |builder, value: String| builder.namespace(value))?;
+    builder = o.set(builder, "inline_threshold", RedisBuilder::inline_threshold)?;
+    builder = o.set(builder, "chunk_size", RedisBuilder::chunk_size)?;
+    builder = o.set(builder, "max_body", RedisBuilder::max_body)?;
+    builder = o.set(builder, "max_variants", RedisBuilder::max_variants)?;
+    builder = o.set(builder, "ttl", RedisBuilder::ttl)?;
+    builder = o.set(builder, "ttl_margin", RedisBuilder::ttl_margin)?;
+    builder = o.set(builder, "fill_window", RedisBuilder::fill_window)?;
+    builder = o.set(builder, "response_timeout", RedisBuilder::response_timeout)?;
+    builder = o.set(builder, "connect_timeout", RedisBuilder::connect_timeout)?;
+    builder = o.set(builder, "connections", RedisBuilder::connections)?;
+    builder = o.set(builder, "strict", |builder, on| if on { builder.strict() } else { builder })?;
+    builder = o.set(builder, "ca_file", |builder, value: String| builder.ca_file(value))?;
+    builder =
+        o.set(builder, "sentinel_username", |builder, value: String| builder.sentinel_username(value))?;
+    builder =
+        o.set(builder, "sentinel_password", |builder, value: String| builder.sentinel_password(value))?;
+    let mut driver = Vec::new();
+    for name in ["protocol", "db", "user", "pass"] {
+        if let Some(value) = o.take_raw(name) {
+            driver.push(value);
+        }
+    }
+    options.finish()?;
+    let query = if driver.is_empty() { String::new() } else { format!("?{}", driver.join("&")) };
+    builder.connect(&format!("{place}{query}")).await
+}

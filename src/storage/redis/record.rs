@@ -1,0 +1,223 @@
+//! What stands under one key: a hash of short fields.
+//!
+//! | field | value |
+//! |---|---|
+//! | `mN` | what the scripts need of variant N: [`Meta`] |
+//! | `hN` | its head, in the form of [`codec`] |
+//! | `bN` | its body, where it is small |
+//! | `am`, `ah` | the same for the alias |
+//! | `n` | the number of the variant published last |
+//! | `f` | the fence: until when it is kept, and a random number, both new with every removal |
+//! | `t` | a random number drawn when the record came to be, so that an evicted one is noticed |
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use redis::Value;
+
+use crate::clock::Timestamp;
+use crate::entry::{Alias, BodySummary, EntryId, StoredBody, StoredHead, codec};
+use crate::key::CacheKey;
+
+/// Where "usable for ever" begins: the year 33658.
+pub(super) const FOREVER: i64 = 999_999_999_999_999;
+
+/// What the server has to know of an entry, in columns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Meta {
+    /// The namespace's generation that it was stored in: a clearing starts a new one.
+    pub(super) generation: u64,
+    pub(super) id: EntryId,
+    /// Names the variant: selecting fields and range.
+    pub(super) variant: u128,
+    pub(super) usable_until: i64,
+    /// Number of chunks; 0 for an inline body.
+    pub(super) chunks: u64,
+    /// Length of head and body.
+    pub(super) bytes: u64,
+}
+
+impl Meta {
+    pub(super) fn new(generation: u64, head: &StoredHead, head_len: usize, chunks: u64) -> Self {
+        Self {
+            generation,
+            id: head.id,
+            variant: variant_of(head),
+            usable_until: millis(head.usable_until),
+            chunks,
+            bytes: head.body_len().saturating_add(head_len as u64),
+        }
+    }
+
+    pub(super) fn encode(&self) -> String {
+        format!("{:016x}{}{}{:08}{}", self.generation, self.id, self.middle(), self.chunks, self.tail())
+    }
+
+    /// Variant and usable time.
+    pub(super) fn middle(&self) -> String {
+        format!("{:032x}{:015}", self.variant, self.usable_until)
+    }
+
+    pub(super) fn tail(&self) -> String {
+        format!("{:015}", self.bytes)
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(bytes).ok().filter(|text| text.is_ascii() && text.len() == 118)?;
+        let hex = |from, to| u128::from_str_radix(text.get(from..to)?, 16).ok();
+        let number = |from, to| text.get(from..to)?.parse::<u64>().ok();
+        Some(Self {
+            generation: u64::try_from(hex(0, 16)?).ok()?,
+            id: EntryId::from_bits(hex(16, 48)?),
+            variant: hex(48, 80)?,
+            usable_until: i64::try_from(number(80, 95)?).ok()?,
+            chunks: number(95, 103)?,
+            bytes: number(103, 118)?,
+        })
+    }
+}
+
+/// A time in the columns that there are for it.
+pub(super) fn millis(time: Timestamp) -> i64 {
+    time.as_millis().clamp(0, FOREVER)
+}
+
+fn variant_of(head: &StoredHead) -> u128 {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&head.selecting.digest());
+    if let Some(range) = head.range {
+        hasher.update(&range.first.to_le_bytes());
+        match range.complete_len {
+            Some(len) => hasher.update(&[2]).update(&len.to_le_bytes()),
+            None => hasher.update(&[1]),
+        };
+    }
+    let mut first = [0; 16];
+    hasher.finalize_xof().fill(&mut first);
+    u128::from_be_bytes(first)
+}
+
+/// One variant as it was found.
+#[derive(Debug)]
+pub(super) struct Variant {
+    pub(super) number: u64,
+    pub(super) meta: Meta,
+    head: Bytes,
+    body: Option<Bytes>,
+}
+
+impl Variant {
+    /// Head and body, where they are what was stored under this key.
+    pub(super) fn response(&self, key: &CacheKey) -> Option<(StoredHead, StoredBody)> {
+        let head = self.head().filter(|head| head.key == *key)?;
+        let body = match &self.body {
+            None if self.meta.chunks > 0 => StoredBody::Streamed,
+            None => return None,
+            Some(body) if head.body == Some(BodySummary::of(body)) => StoredBody::Inline(body.clone()),
+            Some(_) => return None,
+        };
+        Some((head, body))
+    }
+
+    pub(super) fn head(&self) -> Option<StoredHead> {
+        codec::decode(&self.head).ok().filter(|head| head.id == self.meta.id && head.body.is_some())
+    }
+}
+
+/// A record as it was found.
+#[derive(Debug, Default)]
+pub(super) struct Record {
+    /// From the one published last on.
+    pub(super) variants: Vec<Variant>,
+    alias: Option<(Meta, Bytes)>,
+    pub(super) fence: Vec<u8>,
+    /// How many variants and aliases do not decode.
+    pub(super) garbage: usize,
+}
+
+impl Record {
+    /// From names and values in turns.
+    pub(super) fn new(fields: impl Iterator<Item = (Vec<u8>, Vec<u8>)>) -> Self {
+        let mut parts: BTreeMap<u64, [Option<Vec<u8>>; 3]> = BTreeMap::new();
+        let (mut record, mut alias) = (Self::default(), (None, None));
+        for (name, value) in fields {
+            match name.as_slice() {
+                b"f" => record.fence = value,
+                b"am" => alias.0 = Meta::decode(&value),
+                b"ah" => alias.1 = Some(value),
+                [part @ (b'm' | b'h' | b'b'), number @ ..] => {
+                    let number = std::str::from_utf8(number).ok().and_then(|number| number.parse().ok());
+                    let Some(number) = number else { continue };
+                    let [meta, head, body] = parts.entry(number).or_default();
+                    match part {
+                        b'm' => *meta = Some(value),
+                        b'h' => *head = Some(value),
+                        _ => *body = Some(value),
+                    }
+                }
+                _ => {}
+            }
+        }
+        for (number, [meta, head, body]) in parts.into_iter().rev() {
+            match (meta.and_then(|meta| Meta::decode(&meta)), head) {
+                (Some(meta), Some(head)) => {
+                    let (head, body) = (head.into(), body.map(Bytes::from));
+                    record.variants.push(Variant { number, meta, head, body });
+                }
+                _ => record.garbage += 1,
+            }
+        }
+        record.alias = alias.0.zip(alias.1.map(Bytes::from));
+        record
+    }
+
+    /// From the reply to `HGETALL`, in either protocol.
+    pub(super) fn from_reply(reply: Value) -> Self {
+        let mut flat = Vec::new();
+        match reply {
+            Value::Array(values) => flat = values,
+            Value::Map(pairs) => flat.extend(pairs.into_iter().flat_map(|(name, value)| [name, value])),
+            _ => {}
+        }
+        let mut flat = flat.into_iter();
+        Self::new(std::iter::from_fn(|| flat.next().zip(flat.next())).filter_map(|(name, value)| {
+            match (name, value) {
+                (Value::BulkString(name), Value::BulkString(value)) => Some((name, value)),
+                _ => None,
+            }
+        }))
+    }
+
+    /// The alias of this generation.
+    pub(super) fn alias(&self, generation: u64) -> Option<Alias> {
+        let (meta, value) = self.alias.as_ref().filter(|(meta, _)| meta.generation == generation)?;
+        codec::decode_alias(value).ok().filter(|alias| alias.response.head.id == meta.id)
+    }
+
+    pub(super) fn alias_meta(&self) -> Option<&Meta> {
+        self.alias.as_ref().map(|(meta, _)| meta)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{EntryId, Meta};
+
+    #[test]
+    fn meta_keeps_its_columns() {
+        let meta = Meta {
+            generation: 7,
+            id: EntryId::from_bits(u128::MAX),
+            variant: 5,
+            usable_until: super::FOREVER,
+            chunks: 4096,
+            bytes: 1 << 40,
+        };
+        let text = meta.encode();
+        assert_eq!(text.len(), 118);
+        assert_eq!(Meta::decode(text.as_bytes()), Some(meta));
+        for garbage in ["", "x", &"z".repeat(118), &"é".repeat(59)] {
+            assert_eq!(Meta::decode(garbage.as_bytes()), None);
+        }
+    }
+}

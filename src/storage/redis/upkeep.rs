@@ -1,0 +1,220 @@
+//! Counting, clearing and reclaiming.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use redis::Value;
+
+use super::body::End;
+use super::error::error;
+use super::link::{Call, Lane, array, bytes};
+use super::listing::{RECORDS, beyond};
+use super::marks::Marks;
+use super::names::Names;
+use super::record::{Meta, millis};
+use super::{Inner, scripts};
+use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::entry::EntryId;
+use crate::storage::{Keyspace, Maintained, StorageError, StorageErrorKind, Usage};
+
+impl Inner {
+    pub(super) async fn usage(&self) -> Result<Usage, StorageError> {
+        let Some(marks) = self.marks("counting").await? else { return Ok(Usage::default()) };
+        let (mut responses, mut aliases, mut sum) = (0, 0, 0_u64);
+        let mut from = None;
+        loop {
+            let digests = self.digests(from.as_ref(), RECORDS).await?;
+            for record in self.metas_of("counting", &digests).await? {
+                for meta in record.responses.iter().filter(|meta| meta.generation == marks.responses) {
+                    responses += 1;
+                    sum = sum.saturating_add(meta.bytes);
+                }
+                for meta in record.alias.iter().filter(|meta| meta.generation == marks.aliases) {
+                    aliases += 1;
+                    sum = sum.saturating_add(meta.bytes);
+                }
+            }
+            match digests.last().and_then(beyond) {
+                Some(next) if digests.len() == RECORDS => from = Some(next),
+                _ => return Ok(Usage::new(responses, aliases, sum)),
+            }
+        }
+    }
+
+    /// New generations make everything before invisible at once; what they hid is then removed.
+    pub(super) async fn clear(&self, keyspace: Option<Keyspace>) -> Result<(), StorageError> {
+        let action = "clearing";
+        self.marks_made(action).await?;
+        let mut cmd = redis::cmd("HSET");
+        cmd.arg(self.names.marks());
+        for (field, covered) in
+            [("r", keyspace != Some(Keyspace::Aliases)), ("a", keyspace != Some(Keyspace::Responses))]
+        {
+            if covered {
+                cmd.arg(field).arg(format!("{:016x}", fastrand::u64(..)));
+            }
+        }
+        self.ask(action, Lane::Heads, false, cmd).await?;
+        // An earlier listing knows records that are gone.
+        self.sweep(action, None).await?;
+        Ok(())
+    }
+
+    pub(super) async fn maintain(&self, now: Timestamp) -> Result<Maintained, StorageError> {
+        let expired = self.sweep("maintaining", Some(now)).await?;
+        let orphans = self.sweep_chunks(now).await?;
+        Ok(Maintained::new(expired, orphans))
+    }
+
+    /// Removes what is of another generation, or of no use at `now`; returns the count of the latter.
+    async fn sweep(&self, action: &str, now: Option<Timestamp>) -> Result<u64, StorageError> {
+        let Some(marks) = self.marks(action).await? else { return Ok(0) };
+        let now = now.map_or(-1, millis).to_string();
+        let (responses, aliases) = (format!("{:016x}", marks.responses), format!("{:016x}", marks.aliases));
+        let margin = self.options.margin().to_string();
+        let mut expired = 0;
+        let pattern = self.names.records();
+        for node in self.link.nodes(action).await? {
+            let mut cursor = b"0".to_vec();
+            loop {
+                let (next, names) = self.link.scan(action, node, &cursor, &pattern).await?;
+                let names: Vec<_> =
+                    names.into_iter().filter_map(|name| String::from_utf8(name).ok()).collect();
+                for part in names.chunks(RECORDS) {
+                    let floor = self.floor();
+                    let arguments =
+                        [&responses, &aliases, &now, &margin, &floor].map(|argument| argument.as_bytes());
+                    let calls: Vec<Call> =
+                        part.iter().map(|name| Call::script(&scripts::SWEEP, &[name], &arguments)).collect();
+                    let replies = self.ask_all(action, Lane::Bodies, false, &calls).await?;
+                    for (record, reply) in part.iter().zip(replies) {
+                        let gone: Vec<_> = array(reply)
+                            .into_iter()
+                            .filter_map(bytes)
+                            .filter_map(|meta| Meta::decode(&meta))
+                            .collect();
+                        let present = [marks.responses, marks.aliases];
+                        expired +=
+                            gone.iter().filter(|meta| present.contains(&meta.generation)).count() as u64;
+                        self.end_chunks(record, gone, End::Now).await;
+                    }
+                }
+                if next == b"0" {
+                    break;
+                }
+                cursor = next;
+            }
+        }
+        Ok(expired)
+    }
+
+    /// Removes chunks that no head names, unless a writer may still be at work on them.
+    async fn sweep_chunks(&self, now: Timestamp) -> Result<u64, StorageError> {
+        let action = "maintaining";
+        let ahead = millis(now).saturating_sub(millis(SystemClock.now()));
+        // Chunks of a writer at work expire within this time.
+        let at_work = self.options.fill_window + Duration::from_secs(120);
+        let at_work = i64::try_from(at_work.as_millis()).unwrap_or(i64::MAX);
+        let pattern = self.names.chunks();
+        let mut orphans = 0;
+        for node in self.link.nodes(action).await? {
+            let mut cursor = b"0".to_vec();
+            loop {
+                let (next, names) = self.link.scan(action, node, &cursor, &pattern).await?;
+                for part in names.chunks(512) {
+                    let times: Vec<Call> = part.iter().map(|name| command("PTTL", name).into()).collect();
+                    let times = self.ask_all(action, Lane::Bodies, true, &times).await?;
+                    let dead: Vec<_> = part
+                        .iter()
+                        .zip(times)
+                        .filter(|(_, left)| match left {
+                            Value::Int(-1) => true,
+                            Value::Int(left) => *left > at_work || (*left >= 0 && *left <= ahead),
+                            _ => false,
+                        })
+                        .map(|(name, _)| name)
+                        .collect();
+                    orphans += self.remove_unnamed(action, &dead).await?;
+                }
+                if next == b"0" {
+                    break;
+                }
+                cursor = next;
+            }
+        }
+        Ok(orphans)
+    }
+
+    async fn remove_unnamed(&self, action: &str, chunks: &[&Vec<u8>]) -> Result<u64, StorageError> {
+        let mut bodies: HashMap<String, Vec<(EntryId, &[u8])>> = HashMap::new();
+        for name in chunks {
+            if let Some((record, id)) = Names::of_chunk(name) {
+                bodies.entry(record).or_default().push((id, name));
+            }
+        }
+        let mut removed = 0;
+        for (record, chunks) in bodies {
+            let Some(digest) = self.names.digest(record.as_bytes()) else { continue };
+            let named: HashSet<EntryId> = match self.metas_of(action, &[digest]).await?.pop() {
+                Some(metas) => metas.responses.iter().map(|meta| meta.id).collect(),
+                None => HashSet::new(),
+            };
+            let calls: Vec<Call> = chunks
+                .iter()
+                .filter(|(id, _)| !named.contains(id))
+                .map(|(_, name)| command("UNLINK", name).into())
+                .collect();
+            for reply in self.ask_all(action, Lane::Bodies, false, &calls).await? {
+                removed += u64::from(matches!(reply, Value::Int(1)));
+            }
+        }
+        Ok(removed)
+    }
+
+    /// What the scripts need of these records, without heads and bodies.
+    async fn metas_of(&self, action: &str, digests: &[[u8; 32]]) -> Result<Vec<Metas>, StorageError> {
+        let fields =
+            self.raw_fields_of(action, digests, |name| name == b"am" || name.starts_with(b"m")).await?;
+        Ok(fields
+            .into_iter()
+            .map(|fields| {
+                let mut metas = Metas::default();
+                for (name, value) in fields {
+                    let Some(meta) = Meta::decode(&value) else { continue };
+                    if name == b"am" { metas.alias = Some(meta) } else { metas.responses.push(meta) }
+                }
+                metas
+            })
+            .collect())
+    }
+
+    /// The marks, made where they are not there.
+    pub(super) async fn marks_made(&self, action: &str) -> Result<Marks, StorageError> {
+        if let Some(marks) = self.marks(action).await? {
+            return Ok(marks);
+        }
+        let reply = self.ask(action, Lane::Heads, false, Marks::establish(&self.names)).await?;
+        Marks::from_reply(reply, &self.names)?.ok_or_else(|| {
+            error(
+                StorageErrorKind::Incompatible,
+                format!("{action}: {} is not one of ours", self.names.marks()),
+            )
+        })
+    }
+
+    pub(super) async fn marks(&self, action: &str) -> Result<Option<Marks>, StorageError> {
+        Marks::from_reply(self.ask(action, Lane::Heads, true, Marks::read(&self.names)).await?, &self.names)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Metas {
+    responses: Vec<Meta>,
+    alias: Option<Meta>,
+}
+
+fn command(name: &str, key: &[u8]) -> redis::Cmd {
+    let mut cmd = redis::cmd(name);
+    cmd.arg(key);
+    cmd
+}

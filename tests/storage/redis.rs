@@ -1,0 +1,137 @@
+//! The suite on Redis: one server, a cluster, the primary of a sentinel's service, TLS.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use larder::entry::StoredHead;
+use larder::storage::conformance::{Damage, Fixture};
+use larder::storage::redis::RedisBuilder;
+use larder::storage::{RedisStorage, StorageError};
+
+const MIB: u64 = 1024 * 1024;
+const INLINE: usize = 16 * 1024;
+
+/// The value of a variable that names a server, or nothing and a line that says so.
+pub(crate) fn server(variable: &str) -> Option<String> {
+    let found = std::env::var(variable).ok().filter(|url| !url.is_empty());
+    if found.is_none() {
+        assert!(std::env::var_os("LARDER_REQUIRE_SERVERS").is_none(), "there is no {variable}");
+        println!("skipped: no {variable}");
+    }
+    found
+}
+
+/// A namespace that nobody else uses.
+pub(crate) fn namespace() -> String {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    format!("larder-test-{:08x}-{}", fastrand::u32(..), NUMBER.fetch_add(1, Ordering::Relaxed))
+}
+
+fn builder(namespace: &str) -> RedisBuilder {
+    let builder = RedisStorage::builder().namespace(namespace).inline_threshold(INLINE);
+    builder.max_body(64 * MIB).strict()
+}
+
+/// Empties the namespace when a requirement has been checked.
+struct Clearing(RedisStorage);
+
+impl Drop for Clearing {
+    fn drop(&mut self) {
+        let storage = self.0.clone();
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            tokio::task::block_in_place(|| {
+                let _cleared = runtime.block_on(larder::storage::Storage::clear(&storage, None));
+            });
+        }
+    }
+}
+
+/// Without the server, memory takes its place, so that the suite says "skipped" once for each requirement.
+async fn fixture(variable: &str, url: impl Fn(&str) -> String) -> Fixture {
+    let Some(value) = server(variable) else {
+        return Fixture::new(larder::storage::MemoryStorage::new());
+    };
+    let (url, namespace) = (url(&value), namespace());
+    let storage = connect(&url, &namespace).await.expect("the server is there");
+    let (again, spoiled) = ((url.clone(), namespace.clone()), (url, namespace));
+    Fixture::new(storage.clone())
+        .max_body(64 * MIB)
+        .inline_threshold(INLINE)
+        .reopen(move || {
+            let (url, namespace) = again.clone();
+            async move { connect(&url, &namespace).await }
+        })
+        .damage(move |head, damage| {
+            let (url, namespace) = spoiled.clone();
+            async move { Ok(spoil(&url, &namespace, &head, damage).await) }
+        })
+        .keep(Clearing(storage))
+}
+
+async fn connect(url: &str, namespace: &str) -> Result<RedisStorage, StorageError> {
+    let mut builder = builder(namespace);
+    if let Some(ca) = std::env::var_os("REDIS_CA") {
+        builder = builder.ca_file(ca);
+    }
+    builder.connect(url).await
+}
+
+/// Does what no program should do to the keys of a head. Only for one server.
+async fn spoil(url: &str, namespace: &str, head: &StoredHead, damage: Damage) -> bool {
+    if !url.starts_with("redis://") {
+        return false;
+    }
+    let client = redis::Client::open(url).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let record = format!("{namespace}:{{{}}}", head.key.hex_digest());
+    let chunk = format!("{record}:c:{}:0", head.id);
+    let chunked: bool = redis::cmd("EXISTS").arg(&chunk).query_async(&mut connection).await.unwrap();
+    let mut pipeline = redis::pipe();
+    match damage {
+        Damage::FlipBody if chunked => pipeline.cmd("SETRANGE").arg(&chunk).arg(1000).arg("xxxx"),
+        Damage::FlipBody => pipeline.cmd("HSET").arg(&record).arg("b1").arg("x".repeat(1000)),
+        Damage::LoseBody if chunked => pipeline.cmd("DEL").arg(&chunk),
+        Damage::GarbleHead => pipeline.cmd("HSET").arg(&record).arg("h1").arg("\x01\x02\x03"),
+        _ => return false,
+    };
+    pipeline.exec_async(&mut connection).await.unwrap();
+    true
+}
+
+mod single {
+    use super::fixture;
+
+    larder::conformance_tests!(fixture("REDIS_URL", str::to_owned));
+}
+
+mod tls {
+    use super::fixture;
+
+    larder::conformance_tests!(fixture("REDIS_TLS_URL", str::to_owned));
+}
+
+mod cluster {
+    use super::fixture;
+
+    fn url(nodes: &str) -> String {
+        let hosts: Vec<_> =
+            nodes.split(',').map(|node| node.trim_start_matches("redis://").trim_end_matches('/')).collect();
+        format!("redis+cluster://{}", hosts.join(","))
+    }
+
+    larder::conformance_tests!(fixture("REDIS_CLUSTER_URLS", url));
+}
+
+mod sentinel {
+    use super::fixture;
+
+    fn url(sentinels: &str) -> String {
+        let hosts: Vec<_> = sentinels
+            .split(',')
+            .map(|node| node.trim_start_matches("redis://").trim_end_matches('/'))
+            .collect();
+        let service = std::env::var("REDIS_SENTINEL_SERVICE").unwrap();
+        format!("redis+sentinel://{}/{service}", hosts.join(","))
+    }
+
+    larder::conformance_tests!(fixture("REDIS_SENTINEL_URLS", url));
+}
