@@ -85,12 +85,18 @@ async fn spoil(url: &str, namespace: &str, head: &StoredHead, damage: Damage) ->
     let record = format!("{namespace}:{{{}}}", head.key.hex_digest());
     let chunk = format!("{record}:c:{}:0", head.id);
     let chunked: bool = redis::cmd("EXISTS").arg(&chunk).query_async(&mut connection).await.unwrap();
+    let fields: Vec<(String, Vec<u8>)> =
+        redis::cmd("HGETALL").arg(&record).query_async(&mut connection).await.unwrap();
+    let id = head.id.to_string();
+    let of_head = |value: &[u8]| value.get(16..48) == Some(id.as_bytes());
+    let Some((meta, _)) = fields.iter().find(|(_, value)| of_head(value)) else { return false };
+    let number = meta.trim_start_matches('m');
     let mut pipeline = redis::pipe();
     match damage {
         Damage::FlipBody if chunked => pipeline.cmd("SETRANGE").arg(&chunk).arg(1000).arg("xxxx"),
-        Damage::FlipBody => pipeline.cmd("HSET").arg(&record).arg("b1").arg("x".repeat(1000)),
+        Damage::FlipBody => pipeline.cmd("HSET").arg(&record).arg(format!("b{number}")).arg("x".repeat(1000)),
         Damage::LoseBody if chunked => pipeline.cmd("DEL").arg(&chunk),
-        Damage::GarbleHead => pipeline.cmd("HSET").arg(&record).arg("h1").arg("\x01\x02\x03"),
+        Damage::GarbleHead => pipeline.cmd("HSET").arg(&record).arg(format!("h{number}")).arg("\x01\x02\x03"),
         _ => return false,
     };
     pipeline.exec_async(&mut connection).await.unwrap();

@@ -105,7 +105,9 @@ mod tests {
 
     #[test]
     fn a_fence_tells_what_it_saw() {
-        let (one, other) = (Marks { responses: 1, ..Marks::default() }, Marks::default());
+        let other = Marks::default();
+        let mut one = other.clone();
+        one.responses = 1;
         assert_eq!(fence(&one, b"f").0 % (1 << HASH_BITS), hash(&one, b"f"));
         assert_ne!(hash(&one, b"f"), hash(&other, b"f"));
         assert_ne!(hash(&one, b"f"), hash(&one, b""));
