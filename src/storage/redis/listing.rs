@@ -118,10 +118,9 @@ impl Inner {
         self.page(after, limit, |marks, record, last, found| {
             for variant in record.variants.iter().rev() {
                 let beyond = last.is_none_or(|last| variant.number > last);
-                if beyond && variant.meta.generation == marks.responses {
-                    if let Some(head) = variant.head() {
-                        found.push((variant.number, head));
-                    }
+                let present = beyond && variant.meta.generation == marks.responses;
+                if let Some(head) = variant.head().filter(|_| present) {
+                    found.push((variant.number, head));
                 }
             }
         })

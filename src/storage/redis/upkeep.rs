@@ -82,8 +82,7 @@ impl Inner {
                     names.into_iter().filter_map(|name| String::from_utf8(name).ok()).collect();
                 for part in names.chunks(RECORDS) {
                     let floor = self.floor();
-                    let arguments =
-                        [&responses, &aliases, &now, &margin, &floor].map(|argument| argument.as_bytes());
+                    let arguments = [&responses, &aliases, &now, &margin, &floor].map(String::as_bytes);
                     let calls: Vec<Call> =
                         part.iter().map(|name| Call::script(&scripts::SWEEP, &[name], &arguments)).collect();
                     let replies = self.ask_all(action, Lane::Bodies, false, &calls).await?;
