@@ -1,6 +1,8 @@
 use larder::storage::MemoryStorage;
 use larder::storage::conformance::Fixture;
 
+use crate::end_to_end::Opened;
+
 #[path = "../support/dynamodb.rs"]
 mod server;
 
@@ -21,3 +23,11 @@ async fn fixture() -> Fixture {
 }
 
 larder::conformance_tests!(fixture());
+
+async fn opened() -> Option<Opened> {
+    let url = server::server()?;
+    let storage = server::builder(&server::client(&url), &server::table()).connect().await;
+    Some(Opened::new(storage.expect("the server is there"), ()))
+}
+
+crate::end_to_end::end_to_end_tests!(opened());

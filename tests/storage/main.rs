@@ -12,6 +12,7 @@
 mod copy;
 #[cfg(feature = "dynamodb")]
 mod dynamodb;
+mod end_to_end;
 #[cfg(all(feature = "filesystem", unix))]
 mod filesystem;
 mod key_value;
@@ -23,3 +24,5 @@ mod open;
 mod redis;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[path = "../support/mod.rs"]
+mod support;

@@ -13,3 +13,7 @@ async fn fixture() -> Fixture {
 }
 
 larder::conformance_tests!(fixture());
+
+crate::end_to_end::end_to_end_tests!(async {
+    Some(crate::end_to_end::Opened::new(MemoryStorage::new(), ()))
+});
