@@ -1,4 +1,110 @@
-//! stub
+//! An HTTP client-side response cache for [Tower](https://docs.rs/tower).
+//!
+//! [`CacheLayer`] goes around an HTTP client, that is any `tower::Service<http::Request<B>>` that answers with
+//! `http::Response<R>`. What [RFC 9111] lets it answer comes from a [`Storage`](storage::Storage) of your choice; the
+//! rest comes from the client below, and is stored while it streams to you.
+//!
+//! ```
+//! # use bytes::Bytes;
+//! # use http::{Request, Response};
+//! # use http_body_util::{BodyExt, Full};
+//! use larder::{CacheLayer, CacheStatus, storage::MemoryStorage};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let origin = service_fn(|_: Request<()>| async {
+//!     Response::builder().header("cache-control", "max-age=60").body(Full::new(Bytes::from("hello")))
+//! });
+//! let client = ServiceBuilder::new().layer(CacheLayer::new(MemoryStorage::new())).service(origin);
+//!
+//! for expected in ["larder; fwd=uri-miss; fwd-status=200; stored", "larder; hit; ttl=60"] {
+//!     let response = client.clone().oneshot(Request::get("https://example.com/").body(())?).await?;
+//!     let status = response.extensions().get::<CacheStatus>().map(CacheStatus::to_string);
+//!     assert_eq!(status.as_deref(), Some(expected));
+//!     assert_eq!(response.into_body().collect().await?.to_bytes(), "hello");
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! With `SqliteStorage::open("cache.db")?` in place of the memory, the second run of the program starts with a hit.
+//! [`storage::open`] opens any of the stores by a URL; [`storage`] tells which are there, and their pages when to
+//! choose them.
+//!
+//! # One request on its way
+//!
+//! The crate is laid out as the way of a request through it. `service/exchange.rs` has all steps in order.
+//!
+//! | step | where | the clause |
+//! |---|---|---|
+//! | 1. What is asked: the request's directives, and the [`CacheOverride`] in its extensions | [`overrides`] | [5.2.1] |
+//! | 2. Name it | [`key`] | [2] |
+//! | 3. Look it up, responses and redirects in one trip | [`storage`] | |
+//! | 4. Decide whether a stored response may answer | [`policy::reuse`](policy::reuse()) | [4] |
+//! | 5a. Serve it, | [`body`] from [`entry`] | [4.2.3] |
+//! | 5b. or validate it: ask the origin on conditions, and freshen it after a 304, | [`policy::validated`] | [4.3] |
+//! | 5c. or forward the request | the client below | |
+//! | 6. May the response be kept? | [`policy::storable`](policy::storable()) | [3] |
+//! | 7. Keep it as it passes | [`body`] to [`storage`] | |
+//! | 8. Spoil what an unsafe request has changed | [`policy::invalidated`] | [4.4] |
+//! | 9. Say what happened | [`status`] | [RFC 9211] |
+//!
+//! Steps 1, 2, 4, 6, 8 and 9 are decided by pure functions of header fields and times, with [`clock`] the only source of
+//! the latter. [`Policy`] is a [private](Policy::private) cache, for one user, or a [shared](Policy::shared) one.
+//! Beside RFC 9111 it keeps [RFC 5861] (stale responses while validating and after errors), [RFC 8246] (`immutable`),
+//! [RFC 9213] (targeted fields) and [RFC 9875] (groups).
+//!
+//! A redirect is a stored response of its own with an alias to the next one, so that every hop of a chain is judged by
+//! itself and the response at its end is stored once: see [`redirect`].
+//!
+//! # What to expect
+//!
+//! - The first byte of a response never waits for the store, and no body is ever held in memory whole: a few chunks
+//!   are. A response is published when its body is complete, and then at once.
+//! - A store that fails is a miss: you see it in [`CacheStatus::detail`], in [`CacheLayer::counts`] and, with the feature
+//!   `tracing`, in the log. Errors of the client below pass unchanged. Only a stored body that breaks off in the
+//!   middle is an error of its own, a [`BodyError`].
+//! - What was removed stays removed: a response that was under way meanwhile is not stored.
+//!
+//! # What it does not do
+//!
+//! - It makes no connections and follows no redirects unless told to (`CacheLayer::follow_redirects`).
+//! - It does not decompress. What the client below makes of a body is what is stored.
+//! - It does not tidy up by itself what is of no use any more. Stores with a limit make room when they need it, servers
+//!   with a TTL delete by themselves; otherwise call [`maintain`](storage::Storage::maintain) now and then.
+//! - It does not encrypt. Who can read the store can read the responses; request fields are stored only where `Vary`
+//!   names them, and secret ones only as hashes.
+//!
+//! # Features
+//!
+//! | feature | |
+//! |---|---|
+//! | `sqlite` | `SqliteStorage`, the default |
+//! | `filesystem` | `FileStorage` |
+//! | `redis` | `RedisStorage` |
+//! | `mongodb`, `gridfs` | `MongoStorage`, `GridFsStorage` |
+//! | `dynamodb` | `DynamoStorage` |
+//! | `follow-redirects` | lets the layer follow redirects itself, hop by stored hop |
+//! | `conformance` | the suite that proves a [`Storage`](storage::Storage), for one of your own |
+//! | `tracing` | events for what goes wrong with a store |
+//!
+//! [RFC 9111]: https://www.rfc-editor.org/rfc/rfc9111
+//! [RFC 9211]: https://www.rfc-editor.org/rfc/rfc9211
+//! [RFC 5861]: https://www.rfc-editor.org/rfc/rfc5861
+//! [RFC 8246]: https://www.rfc-editor.org/rfc/rfc8246
+//! [RFC 9213]: https://www.rfc-editor.org/rfc/rfc9213
+//! [RFC 9875]: https://www.rfc-editor.org/rfc/rfc9875
+//! [5.2.1]: https://www.rfc-editor.org/rfc/rfc9111#section-5.2.1
+//! [2]: https://www.rfc-editor.org/rfc/rfc9111#section-2
+//! [4]: https://www.rfc-editor.org/rfc/rfc9111#section-4
+//! [4.2.3]: https://www.rfc-editor.org/rfc/rfc9111#section-4.2.3
+//! [4.3]: https://www.rfc-editor.org/rfc/rfc9111#section-4.3
+//! [3]: https://www.rfc-editor.org/rfc/rfc9111#section-3
+//! [4.4]: https://www.rfc-editor.org/rfc/rfc9111#section-4.4
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub mod body;
 pub mod clock;
 mod config;
@@ -17,7 +123,14 @@ pub use body::CacheBody;
 pub use config::Counts;
 pub use error::BodyError;
 pub use layer::CacheLayer;
+#[cfg(feature = "follow-redirects")]
+pub use layer::FollowLayer;
 pub use overrides::{CacheMode, CacheOverride};
 pub use policy::Policy;
 pub use service::Cache;
 pub use status::CacheStatus;
+
+/// The example of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -7,16 +7,16 @@ use super::lookup::Found;
 use crate::config::Config;
 use crate::key::CacheKey;
 use crate::policy::Serve;
-use crate::status::{CacheStatus, Fwd, Outcome};
+use crate::status::{CacheStatus, Fwd};
 
 /// Answered from the store without asking.
 pub(super) fn hit(serve: &Serve) -> CacheStatus {
-    CacheStatus { ttl: Some(serve.ttl), ..status(Outcome::Hit) }
+    CacheStatus::hit(serve.ttl)
 }
 
 /// Sent on to the origin.
 pub(super) fn forwarded(fwd: Fwd) -> CacheStatus {
-    status(Outcome::Forwarded(fwd))
+    CacheStatus::forwarded(fwd)
 }
 
 /// Sent on to the origin, and then answered from the store all the same.
@@ -35,18 +35,6 @@ pub(super) fn kept(forwarded: CacheStatus, kept: Kept, found: &Found) -> CacheSt
     match kept {
         Ok(()) => CacheStatus { stored: true, ..forwarded },
         Err(reason) => CacheStatus { detail: Some(found.trouble.unwrap_or(reason).into()), ..forwarded },
-    }
-}
-
-fn status(outcome: Outcome) -> CacheStatus {
-    CacheStatus {
-        outcome,
-        fwd_status: None,
-        ttl: None,
-        stored: false,
-        collapsed: false,
-        key: None,
-        detail: None,
     }
 }
 

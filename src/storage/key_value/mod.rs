@@ -1,7 +1,24 @@
 //! A whole storage from a plain byte store.
 //!
-//! [`ByteStore`] is six operations on named values; [`KeyValueStorage`] makes a [`Storage`] of it. `record` is what
-//! stands under a key, `body` how large bodies are cut into values, `upkeep` lists and reclaims.
+//! [`ByteStore`] is six operations on named values; [`KeyValueStorage`] makes a [`Storage`] of it. Choose it for a
+//! storage of your own that nothing here speaks to; `examples/custom_storage.rs` shows one in under a hundred lines,
+//! and the suite in `conformance` (feature `conformance`) proves it. Where your store can do more (transactions, one
+//! query for all that a hit needs), a [`Storage`] of your own makes better use of it.
+//!
+//! # Layout
+//!
+//! Four keyspaces, see [`Space`]. A key's digest names the value with the heads of all its responses and their small
+//! bodies; large bodies are pieces of 256 KiB under the id of their response, each with a checksum.
+//!
+//! # Limits
+//!
+//! 16 variants stand under a key, and a body may have [`max_body`](KeyValueStorage::max_body) bytes (1 GiB). Nothing
+//! bounds the room but the store itself: it may drop any value at any time, or you call
+//! [`maintain`](Storage::maintain), which removes what can never be used again.
+//!
+//! # Inside
+//!
+//! `record` is what stands under a key, `body` how large bodies are cut into values, `upkeep` lists and reclaims.
 
 mod body;
 mod record;

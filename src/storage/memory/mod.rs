@@ -1,5 +1,17 @@
 //! Stored responses in this process's memory.
 //!
+//! Choose [`MemoryStorage`] where one process asks again and again and a restart may begin from nothing: its hits are
+//! the fastest, and there is nothing to clean up. By URL it is `memory:?max_bytes=64MiB`.
+//!
+//! # Limits
+//!
+//! [`max_bytes`](MemoryStorage::max_bytes) (256 MiB) counts heads, keys and the map beside the bodies;
+//! [`max_entries`](MemoryStorage::max_entries) is unlimited unless set; a body may take a 32nd part of all the room, and
+//! 16 variants stand under a key. What is of little use goes when room is needed, and what can never be used again also
+//! with [`maintain`](Storage::maintain).
+//!
+//! # Inside
+//!
 //! [`MemoryStorage`] is the contract over `map` (the bounded map), `body` (gathering what is written), `fences`
 //! (recent removals), `groups` (invalidated groups) and `size` (what an entry costs).
 

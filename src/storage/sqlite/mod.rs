@@ -1,5 +1,57 @@
 //! Stored responses in one SQLite file, or in a database in memory.
 //!
+//! Choose [`SqliteStorage`] for programs on one machine that run again, alone or several at a time: one file, no
+//! server, and plain SQL to look inside. Bodies of many megabytes are better off in files (`FileStorage`), and on a
+//! network file system only with [`wal(false)`](SqliteBuilder::wal). SQLite itself is compiled in.
+//!
+//! ```
+//! use larder::storage::SqliteStorage;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path().join("cache.db");
+//! let storage = SqliteStorage::builder().max_bytes(256 << 20).open(&path)?;
+//! # drop(storage);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Layout
+//!
+//! | table | one row for each | columns to look at |
+//! |---|---|---|
+//! | `responses` | stored response | `url`, `method`, `status`, `body_length`, `requested`, `received`, `usable` |
+//! | `redirects` | redirect alias | the same, and `target` |
+//! | `chunks` | piece of at most 128 KiB of a body over the inline threshold, with its checksum | |
+//! | `group_times` | invalidated group | `origin`, `name` |
+//!
+//! `head` holds a head in its exact form, which is what the cache reads; the columns beside it are copies for you. The
+//! other tables count what is stored and keep fills apart from removals. Rows may be deleted by hand: triggers see to
+//! the rest.
+//!
+//! ```text
+//! sqlite3 cache.db "SELECT url, status, received FROM responses ORDER BY response_time DESC LIMIT 10"
+//! sqlite3 cache.db "DELETE FROM responses WHERE url LIKE 'https://api.example/%'"
+//! ```
+//!
+//! While the file is open, `-wal` and `-shm` files stand beside it; [`checkpoint`](SqliteStorage::checkpoint) makes the
+//! one file a whole copy. It is for its owner only (0600).
+//!
+//! # Limits
+//!
+//! [`max_bytes`](SqliteBuilder::max_bytes) (2 GiB) and [`max_entries`](SqliteBuilder::max_entries) (none) hold for all
+//! processes together: what was not used of late goes first. A body may be half of `max_bytes` long, and 32 variants
+//! stand under a key. The file keeps its size when entries go; [`vacuum`](SqliteStorage::vacuum) gives the room back.
+//! What can never be used again goes with [`maintain`](Storage::maintain), or when room is needed.
+//!
+//! # What is promised
+//!
+//! After a crash of a process everything published is there, and what it was writing is reclaimed. After a power
+//! failure the last responses may be missing, depending on [`Synchronous`]. A damaged file is found out, emptied and used
+//! on; one that is not ours, or of a newer version, is refused and left as it is.
+//!
+//! # Inside
+//!
 //! - `options` what can be chosen, `place` where the file is, `connect` opening it, `schema` the tables in it;
 //! - `lookup` and `reader` find what is stored, on the caller's thread while that is quick;
 //! - `store` and `writer` change it, on one thread that commits together what is queued;
