@@ -8,6 +8,7 @@ use mongodb::bson::{Binary, doc};
 mod server;
 
 use self::server::Scratch;
+use crate::end_to_end::{Opened, end_to_end_tests};
 
 const INLINE: usize = 64 * 1024;
 
@@ -62,7 +63,14 @@ macro_rules! conformance_of {
                     .keep(dropped)
             }
 
+            async fn opened() -> Option<Opened> {
+                let scratch = Scratch::new()?;
+                let storage = scratch.$module().strict().connect().await.unwrap();
+                Some(Opened::new(storage, scratch.dropped_in_the_end()))
+            }
+
             larder::conformance_tests!(fixture());
+            end_to_end_tests!(opened());
         }
     };
 }

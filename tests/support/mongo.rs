@@ -1,4 +1,5 @@
 //! Databases of a real MongoDB for tests, each test its own.
+#![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -71,5 +72,48 @@ impl Drop for DropsDatabase {
             runtime.block_on(async { scratch.database().await.drop().await.ok() });
         });
         dropping.join().ok();
+    }
+}
+
+/// A server of a test's own, to be killed and started again; stopped with this value.
+pub(crate) struct Own {
+    pub(crate) url: String,
+    mode: &'static str,
+    dir: tempfile::TempDir,
+}
+
+impl Own {
+    /// Starts one where the servers are installed (`LARDER_SERVERS_CACHE`, as scripts/test sets it).
+    pub(crate) fn start(mode: &'static str) -> Option<Self> {
+        if std::env::var("LARDER_SERVERS_CACHE").is_err() {
+            println!("skipped: no LARDER_SERVERS_CACHE");
+            return None;
+        }
+        let mut own = Self { url: String::new(), mode, dir: tempfile::tempdir().unwrap() };
+        own.restart();
+        let env = std::fs::read_to_string(own.dir.path().join("env")).unwrap();
+        let url = env.lines().find_map(|line| line.split_once("URL=")).unwrap().1;
+        own.url = url.trim_matches(['"', '\'']).to_owned();
+        Some(own)
+    }
+
+    pub(crate) fn restart(&self) {
+        self.script(&["start", self.dir.path().to_str().unwrap(), self.mode]);
+    }
+
+    pub(crate) fn kill(&self) {
+        self.script(&["kill", self.dir.path().to_str().unwrap()]);
+    }
+
+    fn script(&self, arguments: &[&str]) {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/servers/mongod.sh");
+        let done = std::process::Command::new(script).args(arguments).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        self.kill();
     }
 }

@@ -151,11 +151,14 @@ impl Store {
             index(doc! { "entry": 1 }),
         ];
         self.call(doing, self.heads.create_indexes(heads)).await?;
-        let chunks = [
-            IndexModel::builder().keys(doc! { "files_id": 1, "n": 1 }).options(unique()).build(),
-            index(doc! { "cache": 1, "files_id": 1 }),
-        ];
-        self.call(doing, self.chunks.create_indexes(chunks)).await?;
+        // A bucket that others use already has this one, unique or, made by this very driver, not.
+        let in_order = IndexModel::builder().keys(doc! { "files_id": 1, "n": 1 }).options(unique()).build();
+        match self.in_time(doing, self.chunks.create_index(in_order).into_future()).await? {
+            Err(error) if !is_other_index(&error) => return Err(self.failure(doing, error)),
+            _ => {}
+        }
+        let of_cache = index(doc! { "cache": 1, "files_id": 1 });
+        self.call(doing, self.chunks.create_index(of_cache)).await?;
         if let Some(files) = &self.files {
             self.call(doing, files.create_index(index(doc! { "filename": 1, "uploadDate": 1 }))).await?;
         }
