@@ -123,7 +123,7 @@ async fn another_layout_and_foreign_documents_are_left_untouched() {
     assert_eq!(error.kind(), StorageErrorKind::Incompatible, "{error}");
     let error = storage.lookup(&key("old")).await.unwrap_err();
     assert_eq!(error.kind(), StorageErrorKind::Incompatible, "{error}");
-    assert_eq!(storage.clear(None).await.is_err(), true);
+    assert!(storage.clear(None).await.is_err());
     assert_eq!(documents.count_documents(doc! { "kind": "response" }).await.unwrap(), 1);
 
     let foreign = scratch.collection("customers").await;
