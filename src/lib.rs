@@ -9,6 +9,7 @@
 //! # use http::{Request, Response};
 //! # use http_body_util::{BodyExt, Full};
 //! use larder::{CacheLayer, CacheStatus, storage::MemoryStorage};
+//! use larder::status::{Fwd, Outcome};
 //! use tower::{ServiceBuilder, ServiceExt, service_fn};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -18,10 +19,10 @@
 //! });
 //! let client = ServiceBuilder::new().layer(CacheLayer::new(MemoryStorage::new())).service(origin);
 //!
-//! for expected in ["larder; fwd=uri-miss; fwd-status=200; stored", "larder; hit; ttl=60"] {
+//! for expected in [Outcome::Forwarded(Fwd::UriMiss), Outcome::Hit] {
 //!     let response = client.clone().oneshot(Request::get("https://example.com/").body(())?).await?;
-//!     let status = response.extensions().get::<CacheStatus>().map(CacheStatus::to_string);
-//!     assert_eq!(status.as_deref(), Some(expected));
+//!     let outcome = response.extensions().get::<CacheStatus>().map(|status| status.outcome);
+//!     assert_eq!(outcome, Some(expected));
 //!     assert_eq!(response.into_body().collect().await?.to_bytes(), "hello");
 //! }
 //! # Ok(())
