@@ -1,6 +1,6 @@
 //! Validators, and the client's own preconditions (RFC 9110 sections 8.8.3 and 13, RFC 9111 section 4.3.2).
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 
 use crate::entry::StoredHead;
 use crate::policy::Asked;
@@ -72,9 +72,35 @@ fn opaque(tag: &[u8]) -> &[u8] {
     tag.strip_prefix(b"W/").unwrap_or(tag)
 }
 
-/// Whether the response has a validator that two equal bodies of it share byte for byte.
-pub(crate) fn has_strong_validator(headers: &HeaderMap) -> bool {
-    etag(headers).is_some_and(is_strong)
+/// The validator that two responses share only if their bodies are the same byte for byte: a strong `ETag`, or where
+/// there is no `ETag` at all (RFC 9110 section 13.1.5) a `Last-Modified` that is strong.
+pub(crate) fn strong_validator(head: &StoredHead) -> Option<&HeaderValue> {
+    if let Some(tag) = head.headers.get(header::ETAG) {
+        return is_strong(tag.as_bytes().trim_ascii()).then_some(tag);
+    }
+    let modified = head.headers.get(header::LAST_MODIFIED)?;
+    is_strong_date(modified, head, CLOCK_DIFFERENCE_MILLIS).then_some(modified)
+}
+
+/// Whether a newer response with these fields is of the same representation, byte for byte.
+pub(crate) fn same_representation(head: &StoredHead, newer: &HeaderMap) -> bool {
+    match etag(&head.headers) {
+        Some(tag) => etag(newer).is_some_and(|other| strongly_equal(tag, other)),
+        None => {
+            etag(newer).is_none()
+                && strong_validator(head).is_some_and(|own| newer.get(header::LAST_MODIFIED) == Some(own))
+        }
+    }
+}
+
+/// By how much two clocks may differ. RFC 9110 section 8.8.2.2 wants "enough difference between the Last-Modified and
+/// Date values to make clock synchronization issues unlikely", which RFC 7232 put at 60 seconds.
+const CLOCK_DIFFERENCE_MILLIS: i64 = 60_000;
+
+/// RFC 9110 8.8.2.2: strong only if the origin had time to notice another change before it answered.
+fn is_strong_date(modified: &HeaderValue, head: &StoredHead, least_millis: i64) -> bool {
+    parse_date(modified.as_bytes(), head.response_time)
+        .is_some_and(|modified| head.freshness.date.millis_since(modified) >= least_millis)
 }
 
 /// RFC 9110 13.1.5: whether the request's `If-Range` lets its `Range` apply to this response.
@@ -85,10 +111,8 @@ pub(crate) fn range_applies(headers: &HeaderMap, head: &StoredHead) -> bool {
         return etag(&head.headers).is_some_and(|tag| strongly_equal(condition, tag));
     }
     let Some(modified) = head.headers.get(header::LAST_MODIFIED) else { return false };
-    // 8.8.2.2: strong only if the origin had at least a second to notice another change; "exactly matches".
-    modified.as_bytes().trim_ascii() == condition
-        && parse_date(condition, head.response_time)
-            .is_some_and(|modified| head.freshness.date.millis_since(modified) >= 1000)
+    // "exactly matches". A cache that compares wants "at least one second" only (8.8.2.2).
+    modified.as_bytes().trim_ascii() == condition && is_strong_date(modified, head, 1000)
 }
 
 /// The members of a list of entity tags; commas in quotes do not separate. A member that is no valid tag

@@ -5,7 +5,7 @@ use http::{HeaderMap, Method, StatusCode, response};
 
 use crate::entry::{BodySummary, StoredHead, StoredRange};
 use crate::key::{CacheKey, Selecting, normalize, resolve};
-use crate::policy::conditional::has_strong_validator;
+use crate::policy::conditional::strong_validator;
 use crate::policy::date::format_date;
 use crate::policy::directives::{ResponseDirectives, Scope};
 use crate::policy::freshness::{Facts, assess, initial_age, usable_until};
@@ -139,7 +139,7 @@ pub fn resumable(head: &StoredHead) -> bool {
     head.method == Method::GET
         && head.status == StatusCode::OK
         && head.range.is_none()
-        && has_strong_validator(&head.headers)
+        && strong_validator(head).is_some()
 }
 
 /// Section 3, "the request method is understood by the cache". A response to HEAD has no body to store: it only

@@ -6,7 +6,9 @@ use http::{Method, StatusCode, response};
 use crate::clock::Timestamp;
 use crate::entry::{StoredHead, StoredResponse};
 use crate::overrides::CacheMode;
-use crate::policy::conditional::{self, etag, has_strong_validator, is_strong, strongly_equal, weakly_equal};
+use crate::policy::conditional::{
+    self, etag, is_strong, same_representation, strong_validator, strongly_equal, weakly_equal,
+};
 use crate::policy::range::ContentRange;
 use crate::policy::reuse::{Chosen, choose, is_failure, served, usable};
 use crate::policy::update::{completed, freshened};
@@ -120,7 +122,7 @@ pub(crate) fn completion(asked: &Asked<'_>, chosen: &Chosen<'_>) -> Option<Valid
     let head = chosen.head;
     let range = head.range?;
     let plain = *asked.method == Method::GET && !asked.conditions.range && !asked.conditions.only_for_origin;
-    if !plain || !has_strong_validator(&head.headers) {
+    if !plain || strong_validator(head).is_none() {
         return None;
     }
     let end = range.first.checked_add(head.body_len())?;
@@ -177,7 +179,7 @@ pub fn preconditions(headers: &mut HeaderMap, validation: &Validation, stored: &
 }
 
 fn ask_for_missing(headers: &mut HeaderMap, missing: Missing, partial: Option<&StoredResponse>) {
-    let Some(tag) = partial.and_then(|partial| partial.head.headers.get(header::ETAG)) else { return };
+    let Some(validator) = partial.and_then(|partial| strong_validator(&partial.head)) else { return };
     let range = match missing {
         Missing::From(first) => format!("bytes={first}-"),
         Missing::Before(first) => format!("bytes=0-{}", first.saturating_sub(1)),
@@ -187,7 +189,7 @@ fn ask_for_missing(headers: &mut HeaderMap, missing: Missing, partial: Option<&S
         headers.remove(own);
     }
     headers.insert(header::RANGE, range);
-    headers.insert(header::IF_RANGE, tag.clone());
+    headers.insert(header::IF_RANGE, validator.clone());
 }
 
 /// Judges the origin's answer (sections 4.3.3 and 4.3.4).
@@ -233,9 +235,7 @@ fn part_received(
         StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::PRECONDITION_FAILED => return Validated::AskAgain,
         _ => return Validated::Replaced,
     }
-    let same = etag(&response.headers)
-        .zip(etag(&partial.headers))
-        .is_some_and(|(one, other)| strongly_equal(one, other));
+    let same = same_representation(partial, &response.headers);
     let fits = ContentRange::of_single_part(&response.headers).is_some_and(|range| {
         let complete_len = partial.range.and_then(|range| range.complete_len);
         let same_len = complete_len.is_none() || range.complete_len == complete_len;

@@ -156,12 +156,44 @@ fn parts_of_different_representations_are_never_combined() {
 
 #[test]
 fn without_a_strong_validator_a_part_is_not_completed() {
-    for tag in [("x", "y"), ("etag", "W/\"a\"")] {
+    for validators in [
+        &[("x", "y")][..],
+        &[("etag", "W/\"a\"")],
+        // RFC 9110 section 8.8.2.2: too close to the Date to be sure that nothing changed since.
+        &[("date", "@0"), ("last-modified", "@-59")],
+        // 13.1.5: a date is for those who have no entity tag.
+        &[("date", "@0"), ("last-modified", "@-3600"), ("etag", "W/\"a\"")],
+    ] {
         let mut model = Model::private();
-        let fields = [FRESH, ("content-range", "bytes 0-4/10"), tag];
+        let mut fields = vec![FRESH, ("content-range", "bytes 0-4/10")];
+        fields.extend(validators);
         model.get_with(&[("range", "bytes=0-4")], 206, &fields).unwrap();
-        assert_eq!(outcome(&model.ask(&[])), Outcome::Forward(Fwd::Partial));
+        assert_eq!(outcome(&model.ask(&[])), Outcome::Forward(Fwd::Partial), "{validators:?}");
     }
+}
+
+#[test]
+fn a_last_modified_well_before_the_date_is_a_strong_validator() {
+    let mut model = Model::private();
+    let modified = crate::model::date(model.now, -60);
+    let fields = [FRESH, ("content-range", "bytes 0-4/10"), ("date", "@0"), ("last-modified", &modified)];
+    model.get_with(&[("range", "bytes=0-4")], 206, &fields).unwrap();
+    let Reuse::Validate(validation) = model.ask(&[]) else { panic!() };
+    let sent = model.preconditions(&validation, &[]);
+    assert_eq!(
+        (&sent["range"], &sent["if-range"]),
+        (&"bytes=5-".parse().unwrap(), &modified.parse().unwrap())
+    );
+    let rest = ("content-range", "bytes 5-9/10");
+    for wrong in [
+        &[rest, ("last-modified", "@-61")][..],
+        &[rest, ("last-modified", &modified), ("etag", "\"a\"")],
+        &[rest],
+    ] {
+        assert_eq!(model.validate(&[], 206, wrong), Validated::AskAgain, "{wrong:?}");
+    }
+    let validated = model.validate(&[], 206, &[FRESH, rest, ("last-modified", &modified)]);
+    assert!(matches!(validated, Validated::Completed { index: 0, .. }), "{validated:?}");
 }
 
 #[test]

@@ -18,3 +18,4 @@ mod redirects;
 mod stack;
 #[path = "../support/mod.rs"]
 mod support;
+mod vary;
