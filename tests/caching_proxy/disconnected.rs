@@ -11,7 +11,7 @@ fn aged(directive: &str) -> &'static str {
 
 #[tokio::test]
 async fn a_stale_response_answers_in_its_place() {
-    let (proxy, asked) = start(&[], &[aged(""), ""]).await;
+    let (proxy, asked) = start(&[], [aged(""), ""]).await;
     ask(proxy, "HTTP/1.1").await;
     let stale = ask(proxy, "HTTP/1.1").await;
     assert!(stale.starts_with("HTTP/1.1 200 OK\r\n") && stale.contains("age: 100"), "{stale}");
@@ -21,7 +21,7 @@ async fn a_stale_response_answers_in_its_place() {
 #[tokio::test]
 async fn what_must_be_validated_does_not() {
     for directive in [", must-revalidate", ", proxy-revalidate", ", no-cache", ", s-maxage=2"] {
-        let (proxy, asked) = start(&["--mode", "shared"], &[aged(directive), ""]).await;
+        let (proxy, asked) = start(&["--mode", "shared"], [aged(directive), ""]).await;
         ask(proxy, "HTTP/1.1").await;
         let answer = ask(proxy, "HTTP/1.1").await;
         assert!(answer.starts_with("HTTP/1.1 502 Bad Gateway\r\n"), "{directive}: {answer}");

@@ -13,7 +13,7 @@ fn after(interim: &str) -> &'static str {
 
 #[tokio::test]
 async fn early_hints_reach_the_client_and_are_no_part_of_what_is_stored() {
-    let (proxy, asked) = start(&[], &[after(HINTS)]).await;
+    let (proxy, asked) = start(&[], [after(HINTS)]).await;
     let first = ask(proxy, "HTTP/1.1").await;
     let (hints, answer) = first.split_once("\r\n\r\n").unwrap();
     assert!(hints.starts_with("HTTP/1.1 103 Early Hints\r\n"), "{first}");
@@ -28,7 +28,7 @@ async fn early_hints_reach_the_client_and_are_no_part_of_what_is_stored() {
 #[tokio::test]
 async fn several_interim_responses_keep_their_order() {
     let processing = "HTTP/1.1 102 Processing\r\n\r\n";
-    let (proxy, _) = start(&[], &[after(&format!("{processing}{processing}{HINTS}"))]).await;
+    let (proxy, _) = start(&[], [after(&format!("{processing}{processing}{HINTS}"))]).await;
     let all = ask(proxy, "HTTP/1.1").await;
     let statuses: Vec<_> = all.lines().filter_map(|line| line.strip_prefix("HTTP/1.1 ")).collect();
     assert_eq!(statuses, ["102 Processing", "102 Processing", "103 Early Hints", "200 OK"]);
@@ -37,7 +37,7 @@ async fn several_interim_responses_keep_their_order() {
 #[tokio::test]
 async fn each_response_on_a_connection_has_its_own() {
     let unstored = format!("{HINTS}{}", FRESH.replace("max-age=60", "no-store")).leak();
-    let (proxy, _) = start(&[], &[unstored, unstored, after("")]).await;
+    let (proxy, _) = start(&[], [unstored, unstored, after("")]).await;
     let mut socket = TcpStream::connect(proxy).await.unwrap();
     for _ in 0..2 {
         let all = ask_on(&mut socket).await;
@@ -50,14 +50,14 @@ async fn each_response_on_a_connection_has_its_own() {
 
 #[tokio::test]
 async fn a_100_that_nobody_waits_for_is_not_passed_on() {
-    let (proxy, _) = start(&[], &[after("HTTP/1.1 100 Continue\r\n\r\n")]).await;
+    let (proxy, _) = start(&[], [after("HTTP/1.1 100 Continue\r\n\r\n")]).await;
     assert!(ask(proxy, "HTTP/1.1").await.starts_with("HTTP/1.1 200 OK\r\n"));
 }
 
 /// RFC 9110 section 15.2: "a server MUST NOT send a 1xx response to an HTTP/1.0 client".
 #[tokio::test]
 async fn a_client_of_http_1_0_gets_none() {
-    let (proxy, _) = start(&[], &[after(HINTS)]).await;
+    let (proxy, _) = start(&[], [after(HINTS)]).await;
     let answer = ask(proxy, "HTTP/1.0").await;
     assert!(answer.contains(" 200 OK\r\n") && !answer.contains("103"), "{answer}");
 }

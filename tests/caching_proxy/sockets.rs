@@ -16,11 +16,14 @@ pub(crate) type Asked = Arc<Mutex<Vec<String>>>;
 
 /// Starts an origin that gives these answers, one to each request, and the proxy before it. An empty answer closes
 /// the connection.
-pub(crate) async fn start(arguments: &[&str], answers: &[&'static str]) -> (SocketAddr, Asked) {
+pub(crate) async fn start<const N: usize>(
+    arguments: &[&str],
+    answers: [&'static str; N],
+) -> (SocketAddr, Asked) {
     let asked = Asked::default();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
-    let (record, mut answers) = (Arc::clone(&asked), answers.to_vec().into_iter());
+    let (record, mut answers) = (Arc::clone(&asked), answers.into_iter());
     tokio::spawn(async move {
         loop {
             let (mut socket, _) = listener.accept().await.unwrap();

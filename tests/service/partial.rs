@@ -5,7 +5,7 @@ use larder::status::{Fwd, Outcome};
 use larder::storage::MemoryStorage;
 use tower::{Layer, ServiceExt};
 
-use crate::support::{Frames, Origin, ask, get, request, response, with_body};
+use crate::support::{Frames, Origin, ask, clock, get, request, response, with_body};
 
 const PAGE: &str = "http://example.com/page";
 const WHOLE: &str = "0123456789";
@@ -97,4 +97,34 @@ async fn a_response_to_post_with_its_own_content_location_answers_gets() {
     let hit = ask(&cache, get(PAGE)).await;
     assert!(hit.is_hit());
     assert_eq!((hit.text(), origin.count()), ("posted", 1));
+}
+
+#[tokio::test]
+async fn a_last_modified_well_before_the_date_completes_as_well() {
+    let fields = |range| {
+        let date = "Sun, 20 Sep 2026 10:00:00 GMT";
+        let modified = "Sun, 20 Sep 2026 09:00:00 GMT";
+        [
+            ("cache-control", "max-age=31536000"),
+            ("date", date),
+            ("last-modified", modified),
+            ("content-range", range),
+        ]
+    };
+    let origin = Origin::new(move |parts, _| {
+        Ok(match parts.headers["range"].to_str().unwrap() {
+            "bytes=0-3" => response(206, &fields("bytes 0-3/10"), "0123"),
+            "bytes=4-" => {
+                assert_eq!(parts.headers["if-range"], "Sun, 20 Sep 2026 09:00:00 GMT");
+                response(206, &fields("bytes 4-9/10"), "456789")
+            }
+            other => panic!("{other}"),
+        })
+    });
+    let cache = CacheLayer::new(MemoryStorage::new()).clock(clock()).layer(origin.clone());
+    ask(&cache, request("GET", PAGE, &[("range", "bytes=0-3")])).await;
+    let whole = ask(&cache, get(PAGE)).await;
+    assert_eq!((whole.status.as_u16(), whole.text()), (200, WHOLE));
+    assert!(ask(&cache, get(PAGE)).await.is_hit());
+    assert_eq!(origin.count(), 2);
 }
