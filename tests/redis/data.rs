@@ -1,0 +1,175 @@
+//! What stands in the server: expiry, namespaces, and what others put there.
+
+use larder::entry::BodyEnd;
+use larder::storage::{BodyWriter, Keyspace, Published, RedisStorage, Storage, StorageErrorKind};
+use redis::Value;
+
+use crate::server::{Server, builder, head, in_seconds, key, read, store};
+
+fn number(value: Value) -> i64 {
+    let Value::Int(number) = value else { panic!("{value:?} is no number") };
+    number
+}
+
+#[tokio::test]
+async fn keys_expire_a_margin_after_their_usable_time() {
+    let Some(server) = Server::start(&["single"]) else { return };
+    let storage = builder().connect(server.url()).await.unwrap();
+    let stored = head("large");
+    let (id, record) = (stored.id, format!("larder:{{{}}}", key("large").hex_digest()));
+    let _ = store(&storage, stored, 600_000).await.unwrap();
+    let chunk = format!("{record}:c:{id}:1");
+    for name in [&record, &chunk] {
+        let left = number(server.run(&["PTTL", name]).await);
+        assert!((890_000..=900_000).contains(&left), "600 s and 300 s: {name} has {left}");
+    }
+    let mut fresh = (*storage.lookup(&key("large")).await.unwrap().responses[0].head).clone();
+    fresh.usable_until = in_seconds(6000);
+    assert!(storage.freshen(fresh).await.unwrap());
+    for name in [&record, &chunk] {
+        assert!(number(server.run(&["PTTL", name]).await) > 6_200_000, "freshening keeps {name} longer");
+    }
+    let lasting =
+        RedisStorage::connect(&format!("{}?namespace=lasting&ttl=false", server.url())).await.unwrap();
+    let _ = store(&lasting, head("a"), 10).await.unwrap();
+    let record = format!("lasting:{{{}}}", key("a").hex_digest());
+    assert_eq!(number(server.run(&["PTTL", &record]).await), -1);
+}
+
+#[tokio::test]
+async fn namespaces_do_not_see_each_other() {
+    let Some(server) = Server::start(&["single"]) else { return };
+    let names = ["a", "a:b", "a*", "[ab]", "?"];
+    let mut storages = Vec::new();
+    for name in names {
+        let storage = builder().namespace(name).connect(server.url()).await.unwrap();
+        let _ = store(&storage, head("same"), 40_000).await.unwrap();
+        storages.push(storage);
+    }
+    for (number, storage) in storages.iter().enumerate() {
+        assert_eq!(storage.usage().await.unwrap().responses, 1, "{}", names[number]);
+        storage.clear(None).await.unwrap();
+        assert_eq!(read(storage, "same").await.unwrap(), None);
+        for other in &storages[number + 1..] {
+            assert_eq!(read(other, "same").await.unwrap(), Some(40_000));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_newer_layout_is_left_alone() {
+    let Some(server) = Server::start(&["single"]) else { return };
+    let storage = builder().connect(server.url()).await.unwrap();
+    let _ = store(&storage, head("a"), 10).await.unwrap();
+    server.run(&["HSET", "larder:{larder:marks}", "v", "2"]).await;
+    let before = number(server.run(&["DBSIZE"]).await);
+    for error in [
+        storage.lookup(&key("a")).await.unwrap_err(),
+        store(&storage, head("a"), 10).await.unwrap_err(),
+        storage.clear(Some(Keyspace::Responses)).await.unwrap_err(),
+        builder().connect(server.url()).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), StorageErrorKind::Incompatible, "{error}");
+    }
+    assert_eq!(number(server.run(&["DBSIZE"]).await), before);
+}
+
+#[tokio::test]
+async fn foreign_data_under_a_key_is_a_miss() {
+    let Some(server) = Server::start(&["single"]) else { return };
+    let storage = builder().connect(server.url()).await.unwrap();
+    let record = format!("larder:{{{}}}", key("a").hex_digest());
+    for (name, words) in [
+        ("text", ["SET", &record, "text", ""].as_slice()),
+        ("list", &["LPUSH", &record, "x"]),
+        ("hash", &["HSET", &record, "m1", "x", "h1", "y", "am", "z", "f", "?", "m99999999999999999999", "u"]),
+    ] {
+        server.run(&["DEL", &record]).await;
+        server.run(if name == "text" { &words[..3] } else { words }).await;
+        assert_eq!(read(&storage, "a").await.unwrap(), None, "{name}");
+        assert_eq!(storage.usage().await.unwrap().responses, 0, "{name}");
+        assert!(storage.responses(None, 10).await.unwrap().items.is_empty(), "{name}");
+        storage.maintain(in_seconds(0)).await.unwrap();
+        assert_eq!(store(&storage, head("a"), 10).await.unwrap(), Published::Stored, "{name}");
+        assert_eq!(read(&storage, "a").await.unwrap(), Some(10), "{name}");
+    }
+    server.run(&["DEL", "larder:{larder:marks}"]).await;
+    server.run(&["SET", "larder:{larder:marks}", "x"]).await;
+    let error = storage.lookup(&key("a")).await.unwrap_err();
+    assert_eq!(error.kind(), StorageErrorKind::Incompatible, "{error}");
+}
+
+#[tokio::test]
+async fn any_key_may_be_evicted() {
+    let Some(server) = Server::start(&["single"]) else { return };
+    let storage = builder().connect(server.url()).await.unwrap();
+    let record = format!("larder:{{{}}}", key("a").hex_digest());
+
+    // The marks: all is a miss, and no fill from before is stored.
+    let _ = store(&storage, head("a"), 10).await.unwrap();
+    let before = storage.lookup(&key("b")).await.unwrap().fence;
+    server.run(&["DEL", "larder:{larder:marks}"]).await;
+    assert_eq!(read(&storage, "a").await.unwrap(), None);
+    let writer = storage.begin(head("b"), before).await.unwrap();
+    assert_eq!(writer.publish(BodyEnd::default()).await.unwrap(), Published::Superseded);
+
+    // The record of a fill under way, and with it a removal.
+    let fence = storage.lookup(&key("a")).await.unwrap().fence;
+    let writer = storage.begin(head("a"), fence).await.unwrap();
+    storage.remove(&key("a")).await.unwrap();
+    server.run(&["DEL", &record]).await;
+    assert_eq!(writer.publish(BodyEnd::default()).await.unwrap(), Published::Superseded);
+
+    // A chunk.
+    let stored = head("a");
+    let chunk = format!("{record}:c:{}:1", stored.id);
+    let _ = store(&storage, stored, 600_000).await.unwrap();
+    server.run(&["DEL", &chunk]).await;
+    assert_eq!(read(&storage, "a").await.unwrap_err().kind(), StorageErrorKind::Missing);
+}
+
+#[tokio::test]
+async fn no_memory_left_is_full_and_hits_go_on() {
+    let Some(server) = Server::start(&["single"]) else { return };
+    let storage = builder().connect(server.url()).await.unwrap();
+    let _ = store(&storage, head("a"), 10).await.unwrap();
+    server.run(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    for len in [10, 600_000] {
+        let error = store(&storage, head("b"), len).await.unwrap_err();
+        assert_eq!(error.kind(), StorageErrorKind::Full, "{error}");
+    }
+    assert_eq!(read(&storage, "a").await.unwrap(), Some(10));
+    server.run(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    server.run(&["CONFIG", "SET", "min-replicas-to-write", "1"]).await;
+    let error = store(&storage, head("b"), 10).await.unwrap_err();
+    assert_eq!(error.kind(), StorageErrorKind::Unavailable, "{error}");
+    server.run(&["CONFIG", "SET", "min-replicas-to-write", "0"]).await;
+    server.run(&["REPLICAOF", "127.0.0.1", "1"]).await;
+    let error = store(&storage, head("b"), 10).await.unwrap_err();
+    assert_eq!(error.kind(), StorageErrorKind::ReadOnly, "{error}");
+    assert_eq!(read(&storage, "a").await.unwrap(), Some(10), "a replica answers");
+}
+
+#[tokio::test]
+async fn a_hit_is_one_round_trip() {
+    let Some(server) = Server::start(&["single"]) else { return };
+    let storage = builder().connect(server.url()).await.unwrap();
+    let _ = store(&storage, head("a"), 10_000).await.unwrap();
+    let calls = |stats: Value| {
+        let text: String = redis::from_redis_value(stats).unwrap();
+        let count = |command: &str| -> u64 {
+            let line = text.lines().find(|line| line.starts_with(&format!("cmdstat_{command}:")));
+            line.map_or(0, |line| line.split(['=', ',']).nth(1).unwrap().parse().unwrap())
+        };
+        [count("hgetall"), count("hmget"), count("get"), count("mget"), count("evalsha"), count("eval")]
+    };
+    server.run(&["CONFIG", "RESETSTAT"]).await;
+    for _ in 0..10 {
+        assert_eq!(read(&storage, "a").await.unwrap(), Some(10_000));
+    }
+    assert_eq!(
+        calls(server.run(&["INFO", "commandstats"]).await),
+        [10, 10, 0, 0, 0, 0],
+        "two commands, pipelined"
+    );
+}

@@ -1,0 +1,17 @@
+//! What can go wrong between a cache and a Redis server.
+#![cfg(feature = "redis")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests"
+)]
+
+mod data;
+mod large;
+mod opening;
+mod outage;
+mod proxy;
+mod server;

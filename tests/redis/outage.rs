@@ -1,0 +1,84 @@
+//! Servers that go, come back, or answer slowly.
+
+use std::time::{Duration, Instant};
+
+use larder::storage::{BodyReader, Published, Storage, StorageErrorKind};
+
+use crate::proxy::Proxy;
+use crate::server::{Server, builder, head, key, read, store};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_killed_and_restarted_under_load_is_used_again() {
+    let Some(mut server) = Server::start(&["single"]) else { return };
+    let storage = builder().connect(server.url()).await.unwrap();
+    let tasks: Vec<_> = (0..20)
+        .map(|task| {
+            let storage = storage.clone();
+            tokio::spawn(async move {
+                let (mut stored, until) = (0, Instant::now() + Duration::from_secs(2));
+                while Instant::now() < until {
+                    let name = format!("{}", task % 5);
+                    stored += usize::from(store(&storage, head(&name), 50_000).await.is_ok());
+                    if let Ok(Some(len)) = read(&storage, &name).await {
+                        assert_eq!(len, 50_000, "never short");
+                    }
+                }
+                stored
+            })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    server.kill();
+    let error = loop {
+        match storage.lookup(&key("x")).await {
+            Err(error) => break error,
+            Ok(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    };
+    assert_eq!(error.kind(), StorageErrorKind::Unavailable, "{error}");
+    server.again();
+    for task in tasks {
+        assert!(task.await.unwrap() > 0);
+    }
+    let until = Instant::now() + Duration::from_secs(10);
+    while store(&storage, head("after"), 10).await.ok() != Some(Published::Stored) {
+        assert!(Instant::now() < until, "it comes back");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(read(&storage, "after").await.unwrap(), Some(10));
+}
+
+#[tokio::test]
+async fn a_slow_reply_is_a_timeout() {
+    let Some(server) = Server::start(&["single"]) else { return };
+    let proxy = Proxy::to(server.address()).await;
+    let storage = builder().response_timeout(Duration::from_millis(300)).connect(&proxy.url).await.unwrap();
+    proxy.delay(Duration::from_secs(30));
+    let started = Instant::now();
+    let error = storage.lookup(&key("x")).await.unwrap_err();
+    assert_eq!(error.kind(), StorageErrorKind::Timeout, "{error}");
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn a_connection_cut_within_a_body_is_an_error_and_never_a_short_body() {
+    let Some(server) = Server::start(&["single"]) else { return };
+    let proxy = Proxy::to(server.address()).await;
+    let storage = builder().connect(&proxy.url).await.unwrap();
+    let _ = store(&storage, head("a"), 4_000_000).await.unwrap();
+    let found = storage.lookup(&key("a")).await.unwrap();
+    let mut reader = storage.open(&found.responses[0].head).await.unwrap();
+    let mut len = reader.next().await.unwrap().unwrap().len();
+    proxy.cut_after(700_000);
+    let error = loop {
+        match reader.next().await {
+            Ok(Some(piece)) => len += piece.len(),
+            Ok(None) => panic!("the body ended after {len} bytes"),
+            Err(error) => break error,
+        }
+    };
+    assert!(len < 4_000_000);
+    assert_eq!(error.kind(), StorageErrorKind::Unavailable, "{error}");
+    proxy.cut_after(u64::MAX);
+    assert_eq!(read(&storage, "a").await.unwrap(), Some(4_000_000), "as usable as before");
+}

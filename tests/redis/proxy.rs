@@ -1,0 +1,69 @@
+//! A wire that can be slow, or break.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Between a storage and its server.
+pub(crate) struct Proxy {
+    pub(crate) url: String,
+    state: Arc<State>,
+}
+
+struct State {
+    /// What every piece of a reply waits.
+    delay_millis: AtomicU64,
+    /// Bytes of replies that still pass before the connection is cut.
+    passing: AtomicU64,
+}
+
+impl Proxy {
+    pub(crate) async fn to(address: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("redis://{}/", listener.local_addr().unwrap());
+        let state = Arc::new(State { delay_millis: AtomicU64::new(0), passing: AtomicU64::new(u64::MAX) });
+        let (address, shared) = (address.to_owned(), Arc::clone(&state));
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let Ok(server) = TcpStream::connect(&address).await else { continue };
+                tokio::spawn(pass(client, server, Arc::clone(&shared)));
+            }
+        });
+        Self { url, state }
+    }
+
+    pub(crate) fn delay(&self, delay: Duration) {
+        self.state.delay_millis.store(u64::try_from(delay.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+
+    pub(crate) fn cut_after(&self, bytes: u64) {
+        self.state.passing.store(bytes, Ordering::SeqCst);
+    }
+}
+
+async fn pass(client: TcpStream, server: TcpStream, state: Arc<State>) {
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let asking = tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await });
+    let mut buffer = vec![0; 16 * 1024];
+    while let Ok(len @ 1..) = from_server.read(&mut buffer).await {
+        let delay = state.delay_millis.load(Ordering::SeqCst);
+        if delay > 0 {
+            tokio::time::sleep(Duration::from_millis(delay)).await;
+        }
+        let left = state.passing.load(Ordering::SeqCst);
+        if left != u64::MAX && left < len as u64 {
+            break;
+        }
+        if left != u64::MAX {
+            state.passing.store(left - len as u64, Ordering::SeqCst);
+        }
+        if to_client.write_all(&buffer[..len]).await.is_err() {
+            break;
+        }
+    }
+    asking.abort();
+}

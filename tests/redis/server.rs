@@ -1,0 +1,129 @@
+//! A server of a test's own, and short ways to use a storage.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use bytes::Bytes;
+use http::StatusCode;
+use larder::clock::{Clock, SystemClock, Timestamp};
+use larder::entry::{BodyEnd, StoredBody, StoredHead};
+use larder::key::CacheKey;
+use larder::storage::redis::RedisBuilder;
+use larder::storage::{BodyReader, BodyWriter, Published, RedisStorage, Storage, StorageError};
+
+/// Started by `scripts/servers/redis.sh`, and stopped in the end.
+pub(crate) struct Server {
+    directory: tempfile::TempDir,
+    arguments: Vec<&'static str>,
+    env: Vec<(String, String)>,
+}
+
+impl Server {
+    /// `None`, and a line that says so, where there is no Redis.
+    pub(crate) fn start(arguments: &[&'static str]) -> Option<Self> {
+        if Command::new("redis-server").arg("--version").output().is_err() {
+            assert!(std::env::var_os("LARDER_REQUIRE_SERVERS").is_none(), "there is no redis-server");
+            println!("skipped: no redis-server");
+            return None;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let mut server = Self { directory, arguments: arguments.to_vec(), env: Vec::new() };
+        server.again();
+        Some(server)
+    }
+
+    /// Starts it again with the same port.
+    pub(crate) fn again(&mut self) {
+        let directory = self.directory.path().to_str().unwrap().to_owned();
+        let mut arguments = vec!["start", &directory];
+        arguments.extend(&self.arguments);
+        let output = script(&arguments);
+        self.env = output.lines().filter_map(|line| line.split_once('=')).map(own).collect();
+    }
+
+    pub(crate) fn kill(&self) {
+        script(&["kill", self.directory.path().to_str().unwrap()]);
+    }
+
+    pub(crate) fn var(&self, name: &str) -> &str {
+        &self.env.iter().find(|(found, _)| found == name).expect("the script says it").1
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        self.var("REDIS_URL")
+    }
+
+    /// Host and port.
+    pub(crate) fn address(&self) -> &str {
+        self.url().trim_start_matches("redis://").trim_end_matches('/')
+    }
+
+    pub(crate) async fn run(&self, words: &[&str]) -> redis::Value {
+        let client = redis::Client::open(self.url()).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        redis::cmd(words[0]).arg(&words[1..]).query_async(&mut connection).await.unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        script(&["stop", self.directory.path().to_str().unwrap()]);
+    }
+}
+
+fn own((name, value): (&str, &str)) -> (String, String) {
+    (name.to_owned(), value.to_owned())
+}
+
+fn script(arguments: &[&str]) -> String {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("scripts/servers/redis.sh");
+    let output = Command::new(path).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+pub(crate) fn builder() -> RedisBuilder {
+    RedisStorage::builder().strict()
+}
+
+pub(crate) fn key(name: &str) -> CacheKey {
+    CacheKey::builder().part(CacheKey::URI, format!("https://redis.example/{name}")).build()
+}
+
+pub(crate) fn in_seconds(seconds: i64) -> Timestamp {
+    SystemClock.now().plus_millis(seconds * 1000)
+}
+
+pub(crate) fn head(name: &str) -> StoredHead {
+    let mut head = StoredHead::new(key(name), StatusCode::OK);
+    head.response_time = SystemClock.now();
+    head.usable_until = in_seconds(600);
+    head
+}
+
+pub(crate) async fn store(
+    storage: &RedisStorage,
+    head: StoredHead,
+    len: usize,
+) -> Result<Published, StorageError> {
+    let fence = storage.lookup(&head.key).await?.fence;
+    let mut writer = storage.begin(head, fence).await?;
+    writer.write(Bytes::from(vec![b'x'; len])).await?;
+    writer.publish(BodyEnd::default()).await
+}
+
+/// The length of the only response's body; nothing for a miss.
+pub(crate) async fn read(storage: &RedisStorage, name: &str) -> Result<Option<usize>, StorageError> {
+    let found = storage.lookup(&key(name)).await?;
+    let Some(response) = found.responses.first() else { return Ok(None) };
+    match &response.body {
+        StoredBody::Inline(body) => Ok(Some(body.len())),
+        _ => {
+            let (mut reader, mut len) = (storage.open(&response.head).await?, 0);
+            while let Some(piece) = reader.next().await? {
+                len += piece.len();
+            }
+            Ok(Some(len))
+        }
+    }
+}
