@@ -7,6 +7,8 @@ use larder::storage::conformance::{Damage, Fixture};
 use larder::storage::redis::RedisBuilder;
 use larder::storage::{RedisStorage, StorageError};
 
+use crate::end_to_end::Opened;
+
 const MIB: u64 = 1024 * 1024;
 const INLINE: usize = 16 * 1024;
 
@@ -103,10 +105,16 @@ async fn spoil(url: &str, namespace: &str, head: &StoredHead, damage: Damage) ->
     true
 }
 
+async fn opened(variable: &str, url: impl Fn(&str) -> String) -> Option<Opened> {
+    let storage = connect(&url(&server(variable)?), &namespace()).await.expect("the server is there");
+    Some(Opened::new(storage.clone(), Clearing(storage)))
+}
+
 mod single {
-    use super::fixture;
+    use super::{fixture, opened};
 
     larder::conformance_tests!(fixture("REDIS_URL", str::to_owned));
+    crate::end_to_end::end_to_end_tests!(opened("REDIS_URL", str::to_owned));
 }
 
 mod tls {
@@ -116,7 +124,7 @@ mod tls {
 }
 
 mod cluster {
-    use super::fixture;
+    use super::{fixture, opened};
 
     fn url(nodes: &str) -> String {
         let hosts: Vec<_> =
@@ -125,6 +133,7 @@ mod cluster {
     }
 
     larder::conformance_tests!(fixture("REDIS_CLUSTER_URLS", url));
+    crate::end_to_end::end_to_end_tests!(opened("REDIS_CLUSTER_URLS", url));
 }
 
 mod sentinel {
