@@ -16,6 +16,9 @@ const DEFAULT_DATABASE: &str = "larder";
 /// A cache that waits half a minute for its server, as the driver would, is of no use.
 const SERVER_SELECTION_TIMEOUT: Duration = Duration::from_secs(3);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// After a step-down the driver believes a server again with its next heartbeat; that must come before a selection
+/// times out.
+const HEARTBEAT: Duration = Duration::from_secs(2);
 /// Large bodies keep a connection busy for a while; the driver's ten are few for them.
 const MAX_POOL_SIZE: u32 = 64;
 
@@ -190,6 +193,7 @@ fn connect(
 ) -> Result<(Client, String, Option<String>), StorageError> {
     options.server_selection_timeout.get_or_insert(SERVER_SELECTION_TIMEOUT);
     options.connect_timeout.get_or_insert(CONNECT_TIMEOUT);
+    options.heartbeat_freq.get_or_insert(HEARTBEAT);
     options.max_pool_size.get_or_insert(MAX_POOL_SIZE);
     options.app_name.get_or_insert_with(|| "larder".to_owned());
     let hosts: Vec<_> = options.hosts.iter().map(ToString::to_string).collect();

@@ -128,7 +128,7 @@ impl MongoStorage {
     }
 
     /// A storage with options of the driver's own. Those that are not set get the defaults of this crate: 3 s to find
-    /// and to reach a server, 64 connections.
+    /// and to reach a server, a heartbeat every 2 s, 64 connections.
     pub fn with_options(options: ClientOptions) -> MongoBuilder<Self> {
         MongoBuilder::options(options)
     }
