@@ -43,12 +43,8 @@ pub(super) async fn look_up(config: &Config, key: &CacheKey) -> Found {
 async fn ask(config: &Config, key: &CacheKey) -> Result<Found, StorageError> {
     let fill = &config.fill;
     if !fill.publishing.is_idle() {
-        // A publication that hangs must not hang those who wait for it.
-        let settled = Box::pin(async {
-            fill.publishing.settled(key).await;
-            Ok(())
-        });
-        within(fill.deadline, "waiting for a publication", settled).await?;
+        // A publication that hangs must not hang those who wait for it; they see what is there without it.
+        let _ = tokio::time::timeout(fill.deadline, fill.publishing.settled(key)).await;
     }
     let Lookup { mut responses, alias, fence } =
         within(fill.deadline, "lookup", fill.storage.lookup(key)).await?;
