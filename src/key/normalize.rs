@@ -6,8 +6,9 @@
 use std::borrow::Cow;
 
 use http::Uri;
+use http::uri::Authority;
 
-/// The normalised form of an absolute URI, or `None` where scheme or authority are missing.
+/// The normalised form of an absolute URI, or `None` where scheme or host are missing.
 ///
 /// ```
 /// # fn main() -> Result<(), http::uri::InvalidUri> {
@@ -46,7 +47,13 @@ pub fn origin(uri: &Uri) -> Option<String> {
     origin.make_ascii_lowercase();
     let is_https = origin == "https";
     origin.push_str("://");
-    origin.push_str(&host_and_port(authority.as_str(), is_https));
+    let authority = host_and_port(authority.as_str(), is_https);
+    // RFC 9110 section 4.2.1 of an empty host: "A recipient that processes such a URI reference MUST reject it as
+    // invalid." Without its userinfo an authority can also lose half of a pair of brackets.
+    if !authority.parse::<Authority>().is_ok_and(|authority| !authority.host().is_empty()) {
+        return None;
+    }
+    origin.push_str(&authority);
     Some(origin)
 }
 
@@ -62,12 +69,7 @@ pub fn origin(uri: &Uri) -> Option<String> {
 /// ```
 #[must_use]
 pub fn same_origin(one: &Uri, other: &Uri) -> bool {
-    match (one.authority(), other.authority()) {
-        (Some(first), Some(second)) if first.as_str() == second.as_str() => {
-            one.scheme().is_some() && one.scheme() == other.scheme()
-        }
-        _ => origin(one).is_some_and(|one| origin(other) == Some(one)),
-    }
+    origin(one).is_some_and(|one| origin(other) == Some(one))
 }
 
 /// Host in lower case and the port unless it is the default, without userinfo.

@@ -70,7 +70,7 @@ impl Target<'_> {
 /// A reference without scheme and authority.
 fn relative<'a>(base: &'a Uri, path: &str, query: Option<&'a str>) -> Option<Target<'a>> {
     let (path, query) = match path {
-        "" => (base.path().to_owned(), query.or(base.query())),
+        "" => (without_dot_segments(base.path()), query.or(base.query())),
         absolute if absolute.starts_with('/') => (without_dot_segments(absolute), query),
         relative => {
             // Section 5.2.3: everything after the base path's last slash is replaced.

@@ -40,8 +40,8 @@ fn the_rfcs_examples_and_the_corners() {
 }
 
 #[test]
-fn relative_uris_have_no_normal_form() {
-    for uri in ["/a", "*", "example.com:80"] {
+fn uris_without_scheme_or_host_have_no_normal_form() {
+    for uri in ["/a", "*", "example.com:80", "http://:80/", "http://:/", "http://[@]e/"] {
         assert_eq!(normalize(&uri.parse().unwrap()), None, "{uri}");
         assert_eq!(origin(&uri.parse().unwrap()), None, "{uri}");
     }

@@ -72,6 +72,13 @@ fn locations_as_origins_write_them() {
 }
 
 #[test]
+fn the_bases_own_dot_segments_go_too() {
+    for (reference, expected) in [("", "http://a/c?d"), ("?e", "http://a/c?e"), ("f", "http://a/f")] {
+        assert_eq!(resolved("http://a/b/../c?d", reference).as_deref(), Some(expected), "{reference}");
+    }
+}
+
+#[test]
 fn what_leads_nowhere_is_refused() {
     for reference in
         ["mailto:a@b", "http:", "http:g", "http://", "///a", "//", "/\r\nx", "/\0", "urn:a:b", "data:,x"]
