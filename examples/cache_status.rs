@@ -33,6 +33,7 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
         let what = match response.extensions().get::<CacheStatus>().map(|status| status.outcome) {
             Some(Outcome::Hit) => "from the cache".to_owned(),
             Some(Outcome::Forwarded(why)) => format!("from the origin ({why:?})"),
+            Some(_) => "of the cache's own".to_owned(),
             None => "not through the cache".to_owned(),
         };
         // ... and, because the layer was asked to, the field of RFC 9211 for whoever stands downstream.

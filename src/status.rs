@@ -39,11 +39,16 @@ pub struct CacheStatus {
 
 /// Hit, or why not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Outcome {
     /// Answered from a stored response.
     Hit,
     /// Sent on to the origin.
     Forwarded(Fwd),
+    /// Neither: the cache answered with a response of its own, because only a stored one was wanted and there was
+    /// none (504). Such a response has no `Cache-Status` field: "An intermediary SHOULD NOT append a Cache-Status
+    /// member to responses that it generates" (RFC 9211 section 2).
+    Generated,
 }
 
 /// Why a request went forward (RFC 9211 section 2.2).
@@ -102,6 +107,12 @@ impl CacheStatus {
     #[must_use]
     pub fn forwarded(reason: Fwd) -> Self {
         Self::new(Outcome::Forwarded(reason))
+    }
+
+    /// Answered by the cache itself, with neither a stored response nor the origin's.
+    #[must_use]
+    pub fn generated() -> Self {
+        Self::new(Outcome::Generated)
     }
 
     fn new(outcome: Outcome) -> Self {
@@ -168,7 +179,7 @@ impl CacheStatus {
     #[must_use]
     pub const fn fwd(&self) -> Option<Fwd> {
         match self.outcome {
-            Outcome::Hit => None,
+            Outcome::Hit | Outcome::Generated => None,
             Outcome::Forwarded(reason) => Some(reason),
         }
     }
@@ -252,6 +263,7 @@ impl fmt::Display for Member<'_> {
         match outcome {
             Outcome::Hit => f.write_str("; hit")?,
             Outcome::Forwarded(reason) => write!(f, "; fwd={reason}")?,
+            Outcome::Generated => {}
         }
         if let Some(status) = fwd_status {
             write!(f, "; fwd-status={}", status.as_str())?;

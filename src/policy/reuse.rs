@@ -75,14 +75,11 @@ pub fn reuse(policy: &Policy, asked: &Asked<'_>, stored: &[StoredResponse], now:
     if !policy.handles(asked.method) {
         return otherwise(Reuse::Forward(Fwd::Method));
     }
-    if asked.wishes.mode == CacheMode::Reload {
-        return Reuse::Forward(Fwd::Request);
-    }
     let Some(chosen) = choose(policy, asked, stored, now) else {
         return otherwise(without_selected(policy, asked, stored, now));
     };
-    if asked.conditions.only_for_origin {
-        return otherwise(Reuse::Forward(Fwd::Request));
+    if asked.wishes.mode == CacheMode::Reload || asked.conditions.only_for_origin {
+        return otherwise(Reuse::Forward(chosen.passed_over(now)));
     }
     let verdict = judge(asked, &chosen, now);
     match verdict {
@@ -130,6 +127,13 @@ impl<'a> Chosen<'a> {
     /// 4.2.4: a stale response MUST NOT answer against an explicit directive, however much it is wanted.
     pub(crate) fn forbids_stale(&self) -> bool {
         self.invalidated || self.freshness.no_cache || self.freshness.must_revalidate
+    }
+
+    /// Why the request goes forward though this could answer: `request` is only for "a fresh response" that "the
+    /// request's semantics ... did not allow" (RFC 9211 section 2.2).
+    fn passed_over(&self, now: Timestamp) -> Fwd {
+        let fresh = !self.invalidated && !self.freshness.no_cache && self.staleness(now).is_none();
+        if fresh { Fwd::Request } else { Fwd::Stale }
     }
 
     /// Milliseconds by which the age exceeds the lifetime; 0 while fresh.
@@ -193,7 +197,11 @@ pub(crate) fn usable<'a>(
 }
 
 fn wants_stored(asked: &Asked<'_>) -> bool {
-    asked.directives.only_if_cached || asked.wishes.mode == CacheMode::OnlyIfCached
+    match asked.wishes.mode {
+        CacheMode::OnlyIfCached => true,
+        CacheMode::Reload => false,
+        _ => asked.directives.only_if_cached,
+    }
 }
 
 /// Nothing is selected: all that is left is to complete a part, or to ask which of the other variants it would be.
@@ -207,6 +215,7 @@ fn without_selected(policy: &Policy, asked: &Asked<'_>, stored: &[StoredResponse
         return Reuse::Forward(Fwd::UriMiss);
     }
     let selects = |head: &StoredHead| head.selecting.matches(asked.headers, &head.key, policy.secret_bytes());
+    let reload = asked.wishes.mode == CacheMode::Reload;
     let (mut partial, mut varied) = (false, false);
     for chosen in candidates {
         if chosen.head.range.is_none() {
@@ -214,16 +223,16 @@ fn without_selected(policy: &Policy, asked: &Asked<'_>, stored: &[StoredResponse
         } else if selects(chosen.head) {
             partial = true;
             let asks_back = matches!(judge(asked, &chosen, now), Verdict::Ask(_));
-            if let (false, Some(validation)) = (asks_back, completion(asked, &chosen)) {
+            if let (false, false, Some(validation)) = (reload, asks_back, completion(asked, &chosen)) {
                 return Reuse::Validate(validation);
             }
         }
     }
-    if asked.conditions.only_for_origin {
-        return Reuse::Forward(Fwd::Request);
-    }
     if partial {
         return Reuse::Forward(Fwd::Partial);
+    }
+    if reload || asked.conditions.only_for_origin {
+        return Reuse::Forward(Fwd::VaryMiss);
     }
     let validation = validation_of(Fwd::VaryMiss, None, policy, asked, stored, now);
     if varied && !validation.candidates.is_empty() {

@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::entry::{StoredBody, StoredResponse};
 use crate::key::CacheKey;
 use crate::policy::{Answer, Serve};
-use crate::status::{CacheStatus, Fwd};
+use crate::status::CacheStatus;
 use crate::storage::{StorageError, StorageErrorKind, within};
 
 /// The answer that `serve` describes. A stored body that cannot be read is removed from the store.
@@ -131,10 +131,9 @@ pub(super) fn failed<R>(
     config: &Config,
     key: &CacheKey,
     code: StatusCode,
-    detail: &'static str,
+    status: CacheStatus,
 ) -> Response<CacheBody<R>> {
     let mut response = Response::new(CacheBody::empty());
     *response.status_mut() = code;
-    let status = CacheStatus { detail: Some(detail.into()), ..report::forwarded(Fwd::Miss) };
-    report::attach(config, Some(key), response, status)
+    report::attach_unseen(config, Some(key), response, status)
 }

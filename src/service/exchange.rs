@@ -73,7 +73,8 @@ where
             Err(_) => Validation::none(Fwd::Miss),
         },
         Reuse::GatewayTimeout => {
-            return Ok(answer::failed(&config, &key, StatusCode::GATEWAY_TIMEOUT, "only-if-cached"));
+            let status = CacheStatus::generated().with_detail("only-if-cached");
+            return Ok(answer::failed(&config, &key, StatusCode::GATEWAY_TIMEOUT, status));
         }
         Reuse::Validate(validation) => validation,
         Reuse::Forward(fwd) => Validation::none(fwd),
@@ -104,14 +105,15 @@ where
             config.counters.count(|counters| &counters.confirmed);
             let found = found.freshened(&config, updates);
             let serve = serve(&asked, &found.stored, index, times.response);
-            let status = report::from_store(status, &serve);
-            let answered = answer(&config, &key, &found, &serve, status).await;
+            let confirmed = report::from_store(status.clone(), &serve);
+            let answered = answer(&config, &key, &found, &serve, confirmed).await;
             if discard {
                 found.discard(&config, index);
             }
             // The origin was asked for a confirmation only; without the stored body there is nothing to confirm.
             return Ok(answered.unwrap_or_else(|_| {
-                answer::failed(&config, &key, StatusCode::BAD_GATEWAY, "stored body lost")
+                let status = status.with_detail("stored body lost");
+                answer::failed(&config, &key, StatusCode::BAD_GATEWAY, status)
             }));
         }
         Some(Validated::Stale(serve)) => {
@@ -124,19 +126,16 @@ where
         Some(Validated::Completed { index, head }) => {
             let completed = complete(&config, found, index, *head, &validation, body).await;
             let Ok(response) = completed else {
-                return Ok(answer::failed(&config, &key, StatusCode::BAD_GATEWAY, "stored part lost"));
+                let status = status.with_detail("stored part lost");
+                return Ok(answer::failed(&config, &key, StatusCode::BAD_GATEWAY, status));
             };
             return Ok(report::attach(&config, Some(&key), response, CacheStatus { stored: true, ..status }));
         }
         // The request cannot be sent twice. Without the stored responses the next one is asked plainly.
         Some(Validated::AskAgain) => {
             validation.judged().for_each(|index| found.discard(&config, index));
-            return Ok(answer::failed(
-                &config,
-                &key,
-                StatusCode::BAD_GATEWAY,
-                "validation answered for another response",
-            ));
+            let status = status.with_detail("validation answered for another response");
+            return Ok(answer::failed(&config, &key, StatusCode::BAD_GATEWAY, status));
         }
         Some(Validated::PassOn | Validated::Replaced) | None => found,
     };

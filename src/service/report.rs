@@ -45,12 +45,28 @@ pub(super) fn attach<R>(
     mut response: Response<R>,
     mut status: CacheStatus,
 ) -> Response<R> {
-    if config.status_key {
-        status.key = key.map(CacheKey::hex_digest);
-    }
     if config.status_header {
+        named(config, key, &mut status);
         status.append_to(response.headers_mut());
     }
+    attach_unseen(config, key, response, status)
+}
+
+/// Puts the status into the extensions only, for a response that the cache made up: it "SHOULD NOT append a
+/// Cache-Status member to responses that it generates" (section 2).
+pub(super) fn attach_unseen<R>(
+    config: &Config,
+    key: Option<&CacheKey>,
+    mut response: Response<R>,
+    mut status: CacheStatus,
+) -> Response<R> {
+    named(config, key, &mut status);
     response.extensions_mut().insert(status);
     response
+}
+
+fn named(config: &Config, key: Option<&CacheKey>, status: &mut CacheStatus) {
+    if config.status_key && status.key.is_none() {
+        status.key = key.map(CacheKey::hex_digest);
+    }
 }

@@ -19,7 +19,7 @@ fn modes_ask_the_origin_or_never() {
     let mut model = stored();
     for (mode, fresh, stale) in [
         (CacheMode::Default, Outcome::Hit, Outcome::Validate(Fwd::Stale)),
-        (CacheMode::Reload, Outcome::Forward(Fwd::Request), Outcome::Forward(Fwd::Request)),
+        (CacheMode::Reload, Outcome::Forward(Fwd::Request), Outcome::Forward(Fwd::Stale)),
         (CacheMode::Revalidate, Outcome::Validate(Fwd::Request), Outcome::Validate(Fwd::Stale)),
         (CacheMode::OnlyIfCached, Outcome::Hit, Outcome::Timeout),
     ] {

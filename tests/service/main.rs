@@ -16,6 +16,7 @@ mod overrides;
 mod partial;
 mod redirects;
 mod stack;
+mod status;
 #[path = "../support/mod.rs"]
 mod support;
 mod vary;
