@@ -9,9 +9,9 @@ use crate::clock::Clock;
 use crate::config::{Config, Counts};
 use crate::key::MakeKey;
 use crate::policy::Policy;
-use crate::service::Cache;
 #[cfg(feature = "follow-redirects")]
 use crate::service::FollowRedirects;
+use crate::service::{Cache, KeyContent};
 use crate::storage::{DynStorage, Storage};
 
 /// Puts a cache in front of an HTTP service.
@@ -116,6 +116,24 @@ impl CacheLayer {
         FollowLayer { layer: self, limit }
     }
 
+    /// A layer to put above this one, where requests have content that belongs into their keys: QUERY, the methods
+    /// of [`Policy::methods`], and GET with content. Without it such requests go to the origin.
+    ///
+    /// ```
+    /// use larder::CacheLayer;
+    /// use larder::storage::MemoryStorage;
+    /// use tower::ServiceBuilder;
+    ///
+    /// let cache = CacheLayer::new(MemoryStorage::new());
+    /// let stack = ServiceBuilder::new().layer(cache.key_content()).layer(cache);
+    /// # let _ = stack;
+    /// ```
+    ///
+    /// Call it after [`policy`](Self::policy).
+    pub fn key_content(&self) -> KeyContentLayer {
+        KeyContentLayer { policy: self.config.policy.clone(), limit: LONGEST_CONTENT }
+    }
+
     fn with(mut self, change: impl FnOnce(&mut Config)) -> Self {
         change(Arc::make_mut(&mut self.config));
         self
@@ -127,6 +145,38 @@ impl<S> Layer<S> for CacheLayer {
 
     fn layer(&self, inner: S) -> Cache<S> {
         Cache::new(inner, Arc::clone(&self.config))
+    }
+}
+
+/// More content than this is not read ahead.
+const LONGEST_CONTENT: usize = 64 * 1024;
+
+/// Reads the content of requests ahead, so that it is a part of their keys (RFC 10008 section 2.7). Made by
+/// [`CacheLayer::key_content`], and put above that layer.
+///
+/// The services below get the caller's body as a [`KeyedBody`](crate::KeyedBody). A request is sent on when its
+/// content has arrived; one with more content than the [limit](Self::limit) is sent on when that much of it has, and
+/// goes to the origin uncached.
+#[derive(Clone, Debug)]
+#[must_use = "a layer does nothing until it wraps a service"]
+pub struct KeyContentLayer {
+    policy: Policy,
+    limit: usize,
+}
+
+impl KeyContentLayer {
+    /// The longest content, in bytes, that is made part of a key; 64 KiB unless set.
+    pub fn limit(mut self, limit: usize) -> Self {
+        self.limit = limit;
+        self
+    }
+}
+
+impl<S> Layer<S> for KeyContentLayer {
+    type Service = KeyContent<S>;
+
+    fn layer(&self, inner: S) -> KeyContent<S> {
+        KeyContent::new(inner, self.policy.clone(), self.limit)
     }
 }
 

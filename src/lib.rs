@@ -120,12 +120,12 @@ pub mod service;
 pub mod status;
 pub mod storage;
 
-pub use body::CacheBody;
+pub use body::{CacheBody, KeyedBody};
 pub use config::Counts;
 pub use error::BodyError;
-pub use layer::CacheLayer;
 #[cfg(feature = "follow-redirects")]
 pub use layer::FollowLayer;
+pub use layer::{CacheLayer, KeyContentLayer};
 pub use overrides::{CacheMode, CacheOverride};
 pub use policy::Policy;
 pub use service::Cache;

@@ -43,8 +43,13 @@ async fn run(options: &Options) -> Result<(), BoxError> {
     let client = client();
     let listener = TcpListener::bind(options.listen).await?;
     let cache = options.cache_layer().await?;
+    // QUERY is cacheable, with its content in the key.
+    let keyed = cache.key_content();
     match options.follow_redirects {
-        Some(limit) => serve(listener, &options.origin, cache.follow_redirects(limit).layer(client)).await,
-        None => serve(listener, &options.origin, cache.layer(client)).await,
+        Some(limit) => {
+            let following = cache.follow_redirects(limit).layer(client);
+            serve(listener, &options.origin, keyed.layer(following)).await
+        }
+        None => serve(listener, &options.origin, keyed.layer(cache.layer(client))).await,
     }
 }

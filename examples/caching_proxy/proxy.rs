@@ -12,6 +12,7 @@ use hyper::service::service_fn;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use larder::KeyedBody;
 use tokio::net::{TcpListener, TcpStream};
 use tower::Service;
 
@@ -21,7 +22,7 @@ use crate::informational;
 
 /// Neither retries by itself nor keeps an idle connection for longer than a careful origin does: a request is sent
 /// once, and a connection that the origin closes at that very moment would be an error.
-pub(crate) fn client() -> Client<HttpConnector, RequestBody> {
+pub(crate) fn client() -> Client<HttpConnector, KeyedBody<RequestBody>> {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     Client::builder(TokioExecutor::new())

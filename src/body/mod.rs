@@ -3,6 +3,7 @@
 mod fill;
 mod gather;
 mod joined;
+mod keyed;
 mod pipe;
 mod publishing;
 mod stored;
@@ -13,6 +14,7 @@ use gather::Gathered;
 pub(crate) use gather::gather;
 use joined::Joined;
 pub(crate) use joined::Order;
+pub use keyed::KeyedBody;
 pub(crate) use publishing::Publishing;
 pub(crate) use stored::StoredSlice;
 use tee::Tee;

@@ -3,14 +3,19 @@
 //! [`CacheKey`] is what a stored response is found by; [`MakeKey`] makes it from a request;
 //! [`normalize`] brings URIs to one form; [`Selecting`] tells variants under one key apart (section 4.1).
 
+mod content;
 mod field_value;
 mod make_key;
+mod no_vary_search;
 mod normalize;
 mod resolve;
 mod unkeyed;
 mod vary;
 
+pub use content::RequestContent;
 pub use make_key::{DefaultKey, MakeKey, RequestHead};
+pub use no_vary_search::NoVarySearch;
+pub(crate) use no_vary_search::{NO_VARY_SEARCH, path_key};
 pub use normalize::{normalize, origin, same_origin};
 pub use resolve::resolve;
 pub use vary::{MAX_SELECTING_FIELDS, Selecting, SelectingField, SelectingValue};
@@ -101,6 +106,15 @@ impl CacheKey {
     pub const URI: &'static str = "u";
     /// Label of the digest of a request body and its metadata.
     pub const BODY: &'static str = "b";
+
+    /// The same key for another URI, with a mark that no request's key has.
+    fn elsewhere(&self, uri: &str, mark: &str) -> Self {
+        let mut key = CacheKeyBuilder::with_room(self.canonical.len() + uri.len() + mark.len());
+        for (label, value) in self.parts() {
+            key = key.part(label, if label == Self::URI { uri.as_bytes() } else { value });
+        }
+        key.part(mark, "").build()
+    }
 
     fn parts(&self) -> Parts<'_> {
         Parts { rest: &self.canonical }

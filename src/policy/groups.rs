@@ -5,9 +5,9 @@ use http::{HeaderMap, Uri, response};
 use sfv::{BareItem, List, ListEntry, Parser};
 
 use crate::entry::Group;
-use crate::key::origin;
-use crate::policy::invalidation::{is_non_error, is_safe};
-use crate::policy::{Asked, targeted};
+use crate::key::{normalize, origin};
+use crate::policy::invalidation::{invalidated, is_non_error, is_safe};
+use crate::policy::{Asked, Content, targeted};
 
 const CACHE_GROUPS: HeaderName = HeaderName::from_static("cache-groups");
 const CACHE_GROUP_INVALIDATION: HeaderName = HeaderName::from_static("cache-group-invalidation");
@@ -37,7 +37,21 @@ pub fn invalidated_groups(asked: &Asked<'_>, response: &response::Parts) -> Vec<
     if is_safe(asked.method) || !is_non_error(response.status) {
         return Vec::new();
     }
-    named(asked.uri, &response.headers, &CACHE_GROUP_INVALIDATION)
+    let mut groups = named(asked.uri, &response.headers, &CACHE_GROUP_INVALIDATION);
+    // Where content is looked at, there can be responses to QUERY for the URIs that this exchange invalidates.
+    if asked.content == Content::Unknown {
+        groups.extend(invalidated(asked, response).iter().filter_map(of_target));
+    }
+    groups
+}
+
+/// The group of all responses for a URI whose keys have request content in them. RFC 9111 section 4.4 invalidates "all
+/// stored responses" for a URI, and nobody knows the digests of all contents that were ever sent there.
+///
+/// An origin cannot name it: the names that it sends are ASCII.
+pub(crate) fn of_target(uri: &Uri) -> Option<Group> {
+    let digest = blake3::hash(normalize(uri)?.as_bytes());
+    Some(Group { origin: origin(uri)?, name: format!("\u{2192}{}", digest.to_hex()) })
 }
 
 /// A list of strings; parameters are ignored, and a field that is no such list as a whole.

@@ -24,10 +24,11 @@ pub use storable::{NotStored, resumable, storable};
 pub use update::{HeadUpdate, updated_by_head};
 pub use validation::{Missing, Validated, Validation, preconditions, validated, without_origin};
 
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Uri};
 
 use crate::clock::Timestamp;
-use crate::key::RequestHead;
+use crate::key::{RequestContent, RequestHead};
 use crate::overrides::CacheOverride;
 
 /// What is asked: the request's head, its directives parsed once, and the user's wishes.
@@ -45,6 +46,18 @@ pub struct Asked<'a> {
     pub wishes: &'a CacheOverride,
     /// Which preconditions and ranges the request has.
     conditions: Conditions,
+    content: Content,
+}
+
+/// What the key has to do with the request's content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Content {
+    /// There is none, as far as can be seen, and nobody looked.
+    Absent,
+    /// It is part of the key.
+    Keyed,
+    /// There is some, or can be, and the key knows nothing of it.
+    Unknown,
 }
 
 /// Which of the fields that few requests have are there: looked for once, in one pass over the names, so that the
@@ -57,6 +70,8 @@ struct Conditions {
     only_for_origin: bool,
     /// `Range`.
     range: bool,
+    /// `Content-Length` or `Transfer-Encoding`: the request has content.
+    content: bool,
 }
 
 impl Conditions {
@@ -65,6 +80,10 @@ impl Conditions {
         for name in headers.keys() {
             match name.as_str() {
                 "range" => found.range = true,
+                "transfer-encoding" => found.content = true,
+                "content-length" => {
+                    found.content |= headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0");
+                }
                 name if !name.starts_with("if-") => {}
                 "if-none-match" | "if-modified-since" => found.not_modified = true,
                 "if-match" | "if-unmodified-since" => found.only_for_origin = true,
@@ -79,14 +98,37 @@ impl<'a> Asked<'a> {
     /// Reads the request's directives.
     #[must_use]
     pub fn new(request: &RequestHead<'a>, wishes: &'a CacheOverride) -> Self {
+        let conditions = Conditions::of(request.headers);
+        let known = RequestContent::of(request.method, request.extensions);
+        let content = if request.body_digest.is_some() || wishes.key.is_some() {
+            Content::Keyed
+        } else if conditions.content || known.is_some() {
+            Content::Unknown
+        } else {
+            Content::Absent
+        };
         Self {
             method: request.method,
             uri: request.uri,
             headers: request.headers,
             directives: RequestDirectives::parse(request.headers),
             wishes,
-            conditions: Conditions::of(request.headers),
+            conditions,
+            content,
         }
+    }
+
+    /// Whether responses to this request may be stored and reused: its method allows that, and its key tells it from
+    /// requests with other content. GET has none unless somebody plants some ("fat GET"); other methods have some
+    /// unless somebody looked.
+    #[must_use]
+    pub fn is_handled(&self, policy: &Policy) -> bool {
+        let told_apart = match self.content {
+            Content::Keyed => true,
+            Content::Absent => matches!(*self.method, Method::GET | Method::HEAD),
+            Content::Unknown => false,
+        };
+        told_apart && policy.handles(self.method)
     }
 }
 

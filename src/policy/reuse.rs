@@ -72,8 +72,9 @@ pub enum Answer {
 #[must_use]
 pub fn reuse(policy: &Policy, asked: &Asked<'_>, stored: &[StoredResponse], now: Timestamp) -> Reuse {
     let otherwise = |forward: Reuse| if wants_stored(asked) { Reuse::GatewayTimeout } else { forward };
-    if !policy.handles(asked.method) {
-        return otherwise(Reuse::Forward(Fwd::Method));
+    if !asked.is_handled(policy) {
+        let fwd = if policy.handles(asked.method) { Fwd::Bypass } else { Fwd::Method };
+        return otherwise(Reuse::Forward(fwd));
     }
     let Some(chosen) = choose(policy, asked, stored, now) else {
         return otherwise(without_selected(policy, asked, stored, now));

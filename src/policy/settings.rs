@@ -34,6 +34,7 @@ pub struct Policy {
     retention: u32,
     targets: Vec<HeaderName>,
     set_cookie: SetCookie,
+    no_vary_search: bool,
     secret: Arc<[u8]>,
     fingerprint: u64,
 }
@@ -67,6 +68,7 @@ impl Policy {
             retention: 30 * 24 * 60 * 60,
             targets: Vec::new(),
             set_cookie: SetCookie::Store,
+            no_vary_search: true,
             secret: Arc::from([]),
             fingerprint: 0,
         }
@@ -111,8 +113,9 @@ impl Policy {
         self.fingerprinted()
     }
 
-    /// Lets responses to these methods be stored beside those to GET. Their content must be part of the key.
-    /// Default: none.
+    /// Lets responses to these methods be stored beside those to GET and QUERY. Their content must be part of the
+    /// key, as that of QUERY: see [`CacheLayer::key_content`](crate::CacheLayer::key_content). A request whose content
+    /// is not goes to the origin. Default: none.
     pub fn methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
         self.methods = methods.into_iter().filter(|method| method != Method::HEAD).collect();
         self
@@ -157,6 +160,13 @@ impl Policy {
         self.fingerprinted()
     }
 
+    /// Whether a response that says with `No-Vary-Search` which query parameters change nothing answers for URIs that
+    /// differ only in them. Costs one more lookup on a miss. Default: yes.
+    pub fn no_vary_search(mut self, regarded: bool) -> Self {
+        self.no_vary_search = regarded;
+        self
+    }
+
     /// Key of the hashes that stand for secret selecting fields (a `Vary` on Authorization, Cookie, ...). Whoever
     /// shares a storage must share it. Default: empty, so that the hashes are salted but not keyed.
     pub fn secret(mut self, secret: impl AsRef<[u8]>) -> Self {
@@ -182,10 +192,17 @@ impl Policy {
         self.fingerprint
     }
 
-    /// Whether responses to this method may be stored and reused.
+    /// Whether responses to this method may be stored and reused, provided that its content is part of the key.
     #[must_use]
     pub fn handles(&self, method: &Method) -> bool {
-        *method == Method::GET || *method == Method::HEAD || self.methods.contains(method)
+        // RFC 10008 section 2.7: "The response to a QUERY method is cacheable".
+        matches!(*method, Method::GET | Method::HEAD)
+            || method.as_str() == "QUERY"
+            || self.methods.contains(method)
+    }
+
+    pub(crate) fn regards_no_vary_search(&self) -> bool {
+        self.no_vary_search
     }
 
     pub(crate) fn secret_bytes(&self) -> &[u8] {

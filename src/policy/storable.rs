@@ -129,6 +129,9 @@ pub fn storable(
     head.body = body_len(asked, response, range).map(|len| BodySummary { len, checksum: 0 });
     head.range = range.map(|range| StoredRange { first: range.first, complete_len: range.complete_len });
     head.groups = groups::of_response(asked, &response.headers);
+    if key.part(CacheKey::BODY).is_some() {
+        head.groups.extend(groups::of_target(asked.uri));
+    }
     Ok(head)
 }
 
@@ -149,7 +152,7 @@ fn stored_method<'a>(
     asked: &Asked<'a>,
     response: &response::Parts,
 ) -> Result<&'a Method, NotStored> {
-    if *asked.method != Method::HEAD && policy.handles(asked.method) {
+    if *asked.method != Method::HEAD && asked.is_handled(policy) {
         return Ok(asked.method);
     }
     // RFC 9110 9.3.3: a 200 to POST "with a Content-Location that has the same value as the POST's target URI"

@@ -354,9 +354,7 @@ pub fn without_origin(
     stored: &[StoredResponse],
     now: Timestamp,
 ) -> Option<Serve> {
-    if !policy.handles(asked.method)
-        || asked.wishes.mode == CacheMode::Reload
-        || asked.conditions.only_for_origin
+    if !asked.is_handled(policy) || asked.wishes.mode == CacheMode::Reload || asked.conditions.only_for_origin
     {
         return None;
     }

@@ -10,14 +10,18 @@ use super::report;
 use crate::body::CacheBody;
 use crate::config::Config;
 use crate::entry::StoredResponse;
-use crate::key::{CacheKey, RequestHead};
+use crate::key::{CacheKey, RequestContent, RequestHead};
 use crate::overrides::{CacheMode, CacheOverride};
 use crate::policy::{Times, Validation, preconditions};
 use crate::status::{CacheStatus, Fwd};
 
 /// What of a request decides.
 pub(super) fn head_of(parts: &Parts) -> RequestHead<'_> {
-    RequestHead::new(&parts.method, &parts.uri, &parts.headers, &parts.extensions)
+    let head = RequestHead::new(&parts.method, &parts.uri, &parts.headers, &parts.extensions);
+    match RequestContent::digest_of(parts) {
+        Some(digest) => head.with_body_digest(digest),
+        None => head,
+    }
 }
 
 /// The key of this request; `None` when the cache is to be passed by.

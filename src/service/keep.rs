@@ -11,6 +11,7 @@ use super::answer::whole;
 use super::exchange::Exchanged;
 use super::forward::key_of;
 use super::lookup::Found;
+use super::no_vary_search;
 use crate::body::{ALIAS_BODY, CacheBody, Fill, Order, detach, gather};
 use crate::config::Config;
 use crate::entry::{Alias, BodyEnd, BodySummary, EntryId, StoredBody, StoredHead, StoredResponse};
@@ -55,7 +56,7 @@ where
 pub(super) fn answers_get(exchanged: &Exchanged<'_>, response: &response::Parts) -> Option<CacheKey> {
     let Exchanged { config, asked, original, .. } = *exchanged;
     let may = *asked.method == Method::POST
-        && !config.policy.handles(asked.method)
+        && !asked.is_handled(&config.policy)
         && response.headers.contains_key(CONTENT_LOCATION);
     may.then(|| key_of(config, original, asked.uri)).flatten()
 }
@@ -118,6 +119,7 @@ fn fill<R: Body>(
     }
     let target = redirect::target(asked.uri, head.status, &head.headers)
         .and_then(|target| key_of(config, original, &target));
+    no_vary_search::note(exchanged, &head);
     let (replaces, resumable) = (found.replaced_by(&head), resumable(&head));
     let fill = Fill::new(config.fill.clone(), head, fence, expected);
     Ok(fill.leading_to(target).replacing(replaces).resumable(resumable))

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::no_vary_search;
 use crate::body::detach;
 use crate::config::Config;
 use crate::entry::{Alias, EntryId, StoredHead, StoredResponse};
@@ -15,6 +16,8 @@ pub(super) struct Found {
     pub(super) stored: Vec<StoredResponse>,
     /// The alias, which stands last in `stored`.
     alias: Option<Arc<Alias>>,
+    /// Of the lookup under the key of the URI's path, which is made only where nothing else is found.
+    pub(super) path_fence: Option<Fence>,
     /// `None` when the storage failed: then nothing may be stored either.
     pub(super) fence: Option<Fence>,
     /// What the storage said, for people.
@@ -49,16 +52,21 @@ async fn ask(config: &Config, key: &CacheKey) -> Result<Found, StorageError> {
     let Lookup { mut responses, alias, fence } =
         within(fill.deadline, "lookup", fill.storage.lookup(key)).await?;
     let Some(alias) = alias else {
-        return Ok(Found { stored: responses, alias: None, fence: Some(fence), trouble: None });
+        let mut found = Found { stored: responses, fence: Some(fence), ..Found::default() };
+        if found.stored.is_empty() {
+            let equivalents = no_vary_search::look_up(config, key).await?;
+            (found.stored, found.path_fence) = (equivalents.stored, equivalents.fence);
+        }
+        return Ok(found);
     };
     if redirect::is_redirect(alias.response.head.status) {
         responses.push(alias.response.clone());
-        return Ok(Found { stored: responses, alias: Some(alias), fence: Some(fence), trouble: None });
+        return Ok(Found { stored: responses, alias: Some(alias), fence: Some(fence), ..Found::default() });
     }
     // Redirects were followed below the cache: the response is stored under the key of the URI that answered.
     let target = within(fill.deadline, "lookup", fill.storage.lookup(&alias.target)).await?;
     responses.extend(target.responses);
-    Ok(Found { stored: responses, alias: None, fence: Some(fence), trouble: None })
+    Ok(Found { stored: responses, fence: Some(fence), ..Found::default() })
 }
 
 impl Found {

@@ -8,13 +8,16 @@ mod follow;
 mod forward;
 mod future;
 mod keep;
+mod key_content;
 mod lookup;
+mod no_vary_search;
 mod report;
 mod spoil;
 
 #[cfg(feature = "follow-redirects")]
 pub use follow::{FollowFuture, FollowRedirects};
 pub use future::ResponseFuture;
+pub use key_content::{KeyContent, KeyContentFuture};
 
 use std::sync::Arc;
 use std::task::{Context, Poll};

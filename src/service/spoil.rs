@@ -6,6 +6,7 @@ use http::response::Parts;
 
 use super::exchange::Exchanged;
 use super::forward::key_of;
+use super::no_vary_search;
 use crate::policy::{HeadUpdate, invalidated, invalidated_groups, updated_by_head};
 use crate::storage::within;
 
@@ -18,6 +19,9 @@ pub(super) async fn invalidate(exchanged: &Exchanged<'_>, response: &Parts) {
         match within(config.fill.deadline, "invalidating", removal).await {
             Ok(_) => config.counters.count(|counters| &counters.invalidated),
             Err(error) => config.health.trouble(&error),
+        }
+        if let Err(error) = no_vary_search::forget(config, &key).await {
+            config.health.trouble(&error);
         }
     }
     for group in invalidated_groups(asked, response) {

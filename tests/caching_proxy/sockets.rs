@@ -40,7 +40,8 @@ pub(crate) async fn start<const N: usize>(
     let options = Options::parse_from(arguments);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let service = options.cache_layer().await.unwrap().layer(proxy::client());
+    let cache = options.cache_layer().await.unwrap();
+    let service = cache.key_content().layer(cache.layer(proxy::client()));
     tokio::spawn(async move { proxy::serve(listener, &options.origin, service).await.unwrap() });
     (address, asked)
 }

@@ -10,6 +10,7 @@
 
 mod canonical;
 mod make_key;
+mod no_vary_search;
 mod normalize;
 mod resolve;
 mod vary;

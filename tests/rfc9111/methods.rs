@@ -21,7 +21,7 @@ fn head_is_answered_from_a_stored_get_and_never_stored() {
 fn other_methods_go_to_the_origin() {
     let mut model = Model::private();
     model.get(200, FRESH).unwrap();
-    for method in ["POST", "PUT", "DELETE", "OPTIONS", "M-SEARCH", "QUERY"] {
+    for method in ["POST", "PUT", "DELETE", "OPTIONS", "M-SEARCH"] {
         let request = model.request(method, &[]);
         assert_eq!(outcome(&model.reuse(&request)), Outcome::Forward(Fwd::Method), "{method}");
         assert_eq!(model.exchange(&request, 200, FRESH).err(), Some(NotStored::Method), "{method}");
@@ -30,12 +30,32 @@ fn other_methods_go_to_the_origin() {
 
 #[test]
 fn a_method_the_user_names_is_reused_for_itself_only() {
-    let query = http::Method::from_bytes(b"QUERY").unwrap();
-    let mut model = Model::new(Policy::private().methods([query]));
-    let request = model.request("QUERY", &[]);
+    let mut model = Model::new(Policy::private().methods([http::Method::POST]));
+    let mut request = model.request("POST", &[]);
+    // A key of one's own stands for the content too.
+    request.wishes.key = Some(larder::key::CacheKey::builder().part("mine", "1").build());
     model.exchange(&request, 200, FRESH).unwrap();
     assert_eq!(outcome(&model.reuse(&request)), Outcome::Hit);
     assert_eq!(outcome(&model.ask(&[])), Outcome::Forward(Fwd::UriMiss));
+}
+
+#[test]
+fn content_that_the_key_does_not_know_goes_to_the_origin() {
+    let mut model = Model::new(Policy::private().methods([http::Method::POST]));
+    model.get(200, FRESH).unwrap();
+    let table: [(&str, &[(&str, &str)]); 5] = [
+        ("QUERY", &[]),
+        ("POST", &[]),
+        ("GET", &[("content-length", "3")]),
+        ("GET", &[("transfer-encoding", "chunked")]),
+        ("HEAD", &[("content-length", "3")]),
+    ];
+    for (method, fields) in table {
+        let request = model.request(method, fields);
+        assert_eq!(outcome(&model.reuse(&request)), Outcome::Forward(Fwd::Bypass), "{method} {fields:?}");
+        assert_eq!(model.exchange(&request, 200, FRESH).err(), Some(NotStored::Method), "{method}");
+    }
+    assert_eq!(outcome(&model.ask(&[("content-length", "0")])), Outcome::Hit);
 }
 
 #[test]

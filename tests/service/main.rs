@@ -10,8 +10,11 @@
 
 mod background;
 mod bodies;
+mod content;
 mod exchange;
 mod failures;
+mod groups;
+mod no_vary_search;
 mod overrides;
 mod partial;
 mod redirects;

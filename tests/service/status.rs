@@ -75,7 +75,8 @@ async fn the_reason_is_the_most_specific_one() {
     let clock = clock();
     let cache = layer().clock(clock.clone()).layer(origin);
     let german: &[(&str, &str)] = &[("accept-language", "de")];
-    let table: [(&str, &[(&str, &str)], CacheOverride, Fwd); 6] = [
+    type Row = (&'static str, &'static [(&'static str, &'static str)], CacheOverride, Fwd);
+    let table: [Row; 6] = [
         ("GET", german, CacheOverride::reload(), Fwd::UriMiss),
         ("GET", &[("accept-language", "en")], CacheOverride::new(), Fwd::VaryMiss),
         ("GET", german, CacheOverride::reload(), Fwd::Request),
@@ -136,5 +137,4 @@ async fn the_detail_says_why_nothing_was_stored() {
         members(&ask(&cache, get(PAGE)).await),
         ["larder; fwd=uri-miss; fwd-status=200; detail=no-store"]
     );
-
 }
