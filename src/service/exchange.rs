@@ -1,5 +1,6 @@
 //! One exchange, from the request to its response: the table of contents of the crate.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use http::request::Parts;
@@ -8,8 +9,9 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::answer::{self, answer};
+use super::confirm::confirm;
 use super::forward::{Sent, head_of, name, outgoing, pass, send};
-use super::keep::{answers_get, complete, keep};
+use super::keep::{answers_get, keep};
 use super::lookup::{Found, look_up};
 use super::{background, report, spoil};
 use crate::body::CacheBody;
@@ -17,7 +19,7 @@ use crate::config::Config;
 use crate::error::BoxError;
 use crate::key::CacheKey;
 use crate::overrides::CacheOverride;
-use crate::policy::{Asked, Reuse, Times, Validated, Validation, reuse, serve, validated, without_origin};
+use crate::policy::{Asked, Reuse, Times, Validation, reuse, without_origin};
 use crate::status::{CacheStatus, Fwd};
 
 /// An exchange with the origin, for the steps after it.
@@ -97,51 +99,12 @@ where
         }
     };
     status.fwd_status = Some(response.status);
-    let judged = validation
-        .asks()
-        .then(|| validated(&config.policy, &asked, &found.stored, &validation, &response, times));
-    let found = match judged {
-        Some(Validated::Freshened { updates, serve: index, discard }) => {
-            config.counters.count(|counters| &counters.confirmed);
-            let found = found.freshened(&config, updates);
-            let serve = serve(&asked, &found.stored, index, times.response);
-            let confirmed = report::from_store(status.clone(), &serve);
-            let answered = answer(&config, &key, &found, &serve, confirmed).await;
-            if discard {
-                found.discard(&config, index);
-            }
-            // The origin was asked for a confirmation only; without the stored body there is nothing to confirm.
-            return Ok(answered.unwrap_or_else(|_| {
-                let status = status.with_detail("stored body lost");
-                answer::failed(&config, &key, StatusCode::BAD_GATEWAY, status)
-            }));
-        }
-        Some(Validated::Stale(serve)) => {
-            let stale = report::stale(&config, status.clone(), &serve);
-            match answer(&config, &key, &found, &serve, stale).await {
-                Ok(response) => return Ok(response),
-                Err(_) => found,
-            }
-        }
-        Some(Validated::Completed { index, head }) => {
-            let completed = complete(&config, found, index, *head, &validation, body).await;
-            let Ok(response) = completed else {
-                let status = status.with_detail("stored part lost");
-                return Ok(answer::failed(&config, &key, StatusCode::BAD_GATEWAY, status));
-            };
-            return Ok(report::attach(&config, Some(&key), response, CacheStatus { stored: true, ..status }));
-        }
-        // The request cannot be sent twice. Without the stored responses the next one is asked plainly.
-        Some(Validated::AskAgain) => {
-            validation.judged().for_each(|index| found.discard(&config, index));
-            let status = status.with_detail("validation answered for another response");
-            return Ok(answer::failed(&config, &key, StatusCode::BAD_GATEWAY, status));
-        }
-        Some(Validated::PassOn | Validated::Replaced) | None => found,
-    };
-
     let exchanged =
         Exchanged { config: &config, key: &key, original: &original, asked: &asked, found: &found, times };
+    let body = match confirm(&exchanged, &validation, &response, body, &status).await {
+        ControlFlow::Break(from_store) => return Ok(from_store),
+        ControlFlow::Continue(body) => body,
+    };
     // 8. Spoil others (section 4.4), before the caller can ask for them and before anything new is stored.
     spoil::invalidate(&exchanged, &response).await;
     spoil::update_by_head(&exchanged, &response);

@@ -10,10 +10,8 @@ use http_body::Body;
 use super::answer::whole;
 use super::exchange::Exchanged;
 use super::forward::key_of;
-use super::lookup::Found;
 use super::no_vary_search;
 use crate::body::{ALIAS_BODY, CacheBody, Fill, Order, detach, gather};
-use crate::config::Config;
 use crate::entry::{Alias, BodyEnd, BodySummary, EntryId, StoredBody, StoredHead, StoredResponse};
 use crate::error::BoxError;
 use crate::key::CacheKey;
@@ -63,8 +61,7 @@ pub(super) fn answers_get(exchanged: &Exchanged<'_>, response: &response::Parts)
 
 /// Makes a partial stored response whole with what the origin sent (section 3.4), and stores the whole on the way.
 pub(super) async fn complete<R>(
-    config: &Config,
-    found: Found,
+    exchanged: &Exchanged<'_>,
     index: usize,
     head: StoredHead,
     validation: &Validation,
@@ -74,6 +71,7 @@ where
     R: Body,
     R::Error: Into<BoxError>,
 {
+    let Exchanged { config, found, .. } = *exchanged;
     let lost = || StorageError::new(StorageErrorKind::Missing, "any", "completing a partial response");
     let (stored, fence) = found.stored.get(index).zip(found.fence).ok_or_else(lost)?;
     let part = whole(config, stored).await.inspect_err(|error| {

@@ -11,7 +11,7 @@ use crate::redirect;
 use crate::storage::{Fence, Lookup, StorageError, within};
 
 /// What is stored under a key; redirects stand among the other responses.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Found {
     pub(super) stored: Vec<StoredResponse>,
     /// The alias, which stands last in `stored`.
@@ -71,15 +71,16 @@ async fn ask(config: &Config, key: &CacheKey) -> Result<Found, StorageError> {
 
 impl Found {
     /// The same, with the heads that a 304 freshened, which are written back without keeping the caller.
-    pub(super) fn freshened(mut self, config: &Config, updates: Vec<(usize, StoredHead)>) -> Self {
+    pub(super) fn freshened(&self, config: &Config, updates: Vec<(usize, StoredHead)>) -> Self {
+        let mut freshened = self.clone();
         for (index, head) in updates {
             let head = Arc::new(head);
-            if let Some(stored) = self.stored.get_mut(index) {
+            if let Some(stored) = freshened.stored.get_mut(index) {
                 *stored = StoredResponse { head: Arc::clone(&head), invalidated: false, ..stored.clone() };
             }
-            self.write_head(config, index, head);
+            freshened.write_head(config, index, head);
         }
-        self
+        freshened
     }
 
     /// Writes one head back to the store.

@@ -2,6 +2,7 @@
 
 mod answer;
 mod background;
+mod confirm;
 mod exchange;
 #[cfg(feature = "follow-redirects")]
 mod follow;

@@ -6,7 +6,7 @@ use redis::Value;
 
 use crate::server::{Server, builder, head, in_seconds, key, read, store};
 
-fn number(value: Value) -> i64 {
+fn number(value: &Value) -> i64 {
     let Value::Int(number) = value else { panic!("{value:?} is no number") };
     number
 }
@@ -20,20 +20,20 @@ async fn keys_expire_a_margin_after_their_usable_time() {
     let _ = store(&storage, stored, 600_000).await.unwrap();
     let chunk = format!("{record}:c:{id}:1");
     for name in [&record, &chunk] {
-        let left = number(server.run(&["PTTL", name]).await);
+        let left = number(&server.run(&["PTTL", name]).await);
         assert!((890_000..=900_000).contains(&left), "600 s and 300 s: {name} has {left}");
     }
     let mut fresh = (*storage.lookup(&key("large")).await.unwrap().responses[0].head).clone();
     fresh.usable_until = in_seconds(6000);
     assert!(storage.freshen(fresh).await.unwrap());
     for name in [&record, &chunk] {
-        assert!(number(server.run(&["PTTL", name]).await) > 6_200_000, "freshening keeps {name} longer");
+        assert!(number(&server.run(&["PTTL", name]).await) > 6_200_000, "freshening keeps {name} longer");
     }
     let lasting =
         RedisStorage::connect(&format!("{}?namespace=lasting&ttl=false", server.url())).await.unwrap();
     let _ = store(&lasting, head("a"), 10).await.unwrap();
     let record = format!("lasting:{{{}}}", key("a").hex_digest());
-    assert_eq!(number(server.run(&["PTTL", &record]).await), -1);
+    assert_eq!(number(&server.run(&["PTTL", &record]).await), -1);
 }
 
 #[tokio::test]
@@ -62,7 +62,7 @@ async fn a_newer_layout_is_left_alone() {
     let storage = builder().connect(server.url()).await.unwrap();
     let _ = store(&storage, head("a"), 10).await.unwrap();
     server.run(&["HSET", "larder:{larder:marks}", "v", "2"]).await;
-    let before = number(server.run(&["DBSIZE"]).await);
+    let before = number(&server.run(&["DBSIZE"]).await);
     for error in [
         storage.lookup(&key("a")).await.unwrap_err(),
         store(&storage, head("a"), 10).await.unwrap_err(),
@@ -71,7 +71,7 @@ async fn a_newer_layout_is_left_alone() {
     ] {
         assert_eq!(error.kind(), StorageErrorKind::Incompatible, "{error}");
     }
-    assert_eq!(number(server.run(&["DBSIZE"]).await), before);
+    assert_eq!(number(&server.run(&["DBSIZE"]).await), before);
 }
 
 #[tokio::test]
