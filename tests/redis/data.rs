@@ -8,7 +8,7 @@ use crate::server::{Server, builder, head, in_seconds, key, read, store};
 
 fn number(value: &Value) -> i64 {
     let Value::Int(number) = value else { panic!("{value:?} is no number") };
-    number
+    *number
 }
 
 #[tokio::test]
