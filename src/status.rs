@@ -7,7 +7,8 @@ use std::sync::Arc;
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderValue};
 
-/// What the cache did with one request; in the extensions of every response but those to OPTIONS, TRACE and CONNECT, which pass by untouched.
+/// What the cache did with one request; in the extensions of every response but those to OPTIONS, TRACE and CONNECT,
+/// which pass by untouched.
 ///
 /// Its [`Display`](fmt::Display) is the member this cache adds to `Cache-Status`.
 ///
