@@ -1,5 +1,6 @@
 //! What a real server does on a bad day, done by the proxy.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
@@ -7,6 +8,7 @@ use larder::clock::Timestamp;
 use larder::entry::{BodyEnd, Group, StoredBody};
 use larder::storage::{BodyWriter, Published, Storage, StorageErrorKind};
 
+use crate::layered;
 use crate::proxy::{Fault, Proxy};
 use crate::samples::{body, head, is_whole, key, only, read, store, try_store};
 use crate::server::{self, builder, client, table};
@@ -177,6 +179,50 @@ async fn a_connection_cut_in_the_middle_of_a_body_is_an_error_and_never_short() 
     assert!(!bytes.is_empty() && whole.starts_with(&bytes), "what was handed out is right");
     proxy.heal();
     is_whole(&storage, name, &whole).await;
+}
+
+#[tokio::test]
+async fn a_hit_cut_within_its_body_is_an_error_to_the_caller() {
+    let Some(url) = server::server() else { return };
+    let proxy = Proxy::start(&url).await;
+    let storage = builder(&client(&proxy.url), &table()).connect().await.unwrap();
+    let (cut, heal) = (|| proxy.rule(|_| Fault::Cut), || proxy.heal());
+    layered::a_hit_cut_within_its_body_is_an_error(Arc::new(storage), cut, heal).await;
+}
+
+#[tokio::test]
+async fn callers_of_a_slow_or_throttling_server_are_answered_by_the_origin() {
+    let Some(url) = server::server() else { return };
+    let proxy = Proxy::start(&url).await;
+    let storage = builder(&client(&proxy.url), &table()).connect().await.unwrap();
+    proxy.rule(|_| Fault::Delay(Duration::from_secs(30)));
+    layered::is_no_use_and_no_harm(Arc::new(storage.clone()), &["timeout"]).await;
+    proxy.rule(|_| Fault::Error("ThrottlingException"));
+    layered::is_no_use_and_no_harm(Arc::new(storage), &["unavailable", "timeout"]).await;
+}
+
+#[tokio::test]
+async fn what_the_service_refuses_to_write_has_its_kind() {
+    let Some(url) = server::server() else { return };
+    let proxy = Proxy::start(&url).await;
+    let storage = builder(&client(&proxy.url), &table()).connect().await.unwrap();
+    for (code, kind) in [
+        ("ItemCollectionSizeLimitExceededException", StorageErrorKind::Full),
+        ("LimitExceededException", StorageErrorKind::Unavailable),
+        ("AccessDeniedException", StorageErrorKind::Denied),
+        ("ThrottlingException", StorageErrorKind::Unavailable),
+    ] {
+        proxy.rule(move |call| match call {
+            "TransactWriteItems" | "BatchWriteItem" | "PutItem" | "UpdateItem" => Fault::Error(code),
+            _ => Fault::Pass,
+        });
+        for len in [10, 700_000] {
+            let error = try_store(&storage, &head("a"), &body(len)).await.unwrap_err();
+            assert_eq!(error.kind(), kind, "{error}");
+            assert!(storage.lookup(&key("a")).await.unwrap().responses.is_empty());
+        }
+        layered::callers_never_notice_that_nothing_is_stored(Arc::new(storage.clone())).await;
+    }
 }
 
 #[tokio::test]

@@ -10,11 +10,14 @@
 )]
 
 mod faults;
-mod large;
+#[path = "../support/layered.rs"]
+mod layered;
 mod opening;
 mod outage;
 mod proxy;
 mod samples;
 #[path = "../support/dynamodb.rs"]
 mod server;
+#[path = "../support/mod.rs"]
+mod support;
 mod table;

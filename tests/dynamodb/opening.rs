@@ -1,5 +1,7 @@
 //! What a handle makes of the server it finds.
 
+use std::sync::Arc;
+
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
     TimeToLiveStatus,
@@ -7,6 +9,7 @@ use aws_sdk_dynamodb::types::{
 use larder::storage::{DynamoStorage, Storage, StorageErrorKind};
 use tokio::net::TcpListener;
 
+use crate::layered;
 use crate::proxy::{Fault, Proxy};
 use crate::samples::{body, head, is_whole, key, store, try_store};
 use crate::server::{self, builder, client, table};
@@ -27,6 +30,7 @@ async fn an_absent_server_is_unavailable_until_it_comes() {
         let error = storage.lookup(&key("a")).await.unwrap_err();
         assert_eq!(error.kind(), StorageErrorKind::Unavailable, "{error}");
     }
+    layered::is_no_use_and_no_harm(Arc::new(storage.clone()), &["unavailable", "timeout"]).await;
     let _proxy = Proxy::listen(&url, TcpListener::bind(place).await.unwrap());
     store(&storage, &head("a"), &body(10)).await;
     is_whole(&storage, "a", &body(10)).await;

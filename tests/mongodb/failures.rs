@@ -1,11 +1,11 @@
 use std::time::{Duration, Instant};
 
-use larder::storage::{BodyReader, GridFsStorage, MongoStorage, Storage, StorageErrorKind};
+use larder::storage::{GridFsStorage, MongoStorage, Storage, StorageErrorKind};
 use mongodb::Client;
 use mongodb::bson::doc;
 
-use crate::server::{Own, Scratch};
-use crate::{head, key, store};
+use crate::server::{KINDS, Own, Scratch};
+use crate::{head, key, layered, read, store};
 
 /// Nothing listens on port 1.
 const NOWHERE: &str = "mongodb://ann:s3cret@127.0.0.1:1/web?serverSelectionTimeoutMS=200";
@@ -31,107 +31,132 @@ async fn options_that_make_no_sense_are_told() {
 #[tokio::test]
 async fn a_wrong_password_and_a_missing_right_are_denied() {
     let Some(own) = Own::start("auth") else { return };
+    let scratch = Scratch::on(own.url.clone());
     let admin = Client::with_uri_str(&own.url).await.unwrap();
-    let reader = doc! { "createUser": "reader", "pwd": "x", "roles": [{ "role": "read", "db": "web" }] };
-    admin.database("web").run_command(reader).await.unwrap();
-    let strict =
-        |url: String| async move { MongoStorage::builder(&url).database("web").strict().connect().await };
+    let roles = doc! { "role": "read", "db": &scratch.name };
+    let reader = doc! { "createUser": "reader", "pwd": "x", "roles": [roles] };
+    admin.database(&scratch.name).run_command(reader).await.unwrap();
+    let source = format!("authSource={}", scratch.name);
+    let limited = own.url.replace("root:s3cret", "reader:x").replace("authSource=admin", &source);
+    let wrong = Scratch { url: own.url.replace("s3cret", "wrong"), ..scratch.clone() };
+    let limited = Scratch { url: limited, ..scratch.clone() };
+    for kind in KINDS {
+        let error = wrong.open(kind, "strict=true").await.unwrap_err();
+        assert_eq!(error.kind(), StorageErrorKind::Denied, "{error}");
+        let told = format!("{error} {error:?}");
+        assert!(!told.contains("wrong@") && !told.contains(":wrong"), "{told}");
+        layered::is_no_use_and_no_harm(wrong.open(kind, "").await.unwrap(), &["denied"]).await;
 
-    let error = strict(own.url.replace("s3cret", "wrong")).await.unwrap_err();
-    assert_eq!(error.kind(), StorageErrorKind::Denied, "{error}");
-    let storage = strict(own.url.clone()).await.unwrap();
-    let _ = store(&storage, head("x", "text/plain"), b"x").await.unwrap();
+        let storage = scratch.open(kind, "strict=true").await.unwrap();
+        let _ = store(&*storage, head("x", "text/plain"), &[1; 300_000]).await.unwrap();
 
-    let limited = own.url.replace("root:s3cret", "reader:x").replace("authSource=admin", "authSource=web");
-    let storage = strict(limited).await.unwrap();
-    assert_eq!(storage.lookup(&key("x")).await.unwrap().responses.len(), 1, "reading is allowed");
-    let error = storage.remove(&key("x")).await.unwrap_err();
-    assert_eq!(error.kind(), StorageErrorKind::Denied, "{error}");
-    let error = store(&storage, head("y", "text/plain"), b"y").await.unwrap_err();
-    assert_eq!(error.kind(), StorageErrorKind::Denied, "{error}");
+        let storage = limited.open(kind, "strict=true").await.unwrap();
+        let found = storage.lookup(&key("x")).await.unwrap().responses.remove(0);
+        assert_eq!(read(&*storage, &found.head).await.unwrap().len(), 300_000, "reading is allowed");
+        let error = storage.remove(&key("x")).await.unwrap_err();
+        assert_eq!(error.kind(), StorageErrorKind::Denied, "{error}");
+        for len in [1, 300_000] {
+            let error = store(&*storage, head("y", "text/plain"), &vec![1; len]).await.unwrap_err();
+            assert_eq!(error.kind(), StorageErrorKind::Denied, "{error}");
+        }
+        layered::callers_never_notice_that_nothing_is_stored(storage).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_killed_under_load_and_started_again_is_used_again() {
     let Some(own) = Own::start("single") else { return };
-    let url = format!("{}?serverSelectionTimeoutMS=300", own.url);
-    let storage =
-        MongoStorage::builder(&url).timeout(Duration::from_secs(5)).strict().connect().await.unwrap();
-    let body = vec![7; 2_000_000];
-    let _ = store(&storage, head("before", "text/plain"), &body).await.unwrap();
-    let found = storage.lookup(&key("before")).await.unwrap().responses.remove(0);
-    let mut reader = storage.open(&found.head).await.unwrap();
-    let mut seen = reader.next().await.unwrap().unwrap().len();
+    let scratch = Scratch::on(format!("{}?serverSelectionTimeoutMS=300", own.url));
+    for kind in KINDS {
+        let storage = scratch.open(kind, "timeout=5s&strict=true").await.unwrap();
+        let body = vec![7; 2_000_000];
+        let _ = store(&*storage, head("before", "text/plain"), &body).await.unwrap();
+        let found = storage.lookup(&key("before")).await.unwrap().responses.remove(0);
+        let mut reader = storage.open(&found.head).await.unwrap();
+        let mut seen = reader.next().await.unwrap().unwrap().len();
 
-    let load: Vec<_> = (0..8)
-        .map(|number| {
-            let (storage, body) = (storage.clone(), body.clone());
-            tokio::spawn(async move {
-                let name = format!("load-{number}");
-                while store(&storage, head(&name, "text/plain"), &body).await.is_ok() {}
+        let load: Vec<_> = (0..8)
+            .map(|number| {
+                let (storage, body) = (storage.clone(), body.clone());
+                tokio::spawn(async move {
+                    let name = format!("load-{number}");
+                    while store(&*storage, head(&name, "text/plain"), &body).await.is_ok() {}
+                })
             })
-        })
-        .collect();
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    own.kill();
-    for task in load {
-        task.await.unwrap();
-    }
-    // "An open reader yields the body it was opened for, to the end, or an error": never a short one.
-    let error = loop {
-        match reader.next().await {
-            Ok(Some(piece)) => seen += piece.len(),
-            Ok(None) => panic!("a body of {} bytes ended after {seen}", body.len()),
-            Err(error) => break error,
+            .collect();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        own.kill();
+        for task in load {
+            task.await.unwrap();
         }
-    };
-    assert!(matches!(error.kind(), StorageErrorKind::Unavailable | StorageErrorKind::Timeout), "{error}");
+        // "An open reader yields the body it was opened for, to the end, or an error": never a short one.
+        let error = loop {
+            match reader.next().await {
+                Ok(Some(piece)) => seen += piece.len(),
+                Ok(None) => panic!("a body of {} bytes ended after {seen}", body.len()),
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error.kind(), StorageErrorKind::Unavailable | StorageErrorKind::Timeout), "{error}");
 
-    own.restart();
-    let found = loop {
-        match storage.lookup(&key("before")).await {
-            Ok(mut lookup) => break lookup.responses.pop(),
-            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        own.restart();
+        let found = loop {
+            match storage.lookup(&key("before")).await {
+                Ok(mut lookup) => break lookup.responses.pop(),
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+        };
+        if let Some(found) = found {
+            assert!(read(&*storage, &found.head).await.unwrap() == body);
         }
-    };
-    if let Some(found) = found {
-        assert!(crate::read(&storage, &found.head).await.unwrap() == body);
-    }
-    for number in 0..8 {
-        for found in storage.lookup(&key(&format!("load-{number}"))).await.unwrap().responses {
-            assert!(crate::read(&storage, &found.head).await.unwrap() == body, "whole or not at all");
+        for number in 0..8 {
+            for found in storage.lookup(&key(&format!("load-{number}"))).await.unwrap().responses {
+                assert!(read(&*storage, &found.head).await.unwrap() == body, "whole or not at all");
+            }
         }
+        let _ = store(&*storage, head("after", "text/plain"), &body).await.unwrap();
     }
-    let _ = store(&storage, head("after", "text/plain"), &body).await.unwrap();
 }
 
 #[tokio::test]
 async fn what_the_server_refuses_has_its_kind() {
     let Some(own) = Own::start("single") else { return };
     let scratch = Scratch::on(own.url.clone());
-    let storage = scratch.mongo().timeout(Duration::from_secs(4)).strict().connect().await.unwrap();
     let admin = Client::with_uri_str(&own.url).await.unwrap().database("admin");
     let fail = async |data| {
         let point = doc! { "configureFailPoint": "failCommand", "mode": "alwaysOn", "data": data };
         admin.run_command(point).await.unwrap();
-        let before = Instant::now();
-        let error = store(&storage, head("x", "text/plain"), b"x").await.unwrap_err();
-        assert!(before.elapsed() < Duration::from_secs(15), "a slow server holds nobody up for long");
-        // A server that is held up answers this when it is held up no longer.
-        admin.run_command(doc! { "configureFailPoint": "failCommand", "mode": "off" }).await.unwrap();
-        error
     };
-    for (code, kind) in [
-        (14_031, StorageErrorKind::Full),
-        (10_107, StorageErrorKind::ReadOnly),
-        (11_600, StorageErrorKind::Unavailable),
-        (13, StorageErrorKind::Denied),
-    ] {
-        let error = fail(doc! { "failCommands": ["findAndModify"], "errorCode": code }).await;
-        assert_eq!(error.kind(), kind, "{error}");
-        assert!(storage.lookup(&key("x")).await.unwrap().responses.is_empty());
+    // A server that is held up answers this when it is held up no longer.
+    let heal = async || {
+        admin.run_command(doc! { "configureFailPoint": "failCommand", "mode": "off" }).await.unwrap()
+    };
+    for kind in KINDS {
+        let storage = scratch.open(kind, "timeout=4s&strict=true&heartbeatFrequencyMS=500").await.unwrap();
+        for (code, expected) in [
+            (14_031, StorageErrorKind::Full),
+            (10_107, StorageErrorKind::ReadOnly),
+            (11_600, StorageErrorKind::Unavailable),
+            (13, StorageErrorKind::Denied),
+        ] {
+            // Heads are published by the one, and pieces of bodies stored by the other.
+            for (command, len) in [("findAndModify", 1), ("findAndModify", 300_000), ("insert", 300_000)] {
+                fail(doc! { "failCommands": [command], "errorCode": code }).await;
+                let error = store(&*storage, head("x", "text/plain"), &vec![1; len]).await.unwrap_err();
+                assert_eq!(error.kind(), expected, "{command}: {error}");
+                assert!(storage.lookup(&key("x")).await.unwrap().responses.is_empty());
+            }
+            heal().await;
+        }
+        fail(doc! { "failCommands": ["findAndModify", "insert", "update"], "errorCode": 14_031 }).await;
+        layered::callers_never_notice_that_nothing_is_stored(storage.clone()).await;
+        heal().await;
+        fail(doc! { "failCommands": ["find"], "blockConnection": true, "blockTimeMS": 12_000 }).await;
+        let before = Instant::now();
+        let error = storage.lookup(&key("x")).await.unwrap_err();
+        assert_eq!(error.kind(), StorageErrorKind::Timeout, "{error}");
+        assert!(before.elapsed() < Duration::from_secs(10), "a slow server holds nobody up for long");
+        heal().await;
+        let _ = store(&*storage, head("x", "text/plain"), b"x").await.unwrap();
     }
-    let slow = doc! { "failCommands": ["find"], "blockConnection": true, "blockTimeMS": 12_000 };
-    assert_eq!(fail(slow).await.kind(), StorageErrorKind::Timeout);
-    let _ = store(&storage, head("x", "text/plain"), b"x").await.unwrap();
 }

@@ -12,15 +12,22 @@
 mod documents;
 mod failures;
 mod files;
+#[path = "../support/layered.rs"]
+mod layered;
+mod outage;
 #[path = "../support/mongo.rs"]
 mod server;
+#[path = "../support/mod.rs"]
+mod support;
+#[path = "../support/wire.rs"]
+mod wire;
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use larder::clock::{Clock, SystemClock};
 use larder::entry::{BodyEnd, StoredHead};
 use larder::key::CacheKey;
-use larder::storage::{BodyReader, BodyWriter, Published, Storage, StorageError};
+use larder::storage::{DynStorage, Published, StorageError};
 
 fn key(name: &str) -> CacheKey {
     CacheKey::builder()
@@ -40,7 +47,11 @@ fn head(name: &str, content_type: &str) -> StoredHead {
     head
 }
 
-async fn store(storage: &impl Storage, head: StoredHead, body: &[u8]) -> Result<Published, StorageError> {
+async fn store(
+    storage: &(impl DynStorage + ?Sized),
+    head: StoredHead,
+    body: &[u8],
+) -> Result<Published, StorageError> {
     let fence = storage.lookup(&head.key).await?.fence;
     let mut writer = storage.begin(head, fence).await?;
     for piece in body.chunks(64 * 1024) {
@@ -49,7 +60,7 @@ async fn store(storage: &impl Storage, head: StoredHead, body: &[u8]) -> Result<
     writer.publish(BodyEnd::default()).await
 }
 
-async fn read(storage: &impl Storage, head: &StoredHead) -> Result<Vec<u8>, StorageError> {
+async fn read(storage: &(impl DynStorage + ?Sized), head: &StoredHead) -> Result<Vec<u8>, StorageError> {
     let mut reader = storage.open(head).await?;
     let mut body = Vec::new();
     while let Some(piece) = reader.next().await? {

@@ -1,9 +1,12 @@
 //! What stands in the server: expiry, namespaces, and what others put there.
 
+use std::sync::Arc;
+
 use larder::entry::BodyEnd;
 use larder::storage::{BodyWriter, Keyspace, Published, RedisStorage, Storage, StorageErrorKind};
 use redis::Value;
 
+use crate::layered::callers_never_notice_that_nothing_is_stored;
 use crate::server::{Server, builder, head, in_seconds, key, read, store};
 
 fn number(value: &Value) -> i64 {
@@ -139,6 +142,7 @@ async fn no_memory_left_is_full_and_hits_go_on() {
         assert_eq!(error.kind(), StorageErrorKind::Full, "{error}");
     }
     assert_eq!(read(&storage, "a").await.unwrap(), Some(10));
+    callers_never_notice_that_nothing_is_stored(Arc::new(storage.clone())).await;
     server.run(&["CONFIG", "SET", "maxmemory", "0"]).await;
     server.run(&["CONFIG", "SET", "min-replicas-to-write", "1"]).await;
     let error = store(&storage, head("b"), 10).await.unwrap_err();
@@ -148,6 +152,7 @@ async fn no_memory_left_is_full_and_hits_go_on() {
     let error = store(&storage, head("b"), 10).await.unwrap_err();
     assert_eq!(error.kind(), StorageErrorKind::ReadOnly, "{error}");
     assert_eq!(read(&storage, "a").await.unwrap(), Some(10), "a replica answers");
+    callers_never_notice_that_nothing_is_stored(Arc::new(storage)).await;
 }
 
 #[tokio::test]

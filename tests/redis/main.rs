@@ -10,8 +10,12 @@
 )]
 
 mod data;
-mod large;
+#[path = "../support/layered.rs"]
+mod layered;
 mod opening;
 mod outage;
-mod proxy;
 mod server;
+#[path = "../support/mod.rs"]
+mod support;
+#[path = "../support/wire.rs"]
+mod wire;

@@ -4,10 +4,8 @@ use larder::storage::{Published, RedisStorage, Storage, StorageErrorKind};
 
 use crate::server::{Server, builder, head, key, read, store};
 
-/// A port that nobody listens on.
 fn nowhere() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("redis://user:s3cret@{}/", listener.local_addr().unwrap())
+    format!("redis://user:s3cret@{}/", crate::wire::nowhere())
 }
 
 #[tokio::test]

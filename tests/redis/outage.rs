@@ -1,11 +1,13 @@
 //! Servers that go, come back, or answer slowly.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use larder::storage::{BodyReader, Published, Storage, StorageErrorKind};
+use larder::storage::{BodyReader, Published, RedisStorage, Storage, StorageErrorKind};
 
-use crate::proxy::Proxy;
+use crate::layered;
 use crate::server::{Server, builder, head, key, read, store};
+use crate::wire::{Wire, nowhere};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_killed_and_restarted_under_load_is_used_again() {
@@ -51,9 +53,9 @@ async fn a_server_killed_and_restarted_under_load_is_used_again() {
 #[tokio::test]
 async fn a_slow_reply_is_a_timeout() {
     let Some(server) = Server::start(&["single"]) else { return };
-    let proxy = Proxy::to(server.address()).await;
-    let storage = builder().response_timeout(Duration::from_millis(300)).connect(&proxy.url).await.unwrap();
-    proxy.delay(Duration::from_secs(30));
+    let (wire, url) = wire(&server).await;
+    let storage = builder().response_timeout(Duration::from_millis(300)).connect(&url).await.unwrap();
+    wire.delay(Duration::from_secs(30));
     let started = Instant::now();
     let error = storage.lookup(&key("x")).await.unwrap_err();
     assert_eq!(error.kind(), StorageErrorKind::Timeout, "{error}");
@@ -63,13 +65,13 @@ async fn a_slow_reply_is_a_timeout() {
 #[tokio::test]
 async fn a_connection_cut_within_a_body_is_an_error_and_never_a_short_body() {
     let Some(server) = Server::start(&["single"]) else { return };
-    let proxy = Proxy::to(server.address()).await;
-    let storage = builder().connect(&proxy.url).await.unwrap();
+    let (wire, url) = wire(&server).await;
+    let storage = builder().connect(&url).await.unwrap();
     let _ = store(&storage, head("a"), 4_000_000).await.unwrap();
     let found = storage.lookup(&key("a")).await.unwrap();
     let mut reader = storage.open(&found.responses[0].head).await.unwrap();
     let mut len = reader.next().await.unwrap().unwrap().len();
-    proxy.cut_after(700_000);
+    wire.cut_after(700_000);
     let error = loop {
         match reader.next().await {
             Ok(Some(piece)) => len += piece.len(),
@@ -79,6 +81,32 @@ async fn a_connection_cut_within_a_body_is_an_error_and_never_a_short_body() {
     };
     assert!(len < 4_000_000);
     assert_eq!(error.kind(), StorageErrorKind::Unavailable, "{error}");
-    proxy.cut_after(u64::MAX);
+    wire.heal();
     assert_eq!(read(&storage, "a").await.unwrap(), Some(4_000_000), "as usable as before");
+}
+
+#[tokio::test]
+async fn a_hit_cut_within_its_body_is_an_error_to_the_caller() {
+    let Some(server) = Server::start(&["single"]) else { return };
+    let (wire, url) = wire(&server).await;
+    let storage = builder().connect(&url).await.unwrap();
+    let (cut, heal) = (|| wire.cut_after(700_000), || wire.heal());
+    layered::a_hit_cut_within_its_body_is_an_error(Arc::new(storage), cut, heal).await;
+}
+
+#[tokio::test]
+async fn callers_of_an_absent_or_slow_server_are_answered_by_the_origin() {
+    let absent = RedisStorage::connect(&format!("redis://{}/", nowhere())).await.unwrap();
+    layered::is_no_use_and_no_harm(Arc::new(absent), &["unavailable"]).await;
+    let Some(server) = Server::start(&["single"]) else { return };
+    let (wire, url) = wire(&server).await;
+    let slow = builder().connect(&url).await.unwrap();
+    wire.delay(Duration::from_secs(30));
+    layered::is_no_use_and_no_harm(Arc::new(slow), &["timeout"]).await;
+}
+
+async fn wire(server: &Server) -> (Wire, String) {
+    let wire = Wire::to(server.address()).await;
+    let url = format!("redis://{}/", wire.address);
+    (wire, url)
 }

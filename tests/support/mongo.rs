@@ -1,9 +1,10 @@
 //! Databases of a real MongoDB for tests, each test its own.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use larder::storage::{GridFsStorage, MongoBuilder, MongoStorage};
+use larder::storage::{DynStorage, GridFsStorage, MongoBuilder, MongoStorage, StorageError};
 use mongodb::Client;
 use mongodb::bson::Document;
 use mongodb::{Collection, Database};
@@ -21,6 +22,9 @@ pub(crate) fn server() -> Option<String> {
         }
     }
 }
+
+/// The two storages, by the names they give themselves.
+pub(crate) const KINDS: [&str; 2] = ["mongodb", "gridfs"];
 
 /// A database that nobody else uses; dropped with this value.
 #[derive(Clone)]
@@ -46,6 +50,22 @@ impl Scratch {
 
     pub(crate) fn gridfs(&self) -> MongoBuilder<GridFsStorage> {
         GridFsStorage::builder(&self.url).database(&self.name)
+    }
+
+    /// Opens one of [`KINDS`] by a URL with these options, in a collection called like it.
+    pub(crate) async fn open(&self, kind: &str, options: &str) -> Result<Arc<dyn DynStorage>, StorageError> {
+        let prefix = if kind == "gridfs" { "gridfs+" } else { "" };
+        let (server, query) = self.url.split_once('?').unwrap_or((&self.url, ""));
+        let (server, name) = (server.trim_end_matches('/'), &self.name);
+        let url = format!("{prefix}{server}/{name}?collection={kind}&{query}&{options}");
+        larder::storage::open(url.trim_end_matches('&')).await
+    }
+
+    /// Host and port of the (first) server.
+    pub(crate) fn host(&self) -> &str {
+        let url = self.url.split_once("://").unwrap().1;
+        let authority = url.split(['/', '?']).next().unwrap();
+        authority.rsplit('@').next().unwrap().split(',').next().unwrap()
     }
 
     /// The driver's own view of the database.

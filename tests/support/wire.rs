@@ -8,8 +8,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Between a storage and its server.
-pub(crate) struct Proxy {
-    pub(crate) url: String,
+pub(crate) struct Wire {
+    /// Host and port to connect to.
+    pub(crate) address: String,
     state: Arc<State>,
 }
 
@@ -20,19 +21,19 @@ struct State {
     passing: AtomicU64,
 }
 
-impl Proxy {
-    pub(crate) async fn to(address: &str) -> Self {
+impl Wire {
+    pub(crate) async fn to(server: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("redis://{}/", listener.local_addr().unwrap());
+        let address = listener.local_addr().unwrap().to_string();
         let state = Arc::new(State { delay_millis: AtomicU64::new(0), passing: AtomicU64::new(u64::MAX) });
-        let (address, shared) = (address.to_owned(), Arc::clone(&state));
+        let (server, shared) = (server.to_owned(), Arc::clone(&state));
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let Ok(server) = TcpStream::connect(&address).await else { continue };
+                let Ok(server) = TcpStream::connect(&server).await else { continue };
                 tokio::spawn(pass(client, server, Arc::clone(&shared)));
             }
         });
-        Self { url, state }
+        Self { address, state }
     }
 
     pub(crate) fn delay(&self, delay: Duration) {
@@ -41,6 +42,12 @@ impl Proxy {
 
     pub(crate) fn cut_after(&self, bytes: u64) {
         self.state.passing.store(bytes, Ordering::SeqCst);
+    }
+
+    /// No reply waits any more, and none is cut.
+    pub(crate) fn heal(&self) {
+        self.delay(Duration::ZERO);
+        self.cut_after(u64::MAX);
     }
 }
 
@@ -66,4 +73,10 @@ async fn pass(client: TcpStream, server: TcpStream, state: Arc<State>) {
         }
     }
     asking.abort();
+}
+
+/// An address that nobody listens on.
+pub(crate) fn nowhere() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
 }
