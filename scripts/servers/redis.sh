@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Redis, or Valkey with REDIS_SERVER=valkey-server REDIS_CLI=valkey-cli.
+# Redis, or with VALKEY=1 Valkey in its place; REDIS_SERVER and REDIS_CLI name programs that are elsewhere.
 #   redis.sh install
 #   redis.sh start DIR single   [ARG…]  REDIS_URL; the arguments go to the server
 #   redis.sh start DIR tls              REDIS_TLS_URL (user `cache`), REDIS_TLS_READER_URL (may only read), REDIS_CA
@@ -8,8 +8,10 @@
 #                                       a replica and three sentinels
 #   redis.sh stop DIR | kill DIR
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
-server=${REDIS_SERVER:-redis-server}
-cli=${REDIS_CLI:-redis-cli}
+brand=redis
+[ -z "${VALKEY:-}" ] || brand=valkey
+server=${REDIS_SERVER:-$brand-server}
+cli=${REDIS_CLI:-$brand-cli}
 
 # node NAME PORT ARG…: one server in its own folder; memory only, so that nothing outlives it.
 node() {
@@ -113,7 +115,7 @@ start_sentinel() {
 [ $# -ge 1 ] || usage
 case $1 in
 install)
-    { command -v "$server" && command -v "$cli"; } >/dev/null || apt_install redis-server redis-tools
+    { command -v "$server" && command -v "$cli"; } >/dev/null || apt_install "$brand-server" "$brand-tools"
     command -v openssl >/dev/null || apt_install openssl
     ;;
 start)

@@ -14,6 +14,7 @@ mod data;
 mod layered;
 mod opening;
 mod outage;
+mod sentinel;
 mod server;
 #[path = "../support/mod.rs"]
 mod support;

@@ -21,9 +21,11 @@ pub(crate) struct Server {
 impl Server {
     /// `None`, and a line that says so, where there is no Redis.
     pub(crate) fn start(arguments: &[&'static str]) -> Option<Self> {
-        if Command::new("redis-server").arg("--version").output().is_err() {
-            assert!(std::env::var_os("LARDER_REQUIRE_SERVERS").is_none(), "there is no redis-server");
-            println!("skipped: no redis-server");
+        let valkey = std::env::var("VALKEY").is_ok_and(|value| !value.is_empty());
+        let program = if valkey { "valkey-server" } else { "redis-server" };
+        if Command::new(program).arg("--version").output().is_err() {
+            assert!(std::env::var_os("LARDER_REQUIRE_SERVERS").is_none(), "there is no {program}");
+            println!("skipped: no {program}");
             return None;
         }
         let directory = tempfile::tempdir().unwrap();
@@ -43,6 +45,13 @@ impl Server {
 
     pub(crate) fn kill(&self) {
         script(&["kill", self.directory.path().to_str().unwrap()]);
+    }
+
+    /// Sends a signal to one server of several.
+    pub(crate) fn signal(&self, node: &str, signal: &str) {
+        let pid = std::fs::read_to_string(self.directory.path().join(node).join("pid")).unwrap();
+        let sent = Command::new("kill").args(["-s", signal, pid.trim()]).status().unwrap();
+        assert!(sent.success());
     }
 
     pub(crate) fn var(&self, name: &str) -> &str {

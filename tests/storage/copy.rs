@@ -10,12 +10,59 @@ use larder::key::{CacheKey, Selecting, SelectingField, SelectingValue};
 use larder::storage::{Copied, DynStorage, KeyValueStorage, MemoryStorage, Published, StorageExt};
 use proptest::collection::vec;
 use proptest::prelude::{Strategy, any, prop, prop_assert_eq, proptest};
-use proptest::test_runner::Config;
+use proptest::test_runner::{Config, TestCaseError};
 
 use crate::key_value::MapStore;
+#[cfg(feature = "gridfs")]
+use crate::mongo::server::{DropsDatabase, Scratch};
+
+/// The servers that there are.
+struct Servers {
+    #[cfg(feature = "redis")]
+    redis: Option<String>,
+    #[cfg(feature = "gridfs")]
+    mongo: Option<(Scratch, DropsDatabase)>,
+    #[cfg(feature = "dynamodb")]
+    dynamodb: Option<String>,
+}
+
+impl Servers {
+    fn new() -> Self {
+        Self {
+            #[cfg(feature = "redis")]
+            redis: crate::redis::server("REDIS_URL"),
+            #[cfg(feature = "gridfs")]
+            mongo: Scratch::new().map(|scratch| (scratch.clone(), scratch.dropped_in_the_end())),
+            #[cfg(feature = "dynamodb")]
+            dynamodb: crate::dynamodb::server::server(),
+        }
+    }
+}
+
+/// A fresh, empty storage of every kind.
+async fn storages(dir: &std::path::Path, servers: &Servers) -> Vec<Arc<dyn DynStorage>> {
+    let mut all = local(dir).await;
+    #[cfg(feature = "redis")]
+    if let Some(url) = &servers.redis {
+        let builder = larder::storage::RedisStorage::builder().namespace(crate::redis::namespace());
+        all.push(Arc::new(builder.strict().connect(url).await.unwrap()));
+    }
+    #[cfg(feature = "gridfs")]
+    if let Some((scratch, _)) = &servers.mongo {
+        let name = || EntryId::random().to_string();
+        all.push(Arc::new(scratch.mongo().collection(name()).strict().connect().await.unwrap()));
+        all.push(Arc::new(scratch.gridfs().collection(name()).strict().connect().await.unwrap()));
+    }
+    #[cfg(feature = "dynamodb")]
+    if let Some(url) = &servers.dynamodb {
+        let (client, table) = (crate::dynamodb::server::client(url), crate::dynamodb::server::table());
+        all.push(Arc::new(crate::dynamodb::server::builder(&client, &table).connect().await.unwrap()));
+    }
+    all
+}
 
 /// A fresh, empty storage of every kind that needs no server.
-async fn storages(dir: &std::path::Path) -> Vec<Arc<dyn DynStorage>> {
+async fn local(dir: &std::path::Path) -> Vec<Arc<dyn DynStorage>> {
     let mut all: Vec<Arc<dyn DynStorage>> =
         vec![Arc::new(KeyValueStorage::new(MapStore::default())), Arc::new(MemoryStorage::new())];
     #[cfg(feature = "sqlite")]
@@ -146,34 +193,61 @@ async fn copy(from: &Arc<dyn DynStorage>, to: &Arc<dyn DynStorage>) -> Copied {
     copied
 }
 
+/// Copies through every storage that `between` chooses, and back.
+async fn there_and_back(
+    samples: Vec<Sample>,
+    storages: impl AsyncFn() -> Vec<Arc<dyn DynStorage>>,
+    between: impl Fn(&str, &str) -> bool,
+) -> Result<(), TestCaseError> {
+    let (starts, vias, ends) = (storages().await, storages().await, storages().await);
+    for (start, end) in starts.iter().zip(&ends) {
+        for sample in &samples {
+            put(&**start, sample).await;
+        }
+        let before = everything(&**start).await;
+        for via in vias.iter().filter(|via| between(start.name(), via.name())) {
+            via.clear(None).await.unwrap();
+            end.clear(None).await.unwrap();
+            let copied = copy(start, via).await;
+            prop_assert_eq!(copied.responses, before.0.len() as u64, "{:?}", copied);
+            prop_assert_eq!(copied.aliases, before.1.len() as u64, "{:?}", copied);
+            copy(via, end).await;
+            prop_assert_eq!(&everything(&**via).await, &before, "{} to {}", start.name(), via.name());
+            prop_assert_eq!(&everything(&**end).await, &before, "{} to {}", via.name(), end.name());
+            let again = copy(start, via).await;
+            prop_assert_eq!(again.skipped, again.seen(), "nothing is newer than itself");
+        }
+    }
+    for storage in starts.iter().chain(&vias).chain(&ends) {
+        storage.clear(None).await.unwrap();
+    }
+    Ok(())
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
 proptest! {
     #![proptest_config(Config { cases: 6, ..Config::default() })]
 
     #[test]
     fn there_and_back_is_the_identity_for_every_pair(samples in vec(sample(), 0..10)) {
-        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
-            let dir = tempfile::tempdir().unwrap();
-            let (starts, vias, ends) = (storages(dir.path()).await, storages(dir.path()).await, storages(dir.path()).await);
-            for (start, end) in starts.iter().zip(&ends) {
-                for sample in &samples {
-                    put(&**start, sample).await;
-                }
-                let before = everything(&**start).await;
-                for via in &vias {
-                    via.clear(None).await.unwrap();
-                    end.clear(None).await.unwrap();
-                    let copied = copy(start, via).await;
-                    prop_assert_eq!(copied.responses, before.0.len() as u64, "{:?}", copied);
-                    prop_assert_eq!(copied.aliases, before.1.len() as u64, "{:?}", copied);
-                    copy(via, end).await;
-                    prop_assert_eq!(&everything(&**via).await, &before, "{} to {}", start.name(), via.name());
-                    prop_assert_eq!(&everything(&**end).await, &before, "{} to {}", via.name(), end.name());
-                    let again = copy(start, via).await;
-                    prop_assert_eq!(again.skipped, again.seen(), "nothing is newer than itself");
-                }
-            }
-            Ok(())
-        })?;
+        let dir = tempfile::tempdir().unwrap();
+        block_on(there_and_back(samples, async || local(dir.path()).await, |_, _| true))?;
+    }
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 2, ..Config::default() })]
+
+    #[test]
+    fn there_and_back_is_the_identity_for_every_pair_with_a_server(samples in vec(sample(), 1..8)) {
+        let (dir, servers) = (tempfile::tempdir().unwrap(), Servers::new());
+        let storages = async || storages(dir.path(), &servers).await;
+        block_on(there_and_back(samples, storages, |start, via| {
+            [start, via].iter().any(|name| ["redis", "mongodb", "gridfs", "dynamodb"].contains(name))
+        }))?;
     }
 }
 
@@ -191,8 +265,9 @@ fn plain(arrived: i64, body: usize) -> Sample {
 
 #[tokio::test]
 async fn the_newer_response_wins() {
-    let dir = tempfile::tempdir().unwrap();
-    for (from, to) in storages(dir.path()).await.iter().zip(&storages(dir.path()).await) {
+    let (dir, servers) = (tempfile::tempdir().unwrap(), Servers::new());
+    let storages = async || storages(dir.path(), &servers).await;
+    for (from, to) in storages().await.iter().zip(&storages().await) {
         put(&**from, &plain(10, 100_000)).await;
         put(&**to, &plain(20, 7)).await;
         assert_eq!(copy(from, to).await.skipped, 1);
@@ -205,8 +280,9 @@ async fn the_newer_response_wins() {
 
 #[tokio::test]
 async fn a_response_freshened_since_is_freshened_there() {
-    let dir = tempfile::tempdir().unwrap();
-    for (from, to) in storages(dir.path()).await.iter().zip(&storages(dir.path()).await) {
+    let (dir, servers) = (tempfile::tempdir().unwrap(), Servers::new());
+    let storages = async || storages(dir.path(), &servers).await;
+    for (from, to) in storages().await.iter().zip(&storages().await) {
         put(&**from, &plain(10, 100_000)).await;
         copy(from, to).await;
         let mut head = everything(&**from).await.0.remove(0).1;
@@ -219,8 +295,9 @@ async fn a_response_freshened_since_is_freshened_there() {
 
 #[tokio::test]
 async fn an_invalidated_member_of_a_group_stays_invalidated() {
-    let dir = tempfile::tempdir().unwrap();
-    for (from, to) in storages(dir.path()).await.iter().zip(&storages(dir.path()).await) {
+    let (dir, servers) = (tempfile::tempdir().unwrap(), Servers::new());
+    let storages = async || storages(dir.path(), &servers).await;
+    for (from, to) in storages().await.iter().zip(&storages().await) {
         put(&**from, &plain(10, 100)).await;
         let group = Group { origin: "https://a.example".to_owned(), name: "g".to_owned() };
         from.invalidate_group(&group, Timestamp::from_millis(15)).await.unwrap();

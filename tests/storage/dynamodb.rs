@@ -4,7 +4,7 @@ use larder::storage::conformance::Fixture;
 use crate::end_to_end::Opened;
 
 #[path = "../support/dynamodb.rs"]
-mod server;
+pub(crate) mod server;
 
 const MAX_BODY: u64 = 64 << 20;
 

@@ -5,7 +5,7 @@ use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, doc};
 
 #[path = "../support/mongo.rs"]
-mod server;
+pub(crate) mod server;
 
 use self::server::Scratch;
 use crate::end_to_end::{Opened, end_to_end_tests};

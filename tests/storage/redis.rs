@@ -118,9 +118,10 @@ mod single {
 }
 
 mod tls {
-    use super::fixture;
+    use super::{fixture, opened};
 
     larder::conformance_tests!(fixture("REDIS_TLS_URL", str::to_owned));
+    crate::end_to_end::end_to_end_tests!(opened("REDIS_TLS_URL", str::to_owned));
 }
 
 mod cluster {
@@ -137,7 +138,7 @@ mod cluster {
 }
 
 mod sentinel {
-    use super::fixture;
+    use super::{fixture, opened};
 
     fn url(sentinels: &str) -> String {
         let hosts: Vec<_> = sentinels
@@ -149,4 +150,5 @@ mod sentinel {
     }
 
     larder::conformance_tests!(fixture("REDIS_SENTINEL_URLS", url));
+    crate::end_to_end::end_to_end_tests!(opened("REDIS_SENTINEL_URLS", url));
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, join_all};
 use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
@@ -72,23 +73,28 @@ pub(super) enum Source {
     Cluster(ClusterConnection),
 }
 
+/// A caller that leaves sooner says nothing about the server.
+const SILENCE: Duration = Duration::from_millis(100);
+
 /// Connections that come back by themselves.
 #[derive(Clone)]
 pub(super) struct Managers {
     heads: ConnectionManager,
     bodies: Arc<[ConnectionManager]>,
     turn: Arc<AtomicUsize>,
+    /// How often the server answered.
+    heard: Arc<AtomicUsize>,
 }
 
 impl Managers {
     pub(super) fn of(manager: ConnectionManager) -> Self {
-        Self { heads: manager, bodies: Arc::new([]), turn: Arc::default() }
+        Self { heads: manager, bodies: Arc::new([]), turn: Arc::default(), heard: Arc::default() }
     }
 
     fn new(client: &Client, config: &ConnectionManagerConfig, connections: usize) -> RedisResult<Self> {
         let manager = || ConnectionManager::new_lazy_with_config(client.clone(), config.clone());
         let bodies = (1..connections).map(|_| manager()).collect::<RedisResult<_>>()?;
-        Ok(Self { heads: manager()?, bodies, turn: Arc::default() })
+        Ok(Self { heads: manager()?, bodies, turn: Arc::default(), heard: Arc::default() })
     }
 
     fn on(&self, lane: Lane) -> ConnectionManager {
@@ -99,6 +105,35 @@ impl Managers {
                 manager.clone()
             }
             _ => self.heads.clone(),
+        }
+    }
+}
+
+/// A call under way. Its caller may have less patience than the connection, and drop it: if the server said nothing
+/// at all meanwhile it may be gone for good, or not be the primary any more, and nobody would ever see the timeout.
+struct Waiting<'a> {
+    link: &'a Link,
+    managers: Managers,
+    since: Instant,
+    heard: usize,
+}
+
+impl<'a> Waiting<'a> {
+    fn new(link: &'a Link, managers: Managers) -> Self {
+        let heard = managers.heard.load(Ordering::Relaxed);
+        Self { link, managers, since: Instant::now(), heard }
+    }
+
+    fn heard(&self) {
+        self.managers.heard.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let silent = self.managers.heard.load(Ordering::Relaxed) == self.heard;
+        if silent && self.since.elapsed() >= SILENCE {
+            self.link.forget(&self.managers);
         }
     }
 }
@@ -188,13 +223,18 @@ impl Link {
             return all.await;
         }
         let count = commands.len();
-        let results = match self.managers().await {
-            Ok(managers) => pipelined(managers.on(lane), commands).await,
-            Err(cause) => Err(cause),
+        let managers = match self.managers().await {
+            Ok(managers) => managers,
+            Err(cause) => return vec![Err(cause); count],
         };
+        let waiting = Waiting::new(self, managers.clone());
+        let results = pipelined(managers.on(lane), commands).await;
+        if results.is_ok() {
+            waiting.heard();
+        }
         let results = results.unwrap_or_else(|cause| vec![Err(cause); count]);
         if results.iter().any(|result| result.as_ref().is_err_and(is_elsewhere)) {
-            self.forget();
+            self.forget(&managers);
         }
         results
     }
@@ -232,8 +272,11 @@ impl Link {
     }
 
     /// Connections to a server that is not the primary any more are made anew, and those that were not let in.
-    fn forget(&self) {
-        *self.lock() = None;
+    fn forget(&self, managers: &Managers) {
+        let mut current = self.lock();
+        if current.as_ref().is_some_and(|current| Arc::ptr_eq(&current.heard, &managers.heard)) {
+            *current = None;
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Managers>> {
