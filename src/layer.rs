@@ -81,6 +81,13 @@ impl CacheLayer {
         self.with(|config| config.fill.deadline = deadline)
     }
 
+    /// How long a request waits for another one that is at the origin already and asks the same (5 s by default; zero
+    /// has each go for itself). When that one's response is stored, all who waited look into the store again; what
+    /// may not answer them there sends them to the origin themselves, and for some seconds nobody waits for its like.
+    pub fn collapse(self, wait: Duration) -> Self {
+        self.with(|config| config.collapse = wait)
+    }
+
     /// How long the caller of a large body may be held up, each time the store is more than a few chunks behind,
     /// before storing it is given up (250 ms by default). Short bodies never wait.
     pub fn storage_patience(self, patience: Duration) -> Self {

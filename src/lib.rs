@@ -45,7 +45,7 @@
 //! | 4. Decide whether a stored response may answer | [`policy::reuse`](policy::reuse()) | [4] |
 //! | 5a. Serve it, | [`body`] from [`entry`] | [4.2.3] |
 //! | 5b. or validate it: ask the origin on conditions, and freshen it after a 304, | [`policy::validated`] | [4.3] |
-//! | 5c. or forward the request | the client below | |
+//! | 5c. or forward the request, one for all that ask the same at the same time | the client below | [4] |
 //! | 6. May the response be kept? | [`policy::storable`](policy::storable()) | [3] |
 //! | 7. Keep it as it passes | [`body`] to [`storage`] | |
 //! | 8. Spoil what an unsafe request has changed | [`policy::invalidated`] | [4.4] |

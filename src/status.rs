@@ -30,8 +30,9 @@ pub struct CacheStatus {
     pub ttl: Option<i64>,
     /// The response was (or, while its body still streams, will be) stored.
     pub stored: bool,
-    /// The request was collapsed with another one.
-    pub collapsed: bool,
+    /// The request waited for another one that asked the same: `true` where that one's response answered it, `false`
+    /// where it had to go forward itself after all.
+    pub collapsed: Option<bool>,
     /// The cache key, when the layer was told to show it.
     pub key: Option<String>,
     /// More, for people: why a response was not stored, what the storage said.
@@ -117,15 +118,7 @@ impl CacheStatus {
     }
 
     fn new(outcome: Outcome) -> Self {
-        Self {
-            outcome,
-            fwd_status: None,
-            ttl: None,
-            stored: false,
-            collapsed: false,
-            key: None,
-            detail: None,
-        }
+        Self { outcome, fwd_status: None, ttl: None, stored: false, collapsed: None, key: None, detail: None }
     }
 
     /// Sets the status the origin gave to the forwarded request.
@@ -149,10 +142,10 @@ impl CacheStatus {
         self
     }
 
-    /// Sets whether the request was collapsed with another one.
+    /// Sets that the request was collapsed with another one, and whether that one's response answered it.
     #[must_use]
     pub fn with_collapsed(mut self, collapsed: bool) -> Self {
-        self.collapsed = collapsed;
+        self.collapsed = Some(collapsed);
         self
     }
 
@@ -275,8 +268,8 @@ impl fmt::Display for Member<'_> {
         if *stored {
             f.write_str("; stored")?;
         }
-        if *collapsed {
-            f.write_str("; collapsed")?;
+        if let Some(reused) = collapsed {
+            f.write_str(if *reused { "; collapsed" } else { "; collapsed=?0" })?;
         }
         if let Some(key) = key {
             f.write_str("; key=")?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::leading::Leading;
 use super::pipe::{Inlet, Outlet, Piece, pipe};
 use super::publishing::{Mark, Publishing};
 use crate::entry::{Alias, BodyEnd, BodySummary, EntryId, StoredBody, StoredHead, StoredResponse};
@@ -61,6 +62,8 @@ pub(crate) struct Fill {
     replaces: Vec<EntryId>,
     /// What arrived of a body that breaks off may be kept as a part.
     resumable: bool,
+    /// Those who wait for this response.
+    leading: Option<Leading>,
 }
 
 /// The last word to the storing task: all of the body has been handed over.
@@ -78,7 +81,7 @@ impl Fill {
         expected: Option<u64>,
     ) -> Self {
         head.body = expected.map(|len| BodySummary { len, checksum: 0 });
-        Self { settings, head, fence, target: None, replaces: Vec::new(), resumable: false }
+        Self { settings, head, fence, target: None, replaces: Vec::new(), resumable: false, leading: None }
     }
 
     /// Makes it a redirect alias that leads to `target`.
@@ -99,6 +102,12 @@ impl Fill {
         self
     }
 
+    /// Keeps others of the request's kind waiting until the body is complete.
+    pub(crate) fn leading(mut self, leading: Option<Leading>) -> Self {
+        self.leading = leading;
+        self
+    }
+
     /// Whether the response becomes a redirect alias, if its body is short.
     pub(crate) fn is_alias(&self) -> bool {
         self.target.is_some()
@@ -106,6 +115,11 @@ impl Fill {
 
     pub(super) fn expected(&self) -> Option<u64> {
         self.head.body.map(|body| body.len)
+    }
+
+    /// Those who wait leave with the body, which knows first when it is over.
+    pub(super) fn take_leading(&mut self) -> Option<Leading> {
+        self.leading.take()
     }
 
     pub(super) fn is_resumable(&self) -> bool {
@@ -122,9 +136,11 @@ impl Fill {
     }
 
     /// Stores a response whose whole body is at hand, without keeping the caller.
-    pub(crate) fn store(self, body: Vec<Bytes>, end: BodyEnd) -> Retraction {
+    pub(crate) fn store(mut self, body: Vec<Bytes>, end: BodyEnd) -> Retraction {
         let retraction = self.retraction();
         let mark = self.settings.publishing.mark(&self.head.key);
+        // From here on whoever asks waits for the mark.
+        drop(self.take_leading());
         detach(async move {
             let len = body.iter().map(|piece| piece.len() as u64).sum::<u64>();
             let settings = self.settings.clone();

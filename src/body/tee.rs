@@ -13,6 +13,7 @@ use tokio::time::{Sleep, sleep};
 
 use super::fill::{Fill, Filling, Retraction};
 use super::into_bytes;
+use super::leading::Leading;
 use crate::entry::{BodyEnd, StoredRange};
 use crate::error::{BodyError, BoxError};
 
@@ -36,6 +37,8 @@ struct Recorder {
     patience: std::time::Duration,
     awaits_trailers: bool,
     resumable: bool,
+    /// Those who wait for this body, until it is over.
+    leading: Option<Leading>,
 }
 
 #[allow(clippy::large_enum_variant, reason = "the recorder is boxed as a whole")]
@@ -53,7 +56,7 @@ enum State {
 }
 
 impl<B> Tee<B> {
-    pub(super) fn new(inner: B, fill: Fill) -> Self {
+    pub(super) fn new(inner: B, mut fill: Fill) -> Self {
         let recorder = Box::new(Recorder {
             expected: fill.expected(),
             seen: 0,
@@ -61,6 +64,7 @@ impl<B> Tee<B> {
             patience: fill.patience(),
             awaits_trailers: fill.announces_trailers(),
             resumable: fill.is_resumable(),
+            leading: fill.take_leading(),
             state: State::KeepingBack { fill, body: Vec::new(), len: 0 },
         });
         Self { inner, recorder }
@@ -121,6 +125,9 @@ impl Recorder {
 
     fn record_data(&mut self, data: &Bytes) {
         self.seen += data.len() as u64;
+        if let Some(leading) = &self.leading {
+            leading.passed(data.len() as u64);
+        }
         match &mut self.state {
             State::KeepingBack { body, len, .. } => {
                 *len += data.len();
@@ -183,10 +190,11 @@ impl Recorder {
             }
             state => state,
         };
+        self.leading = None;
     }
 
     fn give_up(&mut self) {
-        self.stall = None;
+        (self.stall, self.leading) = (None, None);
         match std::mem::replace(&mut self.state, State::Over) {
             State::KeepingBack { fill, .. } => fill.abandon(),
             State::Whole(retraction) => retraction.retract(),

@@ -28,6 +28,8 @@ macro_rules! counters {
 counters! {
     /// Requests answered from the store without asking the origin.
     hits,
+    /// Requests answered by what another one, which was at the origin already, brought.
+    collapsed,
     /// Requests sent to the origin because nothing stored could answer.
     misses,
     /// Requests sent to the origin to validate a stored response.

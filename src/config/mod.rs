@@ -14,7 +14,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::body::{FillSettings, Observe, Publishing};
+use crate::body::{FillSettings, Leaders, Observe, Publishing};
 use crate::clock::{Clock, SystemClock};
 use crate::key::{DefaultKey, MakeKey};
 use crate::policy::Policy;
@@ -24,6 +24,8 @@ use crate::storage::DynStorage;
 pub(crate) const STORAGE_DEADLINE: Duration = Duration::from_secs(2);
 /// How long a caller is held up, each time the store is behind, before its fill is given up.
 pub(crate) const STORAGE_PATIENCE: Duration = Duration::from_millis(250);
+/// How long a request waits for another one that asks the same.
+pub(crate) const COLLAPSE: Duration = Duration::from_secs(5);
 
 /// Settings of a layer. Clones share storage and counters.
 #[derive(Clone)]
@@ -35,6 +37,9 @@ pub(crate) struct Config {
     pub(crate) counters: Arc<Counters>,
     pub(crate) health: Arc<Health>,
     pub(crate) refreshes: Refreshes,
+    pub(crate) leaders: Leaders,
+    /// How long a request waits for another one that asks the same.
+    pub(crate) collapse: Duration,
     /// Add `Cache-Status` as a header field.
     pub(crate) status_header: bool,
     /// Show the key in `Cache-Status`.
@@ -62,6 +67,8 @@ impl Config {
             counters,
             health,
             refreshes: Refreshes::default(),
+            leaders: Leaders::default(),
+            collapse: COLLAPSE,
             status_header: false,
             status_key: false,
             store_close_delimited: false,

@@ -29,7 +29,7 @@ use http::{HeaderMap, Method, Uri};
 
 use crate::clock::Timestamp;
 use crate::key::{RequestContent, RequestHead};
-use crate::overrides::CacheOverride;
+use crate::overrides::{CacheMode, CacheOverride};
 
 /// What is asked: the request's head, its directives parsed once, and the user's wishes.
 #[derive(Clone, Debug)]
@@ -129,6 +129,19 @@ impl<'a> Asked<'a> {
             Content::Unknown => false,
         };
         told_apart && policy.handles(self.method)
+    }
+}
+
+impl Asked<'_> {
+    /// Whether the answer to another request may do as well, if it may be stored: one that this request would neither
+    /// refuse nor fail to bring about itself.
+    pub(crate) fn takes_anothers_answer(&self) -> bool {
+        let Conditions { not_modified, only_for_origin, range, .. } = self.conditions;
+        let CacheOverride { mode, no_store, lifetime, groups, key: _ } = self.wishes;
+        let wishes = *mode != CacheMode::Default || *no_store || lifetime.is_some() || !groups.is_empty();
+        let directives = self.directives.no_cache || self.directives.no_store;
+        let conditions = not_modified || only_for_origin || range;
+        *self.method != Method::HEAD && !wishes && !directives && !conditions
     }
 }
 

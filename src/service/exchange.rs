@@ -9,6 +9,7 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::answer::{self, answer};
+use super::collapse::{Asking, InTurn};
 use super::confirm::confirm;
 use super::forward::{Sent, head_of, name, outgoing, pass, send};
 use super::keep::{answers_get, keep};
@@ -19,7 +20,7 @@ use crate::config::Config;
 use crate::error::BoxError;
 use crate::key::CacheKey;
 use crate::overrides::CacheOverride;
-use crate::policy::{Asked, Reuse, Times, Validation, reuse, without_origin};
+use crate::policy::{Asked, Reuse, Times, Validation, without_origin};
 use crate::status::{CacheStatus, Fwd};
 
 /// An exchange with the origin, for the steps after it.
@@ -56,24 +57,28 @@ where
         return pass(&config, origin, Request::from_parts(parts, body)).await;
     };
     // 3. Look it up, both keyspaces in one trip.
+    let departures = config.leaders.departures();
     let found = look_up(&config, &key).await;
-    // 4. Decide (section 4).
-    let now = config.clock.now();
-    let decision = reuse(&config.policy, &Asked::new(&head_of(&parts), &wishes), &found.stored, now);
+    // 4. Decide (section 4); again, should another request that asks the same be back first.
+    let asking = Asking { config: &config, key: &key, parts: &parts, wishes: &wishes };
+    let decision = asking.decide(&found);
+    let InTurn { found, decision, leading, collapsed } = asking.in_turn(departures, found, decision).await;
 
     let validation = match decision {
         // 5a. Serve.
-        Reuse::Serve(serve) => match answer(&config, &key, &found, &serve, report::hit(&serve)).await {
-            Ok(response) => {
-                config.counters.count(|counters| &counters.hits);
-                if serve.refresh.is_some() {
-                    background::refresh(&config, &key, origin, Request::from_parts(parts, body), wishes);
+        Reuse::Serve(serve) => {
+            match answer(&config, &key, &found, &serve, report::hit(&serve, collapsed)).await {
+                Ok(response) => {
+                    config.counters.count(|counters| collapsed.counter(counters));
+                    if serve.refresh.is_some() {
+                        background::refresh(&config, &key, origin, Request::from_parts(parts, body), wishes);
+                    }
+                    return Ok(response);
                 }
-                return Ok(response);
+                // Nothing has been sent yet, so a stored body that cannot be read is only a miss.
+                Err(_) => Validation::none(Fwd::Miss),
             }
-            // Nothing has been sent yet, so a stored body that cannot be read is only a miss.
-            Err(_) => Validation::none(Fwd::Miss),
-        },
+        }
         Reuse::GatewayTimeout => {
             let status = CacheStatus::generated().with_detail("only-if-cached");
             return Ok(answer::failed(&config, &key, StatusCode::GATEWAY_TIMEOUT, status));
@@ -86,8 +91,11 @@ where
     let original = parts.clone();
     let request = Request::from_parts(outgoing(parts, &validation, &found.stored), body);
     let Sent { result, times } = send(&config, origin, request, &validation).await;
+    if let Some(leading) = &leading {
+        leading.answered();
+    }
     let asked = Asked::new(&head_of(&original), &wishes);
-    let mut status = report::forwarded(validation.fwd);
+    let mut status = collapsed.forwarded(report::forwarded(validation.fwd));
     let (response, body) = match result {
         Ok(response) => response.into_parts(),
         Err(error) => {
@@ -110,10 +118,10 @@ where
     spoil::update_by_head(&exchanged, &response);
     // 6, 7. Keep it as it passes, if it may be kept (section 3).
     let (response, kept) = match answers_get(&exchanged, &response) {
-        None => keep(&exchanged, response, body).await,
+        None => keep(&exchanged, response, body, leading).await,
         Some(key) => {
             let found = look_up(&config, &key).await;
-            keep(&Exchanged { key: &key, found: &found, ..exchanged }, response, body).await
+            keep(&Exchanged { key: &key, found: &found, ..exchanged }, response, body, leading).await
         }
     };
     // 9. Say what happened (RFC 9211).

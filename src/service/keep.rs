@@ -11,7 +11,7 @@ use super::answer::whole;
 use super::exchange::Exchanged;
 use super::forward::key_of;
 use super::no_vary_search;
-use crate::body::{ALIAS_BODY, CacheBody, Fill, Order, detach, gather};
+use crate::body::{ALIAS_BODY, CacheBody, Fill, Leading, Order, detach, gather};
 use crate::entry::{Alias, BodyEnd, BodySummary, EntryId, StoredBody, StoredHead, StoredResponse};
 use crate::error::BoxError;
 use crate::key::CacheKey;
@@ -27,13 +27,14 @@ pub(super) async fn keep<R>(
     exchanged: &Exchanged<'_>,
     response: response::Parts,
     body: R,
+    leading: Option<Leading>,
 ) -> (Response<CacheBody<R>>, Kept)
 where
     R: Body,
     R::Error: Into<BoxError>,
 {
     let fill = match fill(exchanged, &response, &body) {
-        Ok(fill) => fill,
+        Ok(fill) => fill.leading(leading),
         Err(reason) => return (Response::from_parts(response, CacheBody::passing(body)), Err(reason)),
     };
     if body.is_end_stream() {

@@ -2,6 +2,7 @@
 
 mod answer;
 mod background;
+mod collapse;
 mod confirm;
 mod exchange;
 #[cfg(feature = "follow-redirects")]

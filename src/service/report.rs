@@ -2,6 +2,7 @@
 
 use http::Response;
 
+use super::collapse::Collapsed;
 use super::keep::Kept;
 use super::lookup::Found;
 use crate::config::Config;
@@ -10,8 +11,8 @@ use crate::policy::Serve;
 use crate::status::{CacheStatus, Fwd};
 
 /// Answered from the store without asking.
-pub(super) fn hit(serve: &Serve) -> CacheStatus {
-    CacheStatus::hit(serve.ttl)
+pub(super) fn hit(serve: &Serve, collapsed: Collapsed) -> CacheStatus {
+    collapsed.answered(CacheStatus::hit(serve.ttl))
 }
 
 /// Sent on to the origin.

@@ -10,6 +10,7 @@
 
 mod background;
 mod bodies;
+mod collapse;
 mod content;
 mod exchange;
 mod failures;

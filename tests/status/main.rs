@@ -25,6 +25,7 @@ fn every_parameter_is_written_as_the_rfc_says() {
         (CacheStatus::forwarded(Fwd::Method), "larder; fwd=method"),
         (CacheStatus::forwarded(Fwd::UriMiss).with_stored(true), "larder; fwd=uri-miss; stored"),
         (CacheStatus::forwarded(Fwd::VaryMiss).with_collapsed(true), "larder; fwd=vary-miss; collapsed"),
+        (CacheStatus::forwarded(Fwd::Stale).with_collapsed(false), "larder; fwd=stale; collapsed=?0"),
         (CacheStatus::forwarded(Fwd::Miss), "larder; fwd=miss"),
         (CacheStatus::forwarded(Fwd::Request), "larder; fwd=request"),
         (

@@ -1,0 +1,193 @@
+//! Requests that lead: while one is at the origin, others that ask the same wait for what it brings.
+//!
+//! Nothing is handed from one to the other but leave to look into the store again, so whoever waited gets what the
+//! policy gives to any later request, and nothing else.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+/// How long nobody waits for requests of a kind that was waited for in vain.
+const APART: Duration = Duration::from_secs(10);
+/// So many kinds of requests are remembered for that.
+const MOST_APART: usize = 4_096;
+/// So many departures are remembered by name.
+const MOST_DEPARTED: usize = 256;
+
+/// The leading requests of one layer. Clones share them.
+#[derive(Clone, Default)]
+pub(crate) struct Leaders(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    /// How many leaders have left so far.
+    departures: AtomicU64,
+    under_way: Mutex<UnderWay>,
+}
+
+#[derive(Default)]
+struct UnderWay {
+    leaders: HashMap<u128, watch::Receiver<Progress>>,
+    /// The last ones to leave.
+    departed: VecDeque<u128>,
+    /// Until when requests of a kind go to the origin each for itself.
+    apart: HashMap<u128, Instant>,
+}
+
+/// How far a leader is.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    /// The origin's answer, or its failure, has arrived.
+    answered: bool,
+    /// Bytes of the body that have passed.
+    passed: u64,
+}
+
+/// What a request is to do about others of its kind.
+pub(crate) enum Turn {
+    /// Go to the origin, for all.
+    Leads(Leading),
+    /// Wait for the one that went.
+    Follows(Following),
+    /// One has returned since the store was looked into: look again.
+    LooksAgain,
+    /// Go to the origin, for itself.
+    Apart,
+}
+
+/// What became of a leader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Led {
+    /// It is back, and has stored what it may.
+    Back,
+    /// It was given up before the origin answered.
+    GivenUp,
+    /// Its caller does not read the body on.
+    Stalled,
+}
+
+impl Leaders {
+    /// A stamp to look into the store after.
+    pub(crate) fn departures(&self) -> u64 {
+        self.0.departures.load(Ordering::Acquire)
+    }
+
+    /// Where a request of this kind stands, for which the store was looked into after `departures`.
+    pub(crate) fn turn(&self, kind: u128, departures: u64) -> Turn {
+        let mut under_way = self.lock();
+        if under_way.apart.get(&kind).is_some_and(|until| Instant::now() < *until) {
+            return Turn::Apart;
+        }
+        if let Some(progress) = under_way.leaders.get(&kind) {
+            return Turn::Follows(Following { progress: progress.clone() });
+        }
+        if under_way.has_departed(kind, self.departures().saturating_sub(departures)) {
+            return Turn::LooksAgain;
+        }
+        let (progress, receiver) = watch::channel(Progress::default());
+        under_way.leaders.insert(kind, receiver);
+        Turn::Leads(Leading { leaders: self.clone(), kind, progress })
+    }
+
+    /// Waiting for requests of this kind was in vain: for a while nobody does.
+    pub(crate) fn keep_apart(&self, kind: u128) {
+        let (now, mut under_way) = (Instant::now(), self.lock());
+        if under_way.apart.len() >= MOST_APART {
+            under_way.apart.retain(|_, until| now < *until);
+        }
+        if under_way.apart.len() < MOST_APART {
+            under_way.apart.insert(kind, now + APART);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, UnderWay> {
+        self.0.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl UnderWay {
+    /// Whether one of this kind was among the last so many to leave, as far as is known.
+    fn has_departed(&self, kind: u128, last: u64) -> bool {
+        let last = usize::try_from(last).unwrap_or(usize::MAX);
+        last > MOST_DEPARTED || self.departed.iter().rev().take(last).any(|departed| *departed == kind)
+    }
+}
+
+/// A request that goes to the origin for all of its kind; over when this is dropped.
+pub(crate) struct Leading {
+    leaders: Leaders,
+    kind: u128,
+    progress: watch::Sender<Progress>,
+}
+
+impl Leading {
+    /// The origin has answered.
+    pub(crate) fn answered(&self) {
+        self.progress.send_modify(|progress| progress.answered = true);
+    }
+
+    /// More of the body has passed. Wakes nobody: those who wait look from time to time.
+    pub(super) fn passed(&self, bytes: u64) {
+        self.progress.send_if_modified(|progress| {
+            progress.passed = progress.passed.saturating_add(bytes);
+            false
+        });
+    }
+}
+
+impl Drop for Leading {
+    fn drop(&mut self) {
+        let mut under_way = self.leaders.lock();
+        under_way.leaders.remove(&self.kind);
+        if under_way.departed.len() == MOST_DEPARTED {
+            under_way.departed.pop_front();
+        }
+        under_way.departed.push_back(self.kind);
+        self.leaders.0.departures.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// A request that waits for a leader.
+pub(crate) struct Following {
+    progress: watch::Receiver<Progress>,
+}
+
+impl Following {
+    /// Waits until the leader is back, or its body has not moved for as long as `patience`.
+    pub(crate) async fn led(mut self, patience: Duration) -> Led {
+        if self.progress.wait_for(|progress| progress.answered).await.is_err() {
+            return Led::GivenUp;
+        }
+        let mut passed = self.progress.borrow_and_update().passed;
+        loop {
+            if let Ok(changed) = timeout(patience, self.progress.changed()).await {
+                if changed.is_err() {
+                    return Led::Back;
+                }
+            } else {
+                let now = self.progress.borrow().passed;
+                if now == passed {
+                    return Led::Stalled;
+                }
+                passed = now;
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Leaders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Leaders").field("departures", &self.departures()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Leading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Leading").field("progress", &self.progress.borrow()).finish_non_exhaustive()
+    }
+}

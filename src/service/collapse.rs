@@ -1,0 +1,170 @@
+//! Waiting for a request under way that asks the same (RFC 9111 section 4).
+//!
+//! "A cache can use a response that is stored or storable to satisfy multiple requests, provided that it is allowed to
+//! reuse that response for the requests in question." Whoever waits looks into the store again afterwards, and goes to
+//! the origin itself if what was brought may not answer it, or does not come in time.
+
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use http::request::Parts;
+use http::{HeaderName, header};
+use tokio::time::{Instant, timeout_at};
+use xxhash_rust::xxh3::Xxh3;
+
+use super::forward::head_of;
+use super::lookup::{Found, look_up};
+use crate::body::{Leading, Led, Turn};
+use crate::config::{Config, Counters};
+use crate::key::CacheKey;
+use crate::overrides::CacheOverride;
+use crate::policy::{Asked, Reuse, reuse};
+use crate::status::{CacheStatus, Fwd};
+
+/// A body that moves no further for so long is not waited for: its caller may be waiting for us.
+const STALLED: Duration = Duration::from_millis(250);
+
+/// Fields by which origins often choose among representations, as long as nothing stored says which they are.
+const NEGOTIATED: [HeaderName; 6] = [
+    header::ACCEPT,
+    header::ACCEPT_ENCODING,
+    header::ACCEPT_LANGUAGE,
+    header::AUTHORIZATION,
+    header::COOKIE,
+    header::ORIGIN,
+];
+
+/// A request, as far as what is stored decides about it.
+pub(super) struct Asking<'a> {
+    pub(super) config: &'a Config,
+    pub(super) key: &'a CacheKey,
+    pub(super) parts: &'a Parts,
+    pub(super) wishes: &'a CacheOverride,
+}
+
+/// What is known of a request when its turn has come.
+pub(super) struct InTurn {
+    pub(super) found: Found,
+    pub(super) decision: Reuse,
+    /// Others wait for this request.
+    pub(super) leading: Option<Leading>,
+    pub(super) collapsed: Collapsed,
+}
+
+/// Whether a request waited for another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Collapsed {
+    /// It did not.
+    No,
+    /// It did, and may have what the other one brought. It would have gone forward for this reason.
+    Reuses(Fwd),
+    /// It did, in vain.
+    InVain,
+}
+
+impl Asking<'_> {
+    pub(super) fn decide(&self, found: &Found) -> Reuse {
+        let asked = Asked::new(&head_of(self.parts), self.wishes);
+        reuse(&self.config.policy, &asked, &found.stored, self.config.clock.now())
+    }
+
+    /// Waits for a request of the same kind, where one is at the origin and may bring what this one would go for.
+    /// `departures` is from before the store was looked into.
+    pub(super) async fn in_turn(&self, departures: u64, found: Found, decision: Reuse) -> InTurn {
+        let state = InTurn { found, decision, leading: None, collapsed: Collapsed::No };
+        let Some(fwd) = self.worth_waiting(&state) else { return state };
+        let kind = self.kind(&state.found);
+        match self.config.leaders.turn(kind, departures) {
+            Turn::Apart => state,
+            Turn::Leads(leading) => InTurn { leading: Some(leading), ..state },
+            // Boxed, because few requests wait and all would carry the room for it.
+            turn => Box::pin(self.wait(kind, fwd, turn, state)).await,
+        }
+    }
+
+    async fn wait(&self, kind: u128, fwd: Fwd, mut turn: Turn, mut state: InTurn) -> InTurn {
+        let leaders = &self.config.leaders;
+        let until = Instant::now() + self.config.collapse;
+        loop {
+            let departures = leaders.departures();
+            match turn {
+                Turn::Apart => return state,
+                Turn::Leads(leading) => return InTurn { leading: Some(leading), ..state },
+                Turn::LooksAgain => self.look_again(&mut state).await,
+                Turn::Follows(following) => {
+                    state.collapsed = Collapsed::InVain;
+                    match timeout_at(until, following.led(STALLED)).await {
+                        Ok(Led::GivenUp) => {}
+                        Ok(Led::Back) => {
+                            self.look_again(&mut state).await;
+                            if self.worth_waiting(&state).is_some() {
+                                leaders.keep_apart(kind);
+                            }
+                        }
+                        Ok(Led::Stalled) | Err(_) => leaders.keep_apart(kind),
+                    }
+                }
+            }
+            if self.worth_waiting(&state).is_none() {
+                if state.collapsed != Collapsed::No && matches!(state.decision, Reuse::Serve(_)) {
+                    state.collapsed = Collapsed::Reuses(fwd);
+                }
+                return state;
+            }
+            turn = leaders.turn(kind, departures);
+        }
+    }
+
+    async fn look_again(&self, state: &mut InTurn) {
+        state.found = look_up(self.config, self.key).await;
+        state.decision = self.decide(&state.found);
+    }
+
+    /// Why the request would go forward, if another's answer could spare it that.
+    fn worth_waiting(&self, state: &InTurn) -> Option<Fwd> {
+        let fwd = match &state.decision {
+            Reuse::Forward(fwd) => *fwd,
+            Reuse::Validate(validation) if validation.missing.is_none() => validation.fwd,
+            _ => return None,
+        };
+        let spared = matches!(fwd, Fwd::UriMiss | Fwd::VaryMiss | Fwd::Miss | Fwd::Stale);
+        let collapses = spared && !self.config.collapse.is_zero() && state.found.fence.is_some();
+        (collapses && Asked::new(&head_of(self.parts), self.wishes).takes_anothers_answer()).then_some(fwd)
+    }
+
+    /// Requests with the same number probably get the same answer.
+    fn kind(&self, found: &Found) -> u128 {
+        let mut hash = Xxh3::new();
+        hash.update(&self.key.hash128().to_le_bytes());
+        let nominated = found.stored.iter().flat_map(|stored| &stored.head.selecting.fields);
+        for name in NEGOTIATED.iter().chain(nominated.map(|field| &field.name)) {
+            for line in self.parts.headers.get_all(name) {
+                hash.update(&line.len().to_le_bytes());
+                hash.update(line.as_bytes());
+            }
+            hash.update(&usize::MAX.to_le_bytes());
+        }
+        hash.digest128()
+    }
+}
+
+impl Collapsed {
+    /// What is said of an answer from the store (RFC 9211 section 2.6).
+    pub(super) fn answered(self, hit: CacheStatus) -> CacheStatus {
+        match self {
+            Self::Reuses(fwd) => {
+                CacheStatus { ttl: hit.ttl, ..CacheStatus::forwarded(fwd) }.with_collapsed(true)
+            }
+            Self::No | Self::InVain => hit,
+        }
+    }
+
+    pub(super) fn counter(self, counters: &Counters) -> &AtomicU64 {
+        if matches!(self, Self::Reuses(_)) { &counters.collapsed } else { &counters.hits }
+    }
+
+    /// What is said of a request that went forward all the same.
+    pub(super) fn forwarded(self, status: CacheStatus) -> CacheStatus {
+        if self == Self::No { status } else { status.with_collapsed(false) }
+    }
+}
