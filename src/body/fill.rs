@@ -12,7 +12,10 @@ use bytes::Bytes;
 use super::leading::Leading;
 use super::pipe::{Inlet, Outlet, Piece, pipe};
 use super::publishing::{Mark, Publishing};
-use crate::entry::{Alias, BodyEnd, BodySummary, EntryId, StoredBody, StoredHead, StoredResponse};
+use super::union::Join;
+use crate::entry::{
+    Alias, BodyEnd, BodySummary, EntryId, StoredBody, StoredHead, StoredRange, StoredResponse,
+};
 use crate::key::CacheKey;
 use crate::storage::{AnyWriter, DynStorage, Fence, Published, StorageError, within};
 
@@ -51,7 +54,6 @@ impl fmt::Debug for FillSettings {
 }
 
 /// One response on its way into the store.
-#[derive(Debug)]
 pub(crate) struct Fill {
     settings: FillSettings,
     head: StoredHead,
@@ -60,8 +62,12 @@ pub(crate) struct Fill {
     target: Option<CacheKey>,
     /// Stored under the same key, and out of date once this response is published.
     replaces: Vec<EntryId>,
-    /// What arrived of a body that breaks off may be kept as a part.
-    resumable: bool,
+    /// Parts that are of no use once this response is stored whole.
+    outgrows: Vec<EntryId>,
+    /// Of a body that breaks off, more than so many bytes are kept as a part.
+    resumable: Option<u64>,
+    /// Puts what is stored as a part together with others, under this id.
+    join: Option<(Arc<dyn Join>, EntryId)>,
     /// Those who wait for this response.
     leading: Option<Leading>,
 }
@@ -81,7 +87,9 @@ impl Fill {
         expected: Option<u64>,
     ) -> Self {
         head.body = expected.map(|len| BodySummary { len, checksum: 0 });
-        Self { settings, head, fence, target: None, replaces: Vec::new(), resumable: false, leading: None }
+        let (replaces, outgrows) = (Vec::new(), Vec::new());
+        let (resumable, join, leading) = (None, None, None);
+        Self { settings, head, fence, target: None, replaces, outgrows, resumable, join, leading }
     }
 
     /// Makes it a redirect alias that leads to `target`.
@@ -90,9 +98,21 @@ impl Fill {
         self
     }
 
-    /// Keeps what arrived as a part (RFC 9111 section 3.3), should the body break off.
-    pub(crate) fn resumable(mut self, resumable: bool) -> Self {
-        self.resumable = resumable;
+    /// Should the body break off after more than `beyond` bytes, keeps what arrived as a part (RFC 9111 section 3.3).
+    pub(crate) fn resumable(mut self, beyond: Option<u64>) -> Self {
+        self.resumable = beyond;
+        self
+    }
+
+    /// Removes these parts when the new response is stored whole.
+    pub(crate) fn outgrowing(mut self, parts: Vec<EntryId>) -> Self {
+        self.outgrows = parts;
+        self
+    }
+
+    /// Joins what is stored with the parts beside it, should it be a part itself.
+    pub(crate) fn joined_by(mut self, join: Arc<dyn Join>) -> Self {
+        self.join = Some((join, EntryId::random()));
         self
     }
 
@@ -113,6 +133,10 @@ impl Fill {
         self.target.is_some()
     }
 
+    pub(crate) fn head(&self) -> &StoredHead {
+        &self.head
+    }
+
     pub(super) fn expected(&self) -> Option<u64> {
         self.head.body.map(|body| body.len)
     }
@@ -122,8 +146,13 @@ impl Fill {
         self.leading.take()
     }
 
-    pub(super) fn is_resumable(&self) -> bool {
+    pub(super) fn resumable_beyond(&self) -> Option<u64> {
         self.resumable
+    }
+
+    /// Which part it is, should the body break off.
+    pub(super) fn broken(&self) -> StoredRange {
+        self.head.range.unwrap_or(StoredRange { first: 0, complete_len: self.expected() })
     }
 
     pub(super) fn patience(&self) -> Duration {
@@ -141,6 +170,8 @@ impl Fill {
         let mark = self.settings.publishing.mark(&self.head.key);
         // From here on whoever asks waits for the mark.
         drop(self.take_leading());
+        let mut after = self.after();
+        after.ended(&end);
         detach(async move {
             let len = body.iter().map(|piece| piece.len() as u64).sum::<u64>();
             let settings = self.settings.clone();
@@ -148,14 +179,28 @@ impl Fill {
                 Some(target) if len <= ALIAS_BODY => self.put_alias(target, &body, end).await,
                 _ => self.put_response(body, end).await,
             };
+            after.tidy(&settings, &result).await;
             settings.observer.filled(Some(&result));
-            drop(mark);
+            after.join(&result, mark).await;
         });
         retraction
     }
 
     fn retraction(&self) -> Retraction {
-        Retraction { settings: self.settings.clone(), key: self.head.key.clone(), id: self.head.id }
+        let ids = [Some(self.head.id), self.join.as_ref().map(|(_, union)| *union)];
+        Retraction { settings: self.settings.clone(), key: self.head.key.clone(), ids }
+    }
+
+    /// What is left to do once this response is stored.
+    fn after(&self) -> After {
+        After {
+            key: self.head.key.clone(),
+            id: self.head.id,
+            is_part: self.head.range.is_some(),
+            replaces: self.replaces.clone(),
+            outgrows: self.outgrows.clone(),
+            join: self.join.clone(),
+        }
     }
 
     /// Begins to store a body that is too long to be kept back until it is complete.
@@ -172,15 +217,12 @@ impl Fill {
     }
 
     async fn put_response(self, body: Vec<Bytes>, end: BodyEnd) -> Result<Published, StorageError> {
-        let Self { settings, head, fence, replaces, .. } = self;
-        let key = head.key.clone();
+        let Self { settings, head, fence, .. } = self;
         let mut writer = settings.begin(head, fence).await?;
         for piece in body {
             settings.write(&mut writer, piece).await?;
         }
-        let published = settings.publish(writer, end).await?;
-        settings.tidy(&key, replaces, published).await;
-        Ok(published)
+        settings.publish(writer, end).await
     }
 
     async fn put_alias(
@@ -189,21 +231,19 @@ impl Fill {
         body: &[Bytes],
         end: BodyEnd,
     ) -> Result<Published, StorageError> {
-        let Self { settings, mut head, fence, replaces, .. } = self;
-        let (key, body) = (head.key.clone(), Bytes::from(body.concat()));
+        let Self { settings, mut head, fence, .. } = self;
+        let body = Bytes::from(body.concat());
         head.finish(BodySummary::of(&body), end);
         let response =
             StoredResponse { head: Arc::new(head), body: StoredBody::Inline(body), invalidated: false };
         let put = settings.storage.put_alias(Alias { response, target }, fence);
-        let published = within(settings.deadline, "storing an alias", put).await?;
-        settings.tidy(&key, replaces, published).await;
-        Ok(published)
+        within(settings.deadline, "storing an alias", put).await
     }
 
     /// Writes what comes through the pipe.
     async fn follow(self, mut outlet: Outlet<Complete>) {
-        let Self { settings, head, fence, replaces, .. } = self;
-        let key = head.key.clone();
+        let mut after = self.after();
+        let Self { settings, head, fence, .. } = self;
         // Held until the observer has heard, so that whoever waits for the key sees the counters too.
         let mut last_mark = None;
         let result = async {
@@ -213,9 +253,8 @@ impl Fill {
                     Piece::Data(data) => settings.write(&mut writer, data).await?,
                     Piece::Complete(Complete { end, mark }) => {
                         last_mark = Some(mark);
-                        let published = settings.publish(writer, end).await?;
-                        settings.tidy(&key, replaces, published).await;
-                        return Ok(Some(published));
+                        after.ended(&end);
+                        return settings.publish(writer, end).await.map(Some);
                     }
                     Piece::Aborted => {
                         writer.abort().await;
@@ -225,8 +264,47 @@ impl Fill {
             }
         }
         .await;
-        settings.observer.filled(result.transpose().as_ref());
-        drop(last_mark);
+        let result = result.transpose();
+        if let Some(result) = &result {
+            after.tidy(&settings, result).await;
+        }
+        settings.observer.filled(result.as_ref());
+        if let (Some(mark), Some(result)) = (last_mark, result) {
+            after.join(&result, mark).await;
+        }
+    }
+}
+
+/// What is left to do once a response is stored.
+struct After {
+    key: CacheKey,
+    id: EntryId,
+    is_part: bool,
+    replaces: Vec<EntryId>,
+    outgrows: Vec<EntryId>,
+    join: Option<(Arc<dyn Join>, EntryId)>,
+}
+
+impl After {
+    /// Known only when the body is over: whether it broke off and is kept as a part.
+    fn ended(&mut self, end: &BodyEnd) {
+        if end.range.is_some() {
+            self.is_part = true;
+            self.outgrows = Vec::new();
+        }
+    }
+
+    async fn tidy(&self, settings: &FillSettings, result: &Result<Published, StorageError>) {
+        if let Ok(published) = result {
+            settings.tidy(&self.key, &self.replaces, *published).await;
+            settings.tidy(&self.key, &self.outgrows, *published).await;
+        }
+    }
+
+    async fn join(self, result: &Result<Published, StorageError>, mark: Mark) {
+        if let (Ok(Published::Stored), true, Some((join, union))) = (result, self.is_part, self.join) {
+            join.join(self.key, self.id, union, mark).await;
+        }
     }
 }
 
@@ -249,37 +327,39 @@ impl Filling {
 pub(crate) struct Retraction {
     settings: FillSettings,
     key: CacheKey,
-    id: EntryId,
+    /// Its own, and that of what it may have become a part of.
+    ids: [Option<EntryId>; 2],
 }
 
 impl Retraction {
     pub(super) fn retract(self) {
         detach(async move {
-            let Self { settings, key, id } = self;
+            let Self { settings, key, ids } = self;
             settings.publishing.settled(&key).await;
-            settings.tidy(&key, vec![id], Published::Stored).await;
+            let ids: Vec<_> = ids.into_iter().flatten().collect();
+            settings.tidy(&key, &ids, Published::Stored).await;
         });
     }
 }
 
 impl FillSettings {
-    async fn begin(&self, head: StoredHead, fence: Fence) -> Result<AnyWriter, StorageError> {
+    pub(super) async fn begin(&self, head: StoredHead, fence: Fence) -> Result<AnyWriter, StorageError> {
         within(self.deadline, "beginning to store", self.storage.begin(head, fence)).await
     }
 
-    async fn write(&self, writer: &mut AnyWriter, data: Bytes) -> Result<(), StorageError> {
+    pub(super) async fn write(&self, writer: &mut AnyWriter, data: Bytes) -> Result<(), StorageError> {
         within(self.deadline, "writing a body", Box::pin(writer.write(data))).await
     }
 
-    async fn publish(&self, writer: AnyWriter, end: BodyEnd) -> Result<Published, StorageError> {
+    pub(super) async fn publish(&self, writer: AnyWriter, end: BodyEnd) -> Result<Published, StorageError> {
         within(self.deadline, "publishing", Box::pin(writer.publish(end))).await
     }
 
     /// Removes what the new response replaced. Should that fail, the newer `Date` still wins on reuse.
-    async fn tidy(&self, key: &CacheKey, replaced: Vec<EntryId>, published: Published) {
+    pub(super) async fn tidy(&self, key: &CacheKey, replaced: &[EntryId], published: Published) {
         if published == Published::Stored {
             for id in replaced {
-                let removal = self.storage.remove_entry(key, id);
+                let removal = self.storage.remove_entry(key, *id);
                 let _ = within(self.deadline, "removing a replaced response", removal).await;
             }
         }

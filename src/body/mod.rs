@@ -9,17 +9,18 @@ mod pipe;
 mod publishing;
 mod stored;
 mod tee;
+mod union;
 
 pub(crate) use fill::{ALIAS_BODY, Fill, FillSettings, Observe, detach};
 use gather::Gathered;
 pub(crate) use gather::gather;
 use joined::Joined;
-pub(crate) use joined::Order;
 pub use keyed::KeyedBody;
 pub(crate) use leading::{Leaders, Leading, Led, Turn};
-pub(crate) use publishing::Publishing;
+pub(crate) use publishing::{Mark, Publishing};
 pub(crate) use stored::StoredSlice;
 use tee::Tee;
+pub(crate) use union::{Join, Joining, Piece};
 
 use std::fmt;
 use std::pin::Pin;
@@ -69,9 +70,9 @@ impl<B> CacheBody<B> {
         Self { kind: Kind::Gathered { gathered } }
     }
 
-    /// A stored part and the rest from the origin, stored as a whole while they pass.
-    pub(crate) fn completed(stored: StoredSlice, inner: B, order: Order, fill: Fill) -> Self {
-        Self { kind: Kind::Completed { tee: Tee::new(Joined::new(stored, inner, order), fill) } }
+    /// Stored parts and the rest from the origin between them, stored as a whole while they pass.
+    pub(crate) fn completed(before: Vec<StoredSlice>, inner: B, after: Vec<StoredSlice>, fill: Fill) -> Self {
+        Self { kind: Kind::Completed { tee: Tee::new(Joined::new(before, inner, after), fill) } }
     }
 
     /// A stored body, or a part of one.

@@ -11,8 +11,9 @@ use http::HeaderMap;
 use http_body::Frame;
 use sync_wrapper::SyncWrapper;
 
+use crate::entry::{StoredBody, StoredResponse};
 use crate::error::BodyError;
-use crate::storage::{AnyReader, StorageError, StorageErrorKind, within};
+use crate::storage::{AnyReader, DynStorage, StorageError, StorageErrorKind, within};
 
 /// Bytes `skip..skip + remaining` of a stored body, then its trailers.
 pub(crate) struct StoredSlice {
@@ -36,24 +37,41 @@ impl StoredSlice {
         Self::inline(Bytes::new())
     }
 
-    pub(crate) fn inline(body: Bytes) -> Self {
+    fn inline(body: Bytes) -> Self {
         let remaining = body.len() as u64;
         Self { source: Source::Inline(body), skip: 0, remaining, trailers: None }
     }
 
-    pub(crate) fn shared(pieces: Arc<[Bytes]>) -> Self {
+    fn shared(pieces: Arc<[Bytes]>) -> Self {
         let remaining = pieces.iter().map(|piece| piece.len() as u64).sum();
         Self { source: Source::Shared { pieces, next: 0 }, skip: 0, remaining, trailers: None }
     }
 
     /// `first` was read from `reader` before the answer began, so that a storage that fails at once is still a miss.
-    pub(crate) fn streamed(first: Bytes, reader: AnyReader, len: u64, deadline: Duration) -> Self {
+    fn streamed(first: Bytes, reader: AnyReader, len: u64, deadline: Duration) -> Self {
         let reading = SyncWrapper::new(read(reader, deadline));
         Self {
             source: Source::Streamed { first, reading, deadline },
             skip: 0,
             remaining: len,
             trailers: None,
+        }
+    }
+
+    /// All of a stored body, without its trailers.
+    pub(crate) async fn open(
+        storage: &dyn DynStorage,
+        deadline: Duration,
+        stored: &StoredResponse,
+    ) -> Result<Self, StorageError> {
+        match &stored.body {
+            StoredBody::Inline(body) => Ok(Self::inline(body.clone())),
+            StoredBody::Shared(pieces) => Ok(Self::shared(pieces.clone())),
+            StoredBody::Streamed => {
+                let mut reader = within(deadline, "opening a body", storage.open(&stored.head)).await?;
+                let first = within(deadline, "reading a body", Box::pin(reader.next())).await?;
+                Ok(Self::streamed(first.unwrap_or_default(), reader, stored.head.body_len(), deadline))
+            }
         }
     }
 

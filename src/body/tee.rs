@@ -36,7 +36,9 @@ struct Recorder {
     stall: Option<Pin<Box<Sleep>>>,
     patience: std::time::Duration,
     awaits_trailers: bool,
-    resumable: bool,
+    resumable: Option<u64>,
+    /// What a body that breaks off is a part of.
+    broken: StoredRange,
     /// Those who wait for this body, until it is over.
     leading: Option<Leading>,
 }
@@ -63,7 +65,8 @@ impl<B> Tee<B> {
             stall: None,
             patience: fill.patience(),
             awaits_trailers: fill.announces_trailers(),
-            resumable: fill.is_resumable(),
+            resumable: fill.resumable_beyond(),
+            broken: fill.broken(),
             leading: fill.take_leading(),
             state: State::KeepingBack { fill, body: Vec::new(), len: 0 },
         });
@@ -171,12 +174,11 @@ impl Recorder {
 
     /// RFC 9111 section 3.3: "A cache MAY store an incomplete response", marked as such.
     fn break_off(&mut self) {
-        match self.expected.filter(|expected| self.resumable && (1..*expected).contains(&self.seen)) {
-            Some(expected) => {
-                let range = Some(StoredRange { first: 0, complete_len: Some(expected) });
-                self.conclude(BodyEnd { trailers: None, range });
-            }
-            None => self.give_up(),
+        let enough = self.resumable.is_some_and(|beyond| self.seen > beyond);
+        if enough && self.expected.is_some_and(|expected| self.seen < expected) {
+            self.conclude(BodyEnd { trailers: None, range: Some(self.broken) });
+        } else {
+            self.give_up();
         }
     }
 

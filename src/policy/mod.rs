@@ -1,5 +1,6 @@
 //! Deciding, purely: header fields and times in, an enum with its reason out. One file per subject of RFC 9111.
 
+mod combine;
 mod conditional;
 mod date;
 mod directives;
@@ -15,14 +16,16 @@ mod targeted;
 mod update;
 mod validation;
 
+pub(crate) use combine::without_digests;
+pub use combine::{Combination, Missing, Stretch, Union, combine, held_already, resumable};
 pub use directives::{RequestDirectives, ResponseDirectives, Scope};
 pub use groups::invalidated_groups;
 pub use invalidation::invalidated;
 pub use reuse::{Answer, Reuse, Serve, reuse, serve};
 pub use settings::{Policy, SetCookie};
-pub use storable::{NotStored, resumable, storable};
+pub use storable::{NotStored, storable};
 pub use update::{HeadUpdate, updated_by_head};
-pub use validation::{Missing, Validated, Validation, preconditions, validated, without_origin};
+pub use validation::{Validated, Validation, preconditions, validated, without_origin};
 
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Uri};

@@ -75,7 +75,13 @@ pub(crate) fn of_complete(asked: &Asked<'_>, head: &StoredHead) -> Option<Answer
     })
 }
 
-/// The part of a stored partial response that answers the request's range, where that lies wholly inside (3.3).
+/// Whether the request's range is to be answered from a stored partial response: it lies wholly inside (3.3), and
+/// the request's `If-Range` allows it.
+pub(crate) fn lies_inside(asked: &Asked<'_>, head: &StoredHead) -> bool {
+    of_partial(asked, head).is_some() && conditional::range_applies(asked.headers, head)
+}
+
+/// The part of a stored partial response that is the request's range, where that lies wholly inside.
 pub(crate) fn of_partial(asked: &Asked<'_>, head: &StoredHead) -> Option<Answer> {
     let (stored, held) = (head.range?, head.body?.len);
     let range = ByteRange::of_request(asked.headers)?;
@@ -83,11 +89,7 @@ pub(crate) fn of_partial(asked: &Asked<'_>, head: &StoredHead) -> Option<Answer>
     let inside = first >= stored.first && last < stored.first.saturating_add(held);
     // Answers carry the length of the whole; where it is unknown the request goes to the origin.
     let complete_len = stored.complete_len?;
-    (inside && conditional::range_applies(asked.headers, head)).then_some(Answer::Range {
-        first,
-        last,
-        complete_len,
-    })
+    inside.then_some(Answer::Range { first, last, complete_len })
 }
 
 /// A valid `Content-Range` with a range.

@@ -5,7 +5,7 @@ use http::{Method, StatusCode};
 use crate::clock::Timestamp;
 use crate::entry::{Freshness, StoredHead, StoredResponse};
 use crate::overrides::CacheMode;
-use crate::policy::conditional::{self, Evaluated};
+use crate::policy::conditional::{self, Evaluated, etag, is_strong};
 use crate::policy::freshness::{MAX_SECONDS, current_age, lifetime_millis, under};
 use crate::policy::validation::{completion, validation_of};
 use crate::policy::{Asked, Policy, Validation, range};
@@ -89,8 +89,11 @@ pub fn reuse(policy: &Policy, asked: &Asked<'_>, stored: &[StoredResponse], now:
                 refresh.then(|| validation_of(Fwd::Stale, Some(chosen.index), policy, asked, stored, now));
             Reuse::Serve(served(asked, &chosen, now, refresh))
         }
-        // A part of a representation is only worth a validation when it is asked to be made whole.
-        Verdict::Ask(fwd) if chosen.head.range.is_some() => otherwise(Reuse::Forward(fwd)),
+        // 4.3.2: the tag of a part may be sent because the part has all of the range. A weak one does not tell
+        // whether the bytes are the same, and without any a 206 is asked for as well as a 304.
+        Verdict::Ask(fwd) if chosen.head.range.is_some() && !has_strong_tag(chosen.head) => {
+            otherwise(Reuse::Forward(fwd))
+        }
         Verdict::Ask(fwd) => {
             otherwise(Reuse::Validate(validation_of(fwd, Some(chosen.index), policy, asked, stored, now)))
         }
@@ -157,7 +160,7 @@ pub(crate) fn choose<'a>(
     for (index, response) in stored.iter().enumerate() {
         let Some(chosen) = usable(policy, asked, index, response, now) else { continue };
         let head = chosen.head;
-        if head.range.is_some() && (*asked.method != Method::GET || range::of_partial(asked, head).is_none())
+        if head.range.is_some() && (*asked.method != Method::GET || !range::lies_inside(asked, head))
             || !head.selecting.matches(asked.headers, &head.key, policy.secret_bytes())
         {
             continue;
@@ -217,20 +220,18 @@ fn without_selected(policy: &Policy, asked: &Asked<'_>, stored: &[StoredResponse
     }
     let selects = |head: &StoredHead| head.selecting.matches(asked.headers, &head.key, policy.secret_bytes());
     let reload = asked.wishes.mode == CacheMode::Reload;
-    let (mut partial, mut varied) = (false, false);
+    let (mut parts, mut varied) = (Vec::new(), false);
     for chosen in candidates {
         if chosen.head.range.is_none() {
             varied = true;
         } else if selects(chosen.head) {
-            partial = true;
-            let asks_back = matches!(judge(asked, &chosen, now), Verdict::Ask(_));
-            if let (false, false, Some(validation)) = (reload, asks_back, completion(asked, &chosen)) {
-                return Reuse::Validate(validation);
-            }
+            parts.push(chosen);
         }
     }
-    if partial {
-        return Reuse::Forward(Fwd::Partial);
+    if !parts.is_empty() {
+        // If-Range validates what is stale (4.3.1).
+        let completion = if reload { None } else { completion(asked, &parts) };
+        return completion.map_or(Reuse::Forward(Fwd::Partial), Reuse::Validate);
     }
     if reload || asked.conditions.only_for_origin {
         return Reuse::Forward(Fwd::VaryMiss);
@@ -240,6 +241,10 @@ fn without_selected(policy: &Policy, asked: &Asked<'_>, stored: &[StoredResponse
         return Reuse::Validate(validation);
     }
     Reuse::Forward(Fwd::VaryMiss)
+}
+
+fn has_strong_tag(head: &StoredHead) -> bool {
+    etag(&head.headers).is_some_and(is_strong)
 }
 
 enum Verdict {
@@ -316,12 +321,16 @@ fn answer(asked: &Asked<'_>, head: &StoredHead) -> Answer {
     if *asked.method == Method::HEAD {
         return Answer::Head;
     }
-    if *asked.method != Method::GET || !asked.conditions.range {
+    if head.range.is_none() && (*asked.method != Method::GET || !asked.conditions.range) {
         return Answer::Full;
     }
-    let part =
-        if head.range.is_some() { range::of_partial(asked, head) } else { range::of_complete(asked, head) };
-    part.unwrap_or(Answer::Full)
+    if head.range.is_none() {
+        return range::of_complete(asked, head).unwrap_or(Answer::Full);
+    }
+    // If-Range was compared when the part was chosen; a 304 may have brought another Last-Modified since. It has all
+    // of the range, or it would not have been chosen. Whatever happens, a part is never a whole.
+    let complete_len = head.range.and_then(|range| range.complete_len).unwrap_or(0);
+    range::of_partial(asked, head).unwrap_or(Answer::Unsatisfiable { complete_len })
 }
 
 /// Statuses that stand for a failing origin (RFC 5861 section 4).

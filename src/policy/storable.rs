@@ -5,7 +5,7 @@ use http::{HeaderMap, Method, StatusCode, response};
 
 use crate::entry::{BodySummary, StoredHead, StoredRange};
 use crate::key::{CacheKey, Selecting, normalize, resolve};
-use crate::policy::conditional::strong_validator;
+use crate::policy::combine::describe_whole;
 use crate::policy::date::format_date;
 use crate::policy::directives::{ResponseDirectives, Scope};
 use crate::policy::freshness::{Facts, assess, initial_age, usable_until};
@@ -86,8 +86,11 @@ pub fn storable(
     let directives = ResponseDirectives::parse(&response.headers, policy.target_fields());
     let method = stored_method(policy, asked, response)?;
     let range = stored_range(asked, response)?;
+    // RFC 9110 15.3.7.3: what "consists of the entire range of the representation" is "a complete 200 (OK) response".
+    let whole = range.filter(|range| range.complete_len == Some(range.len()));
+    let status = if whole.is_some() { StatusCode::OK } else { response.status };
     let facts = Facts {
-        status: response.status,
+        status,
         headers: &response.headers,
         authorized: asked.headers.contains_key(header::AUTHORIZATION),
         wished: asked.wishes.lifetime.map(seconds),
@@ -115,7 +118,10 @@ pub fn storable(
 
     let mut headers = fields::storable_fields(&response.headers, &dropped(policy, &directives));
     complete_fields(&mut headers, freshness.initial_age, times);
-    let mut head = StoredHead::new(key.clone(), response.status);
+    if let Some(whole) = whole {
+        describe_whole(&mut headers, whole.len());
+    }
+    let mut head = StoredHead::new(key.clone(), status);
     head.method = method.clone();
     head.authorized = facts.authorized;
     head.uri = normalize(asked.uri).unwrap_or_default();
@@ -127,22 +133,13 @@ pub fn storable(
     head.selecting = selecting;
     head.freshness = freshness;
     head.body = body_len(asked, response, range).map(|len| BodySummary { len, checksum: 0 });
-    head.range = range.map(|range| StoredRange { first: range.first, complete_len: range.complete_len });
+    let part = range.filter(|_| whole.is_none());
+    head.range = part.map(|range| StoredRange { first: range.first, complete_len: range.complete_len });
     head.groups = groups::of_response(asked, &response.headers);
     if key.part(CacheKey::BODY).is_some() {
         head.groups.extend(groups::of_target(asked.uri));
     }
     Ok(head)
-}
-
-/// Whether a response that breaks off may be kept as a partial one (section 3.3): it answers GET with a complete
-/// representation of known length, and a strong validator lets it be completed.
-#[must_use]
-pub fn resumable(head: &StoredHead) -> bool {
-    head.method == Method::GET
-        && head.status == StatusCode::OK
-        && head.range.is_none()
-        && strong_validator(head).is_some()
 }
 
 /// Section 3, "the request method is understood by the cache". A response to HEAD has no body to store: it only

@@ -1,10 +1,11 @@
 //! Updating stored heads from a 304 (RFC 9111 sections 3.2, 4.3.4), from a response to HEAD (4.3.5) or from the
 //! missing part of a representation (3.4).
 
-use http::header::{self, HeaderValue};
+use http::header;
 use http::{HeaderMap, Method, StatusCode, response};
 
 use crate::entry::{BodySummary, EntryId, StoredHead, StoredResponse};
+use crate::policy::combine::describe_whole;
 use crate::policy::conditional::{etag, weakly_equal};
 use crate::policy::directives::ResponseDirectives;
 use crate::policy::freshness::{Facts, assess, initial_age, usable_until};
@@ -145,7 +146,6 @@ pub(crate) fn completed(
     head.status = StatusCode::OK;
     head.range = None;
     head.body = Some(BodySummary { len: complete_len, checksum: 0 });
-    head.headers.remove(header::CONTENT_RANGE);
-    head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(complete_len));
+    describe_whole(&mut head.headers, complete_len);
     Some(head)
 }

@@ -6,6 +6,7 @@ use http::{Method, StatusCode, response};
 use crate::clock::Timestamp;
 use crate::entry::{StoredHead, StoredResponse};
 use crate::overrides::CacheMode;
+use crate::policy::combine::{Missing, missing};
 use crate::policy::conditional::{
     self, etag, is_strong, same_representation, strong_validator, strongly_equal, weakly_equal,
 };
@@ -24,17 +25,8 @@ pub struct Validation {
     pub selected: Option<usize>,
     /// All stored responses whose validators are sent.
     pub candidates: Vec<usize>,
-    /// The part to ask for, where the selected response is partial and is to be made whole (section 3.4).
+    /// The part to ask for, where the selected response is partial and the whole is wanted (section 3.4).
     pub missing: Option<Missing>,
-}
-
-/// The bytes that a partial stored response lacks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missing {
-    /// Those before its first one, that many.
-    Before(u64),
-    /// Those from this offset to the end.
-    From(u64),
 }
 
 impl Validation {
@@ -45,8 +37,9 @@ impl Validation {
 
     /// The stored responses that the origin's answer is judged against.
     pub(crate) fn judged(&self) -> impl Iterator<Item = usize> {
-        let selected = self.selected.filter(|index| !self.candidates.contains(index));
-        self.candidates.iter().copied().chain(selected)
+        let parts = self.missing.iter().flat_map(|missing| missing.before.iter().chain(&missing.after));
+        let others = self.selected.into_iter().chain(parts.map(|part| part.index));
+        self.candidates.iter().copied().chain(others.filter(|index| !self.candidates.contains(index)))
     }
 
     /// Whether the origin's answer has to be judged against a stored response.
@@ -75,12 +68,9 @@ pub enum Validated {
     Replaced,
     /// The origin failed, and a stale response may be used in its place.
     Stale(Serve),
-    /// 206: the missing part. Its body and the body of `stored[index]` together, in the order that
-    /// [`Validation::missing`] says, are the whole; `head` is that whole's own, with a new id.
+    /// 206: the missing part. Together with the stored bytes that [`Validation::missing`] names it is the whole.
     Completed {
-        /// The partial response to complete.
-        index: usize,
-        /// The head of the whole.
+        /// The head of the whole, with a new id.
         head: Box<StoredHead>,
     },
     /// The answer fits neither what is stored nor what the client asked: ask again, with the client's own request.
@@ -111,27 +101,20 @@ pub(crate) fn validation_of(
             }
             None => tagged,
         };
-        (candidate && head.range.is_none()).then_some(index)
+        (candidate && (head.range.is_none() || Some(index) == selected)).then_some(index)
     });
     Validation { fwd, selected, candidates: candidates.take(MOST_CANDIDATES).collect(), missing: None }
 }
 
-/// The validation that makes a partial response whole, where a strong validator allows it (section 3.4) and the
-/// whole is what the client asked for.
-pub(crate) fn completion(asked: &Asked<'_>, chosen: &Chosen<'_>) -> Option<Validation> {
-    let head = chosen.head;
-    let range = head.range?;
-    let plain = *asked.method == Method::GET && !asked.conditions.range && !asked.conditions.only_for_origin;
-    if !plain || strong_validator(head).is_none() {
+/// The validation that makes the most recent part whole, together with others of its representation, where a strong
+/// validator allows it (section 3.4) and the whole is what the client asked for.
+pub(crate) fn completion(asked: &Asked<'_>, parts: &[Chosen<'_>]) -> Option<Validation> {
+    if *asked.method != Method::GET || asked.conditions.range || asked.conditions.only_for_origin {
         return None;
     }
-    let end = range.first.checked_add(head.body_len())?;
-    let missing = match (range.first, range.complete_len) {
-        (0, complete_len) if complete_len.is_none_or(|len| end < len) => Missing::From(end),
-        (first, Some(complete_len)) if first > 0 && end == complete_len => Missing::Before(first),
-        _ => return None,
-    };
-    let selected = Some(chosen.index);
+    let latest = parts.iter().max_by_key(|part| part.freshness.date)?;
+    let missing = missing(latest.head, parts.iter().map(|part| (part.index, part.head)))?;
+    let selected = Some(latest.index);
     Some(Validation { fwd: Fwd::Partial, selected, candidates: Vec::new(), missing: Some(missing) })
 }
 
@@ -141,7 +124,7 @@ pub(crate) fn completion(asked: &Asked<'_>, chosen: &Chosen<'_>) -> Option<Valid
 /// mistaken for ours and goes. A `Range` stays: the precondition is evaluated first, and what comes after it
 /// is what the client asked for. Without candidates the request is the client's own.
 pub fn preconditions(headers: &mut HeaderMap, validation: &Validation, stored: &[StoredResponse]) {
-    if let (Some(missing), Some(selected)) = (validation.missing, validation.selected) {
+    if let (Some(missing), Some(selected)) = (&validation.missing, validation.selected) {
         ask_for_missing(headers, missing, stored.get(selected));
         return;
     }
@@ -150,9 +133,10 @@ pub fn preconditions(headers: &mut HeaderMap, validation: &Validation, stored: &
         return;
     }
     let modified = match validation.candidates.as_slice() {
-        // "if there is a single stored response ... for the target URI": a date names no variant.
+        // "if there is a single stored response ... for the target URI": a date names no variant. And "the request is
+        // not for a subrange" that only a part is held for.
         [_] if validation.selected.is_some() => {
-            heads().find_map(|head| head.headers.get(header::LAST_MODIFIED))
+            heads().find(|head| head.range.is_none()).and_then(|head| head.headers.get(header::LAST_MODIFIED))
         }
         _ => None,
     };
@@ -178,12 +162,10 @@ pub fn preconditions(headers: &mut HeaderMap, validation: &Validation, stored: &
     }
 }
 
-fn ask_for_missing(headers: &mut HeaderMap, missing: Missing, partial: Option<&StoredResponse>) {
+fn ask_for_missing(headers: &mut HeaderMap, missing: &Missing, partial: Option<&StoredResponse>) {
     let Some(validator) = partial.and_then(|partial| strong_validator(&partial.head)) else { return };
-    let range = match missing {
-        Missing::From(first) => format!("bytes={first}-"),
-        Missing::Before(first) => format!("bytes=0-{}", first.saturating_sub(1)),
-    };
+    let last = missing.last.map(|last| last.to_string()).unwrap_or_default();
+    let range = format!("bytes={}-{last}", missing.first);
     let Ok(range) = HeaderValue::try_from(range) else { return };
     for own in [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE] {
         headers.remove(own);
@@ -206,15 +188,17 @@ pub fn validated(
         return not_modified(policy, asked, stored, validation, response, times);
     }
     if is_failure(response.status) {
-        let stale = validation.selected.and_then(|index| {
+        // A part cannot stand in for the whole that was asked for.
+        let selected = validation.selected.filter(|_| validation.missing.is_none());
+        let stale = selected.and_then(|index| {
             let chosen = usable(policy, asked, index, stored.get(index)?, times.response)?;
             may_stand_in(asked, &chosen, times.response).then(|| served(asked, &chosen, times.response, None))
         });
         return stale.map_or(Validated::Replaced, Validated::Stale);
     }
-    match (validation.missing, validation.selected.and_then(|index| stored.get(index).zip(Some(index)))) {
-        (Some(missing), Some((partial, index))) => {
-            part_received(policy, asked, &partial.head, index, missing, response, times)
+    match (&validation.missing, validation.selected.and_then(|index| stored.get(index))) {
+        (Some(missing), Some(partial)) => {
+            part_received(policy, asked, &partial.head, missing, response, times)
         }
         _ => Validated::Replaced,
     }
@@ -225,8 +209,7 @@ fn part_received(
     policy: &Policy,
     asked: &Asked<'_>,
     partial: &StoredHead,
-    index: usize,
-    missing: Missing,
+    missing: &Missing,
     response: &response::Parts,
     times: Times,
 ) -> Validated {
@@ -237,17 +220,12 @@ fn part_received(
     }
     let same = same_representation(partial, &response.headers);
     let fits = ContentRange::of_single_part(&response.headers).is_some_and(|range| {
-        let complete_len = partial.range.and_then(|range| range.complete_len);
-        let same_len = complete_len.is_none() || range.complete_len == complete_len;
-        let to_the_end = range.complete_len == Some(range.last.saturating_add(1));
-        same_len
-            && match missing {
-                Missing::From(first) => range.first == first && to_the_end,
-                Missing::Before(end) => range.first == 0 && range.last.saturating_add(1) == end,
-            }
+        let same_len = missing.complete_len.is_none() || range.complete_len == missing.complete_len;
+        let last = missing.last.or(range.complete_len.and_then(|len| len.checked_sub(1)));
+        same_len && range.first == missing.first && Some(range.last) == last
     });
     let head = (same && fits).then(|| completed(policy, asked, partial, response, times)).flatten();
-    head.map_or(Validated::AskAgain, |head| Validated::Completed { index, head: Box::new(head) })
+    head.map_or(Validated::AskAgain, |head| Validated::Completed { head: Box::new(head) })
 }
 
 fn not_modified(

@@ -2,7 +2,6 @@
 
 use std::sync::LazyLock;
 
-use bytes::Bytes;
 use http::header::{
     AGE, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderValue,
     TRANSFER_ENCODING,
@@ -13,11 +12,11 @@ use super::lookup::Found;
 use super::report;
 use crate::body::{CacheBody, StoredSlice};
 use crate::config::Config;
-use crate::entry::{StoredBody, StoredResponse};
+use crate::entry::StoredResponse;
 use crate::key::CacheKey;
-use crate::policy::{Answer, Serve};
+use crate::policy::{Answer, Serve, without_digests};
 use crate::status::CacheStatus;
-use crate::storage::{StorageError, StorageErrorKind, within};
+use crate::storage::{StorageError, StorageErrorKind};
 
 /// The answer that `serve` describes. A stored body that cannot be read is removed from the store.
 pub(super) async fn answer<R>(
@@ -66,6 +65,7 @@ fn shape<R>(response: &mut Response<CacheBody<R>>, answer: Answer) {
         }
         Answer::Range { first, last, complete_len } => {
             *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+            without_digests(response.headers_mut());
             set(response.headers_mut(), CONTENT_RANGE, &format!("bytes {first}-{last}/{complete_len}"));
             set(response.headers_mut(), CONTENT_LENGTH, &(last - first).saturating_add(1).to_string());
         }
@@ -110,19 +110,8 @@ async fn body_of(
 }
 
 /// All of a stored body.
-pub(super) async fn whole(config: &Config, stored: &StoredResponse) -> Result<StoredSlice, StorageError> {
-    match &stored.body {
-        StoredBody::Inline(body) => Ok(StoredSlice::inline(body.clone())),
-        StoredBody::Shared(pieces) => Ok(StoredSlice::shared(pieces.clone())),
-        StoredBody::Streamed => {
-            let deadline = config.fill.deadline;
-            let opening = config.fill.storage.open(&stored.head);
-            let mut reader = within(deadline, "opening a body", opening).await?;
-            let first = within(deadline, "reading a body", Box::pin(reader.next())).await?;
-            let first = first.unwrap_or_else(Bytes::new);
-            Ok(StoredSlice::streamed(first, reader, stored.head.body_len(), deadline))
-        }
-    }
+async fn whole(config: &Config, stored: &StoredResponse) -> Result<StoredSlice, StorageError> {
+    StoredSlice::open(&*config.fill.storage, config.fill.deadline, stored).await
 }
 
 /// A response of the cache's own: 504 when the client wants nothing but a stored response and there is none (section

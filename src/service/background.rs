@@ -18,13 +18,14 @@ use crate::key::CacheKey;
 use crate::overrides::{CacheMode, CacheOverride};
 
 /// Asks the origin again with the request that was just answered from the store, unless somebody does so already
-/// or the origin has just failed to answer.
+/// or the origin has just failed to answer. Where no more than a part is stored, no more is asked for.
 pub(super) fn refresh<S, B, R>(
     config: &Arc<Config>,
     key: &CacheKey,
     origin: S,
     mut request: Request<B>,
     mut wishes: CacheOverride,
+    of_part: bool,
 ) where
     S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send,
@@ -37,8 +38,11 @@ pub(super) fn refresh<S, B, R>(
     config.counters.count(|counters| &counters.refreshes);
     wishes.mode = CacheMode::Revalidate;
     request.extensions_mut().insert(wishes);
-    for name in [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, IF_RANGE, RANGE] {
+    for name in [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, IF_RANGE] {
         request.headers_mut().remove(name);
+    }
+    if !of_part {
+        request.headers_mut().remove(RANGE);
     }
     let config = Arc::clone(config);
     tokio::spawn(async move {

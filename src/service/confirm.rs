@@ -39,8 +39,8 @@ where
             Some(answered) => ControlFlow::Break(answered),
             None => ControlFlow::Continue(body),
         },
-        Validated::Completed { index, head } => {
-            let completed = complete(exchanged, index, *head, validation, body).await;
+        Validated::Completed { head } => {
+            let completed = complete(exchanged, *head, validation, body).await;
             ControlFlow::Break(match completed {
                 Ok(response) => {
                     let status = CacheStatus { stored: true, ..status.clone() };

@@ -71,7 +71,9 @@ where
                 Ok(response) => {
                     config.counters.count(|counters| collapsed.counter(counters));
                     if serve.refresh.is_some() {
-                        background::refresh(&config, &key, origin, Request::from_parts(parts, body), wishes);
+                        let of_part = found.holds_part(serve.index);
+                        let request = Request::from_parts(parts, body);
+                        background::refresh(&config, &key, origin, request, wishes, of_part);
                     }
                     return Ok(response);
                 }

@@ -4,18 +4,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{AGE, CONTENT_LENGTH, CONTENT_LOCATION, TRANSFER_ENCODING};
-use http::{HeaderMap, Method, Response, Version, response};
+use http::{HeaderMap, Method, Response, StatusCode, Version, response};
 use http_body::Body;
 
-use super::answer::whole;
 use super::exchange::Exchanged;
 use super::forward::key_of;
 use super::no_vary_search;
-use crate::body::{ALIAS_BODY, CacheBody, Fill, Leading, Order, detach, gather};
+use crate::body::{ALIAS_BODY, CacheBody, Fill, Join, Leading, Piece, StoredSlice, detach, gather};
 use crate::entry::{Alias, BodyEnd, BodySummary, EntryId, StoredBody, StoredHead, StoredResponse};
 use crate::error::BoxError;
 use crate::key::CacheKey;
-use crate::policy::{Missing, NotStored, Validation, resumable, storable};
+use crate::policy::{NotStored, Stretch, Validation, held_already, resumable, storable};
 use crate::redirect;
 use crate::storage::{Fence, StorageError, StorageErrorKind, within};
 
@@ -60,10 +59,9 @@ pub(super) fn answers_get(exchanged: &Exchanged<'_>, response: &response::Parts)
     may.then(|| key_of(config, original, asked.uri)).flatten()
 }
 
-/// Makes a partial stored response whole with what the origin sent (section 3.4), and stores the whole on the way.
+/// Makes stored parts whole with what the origin sent (section 3.4), and stores the whole on the way.
 pub(super) async fn complete<R>(
     exchanged: &Exchanged<'_>,
-    index: usize,
     head: StoredHead,
     validation: &Validation,
     body: R,
@@ -74,15 +72,9 @@ where
 {
     let Exchanged { config, found, .. } = *exchanged;
     let lost = || StorageError::new(StorageErrorKind::Missing, "any", "completing a partial response");
-    let (stored, fence) = found.stored.get(index).zip(found.fence).ok_or_else(lost)?;
-    let part = whole(config, stored).await.inspect_err(|error| {
-        config.health.trouble(error);
-        found.discard(config, index);
-    })?;
-    let order = match validation.missing {
-        Some(Missing::Before(_)) => Order::OriginFirst,
-        Some(Missing::From(_)) | None => Order::StoredFirst,
-    };
+    let (missing, fence) = validation.missing.as_ref().zip(found.fence).ok_or_else(lost)?;
+    let before = opened(exchanged, &missing.before).await?;
+    let after = opened(exchanged, &missing.after).await?;
     let mut response = Response::new(());
     *response.version_mut() = head.version;
     *response.status_mut() = head.status;
@@ -90,8 +82,36 @@ where
     // What has just come from the origin has no age of its own.
     response.headers_mut().remove(AGE);
     let expected = head.body.map(|body| body.len);
-    let fill = Fill::new(config.fill.clone(), head, fence, expected).replacing(vec![stored.head.id]);
-    Ok(response.map(|()| CacheBody::completed(part, body, order, fill)))
+    let fill = part_or_whole(exchanged, Fill::new(config.fill.clone(), head, fence, expected));
+    Ok(response.map(|()| CacheBody::completed(before, body, after, fill)))
+}
+
+/// The stored bytes of some parts. One that cannot be read is removed from the store.
+async fn opened(exchanged: &Exchanged<'_>, stretches: &[Stretch]) -> Result<Vec<StoredSlice>, StorageError> {
+    let Exchanged { config, found, .. } = *exchanged;
+    let mut slices = Vec::with_capacity(stretches.len());
+    for Stretch { index, skip, len } in stretches {
+        let Some(stored) = found.stored.get(*index) else { continue };
+        let opening = config.fill.open(Piece { stored, skip: *skip, len: *len });
+        slices.push(opening.await.inspect_err(|error| {
+            config.health.trouble(error);
+            found.discard(config, *index);
+        })?);
+    }
+    Ok(slices)
+}
+
+/// What is to become of the response beside the parts that are stored, whether it is a part itself, is whole, or
+/// breaks off.
+fn part_or_whole(exchanged: &Exchanged<'_>, fill: Fill) -> Fill {
+    let Exchanged { config, found, .. } = *exchanged;
+    let (resumable, outgrown) = (resumable(fill.head(), &found.stored), found.outgrown_by(fill.head()));
+    let never_a_part = fill.head().range.is_none() && resumable.is_none();
+    let fill = fill.resumable(resumable).outgrowing(outgrown);
+    if never_a_part {
+        return fill;
+    }
+    fill.joined_by(Arc::clone(config) as Arc<dyn Join>)
 }
 
 fn fill<R: Body>(
@@ -105,7 +125,11 @@ fn fill<R: Body>(
     if !config.health.writes.allows() {
         return Err("storage left alone");
     }
-    let expected = expected_length(response, body, config.store_close_delimited)?;
+    if let Some((index, head)) = held_already(&config.policy, asked, &found.stored, &head, response, times) {
+        found.write_head(config, index, Arc::new(head));
+        return Err("held already");
+    }
+    let expected = expected_length(&head, response, body, config.store_close_delimited)?;
     if let Some(answered) = answered_below(exchanged, response) {
         // What answered is stored once, under its own key; the way there only if the user vouches for it.
         if asked.wishes.lifetime.is_none() && !config.policy.overrides_lifetime() {
@@ -119,17 +143,23 @@ fn fill<R: Body>(
     let target = redirect::target(asked.uri, head.status, &head.headers)
         .and_then(|target| key_of(config, original, &target));
     no_vary_search::note(exchanged, &head);
-    let (replaces, resumable) = (found.replaced_by(&head), resumable(&head));
+    let replaces = found.replaced_by(&head);
     let fill = Fill::new(config.fill.clone(), head, fence, expected);
-    Ok(fill.leading_to(target).replacing(replaces).resumable(resumable))
+    Ok(part_or_whole(exchanged, fill.leading_to(target).replacing(replaces)))
 }
 
 /// The length the body must have to be complete; an error where its end could not be told from a broken connection.
 fn expected_length<R: Body>(
+    head: &StoredHead,
     response: &response::Parts,
     body: &R,
     store_close_delimited: bool,
 ) -> Result<Option<u64>, &'static str> {
+    if response.status == StatusCode::PARTIAL_CONTENT {
+        // What `Content-Range` says; `Content-Length` has been compared with it.
+        let len = head.body.map(|body| body.len);
+        return if body.is_end_stream() { Err("no content") } else { Ok(len) };
+    }
     if body.is_end_stream() {
         return Ok(Some(0));
     }

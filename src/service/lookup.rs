@@ -127,6 +127,21 @@ impl Found {
         });
     }
 
+    /// Whether this stored response is only a part.
+    pub(super) fn holds_part(&self, index: usize) -> bool {
+        self.stored.get(index).is_some_and(|stored| stored.head.range.is_some())
+    }
+
+    /// Parts that are of no use once this response is stored whole.
+    pub(super) fn outgrown_by(&self, new: &StoredHead) -> Vec<EntryId> {
+        let whole = new.range.is_none() && new.method == http::Method::GET;
+        let heads = self.stored.iter().map(|stored| &stored.head);
+        heads
+            .filter(|old| whole && old.range.is_some() && old.selecting == new.selecting)
+            .map(|old| old.id)
+            .collect()
+    }
+
     /// Stored responses in the other keyspace that a new one under the same key takes the place of.
     pub(super) fn replaced_by(&self, new: &StoredHead) -> Vec<EntryId> {
         let is_alias =

@@ -9,6 +9,7 @@ mod exchange;
 mod follow;
 mod forward;
 mod future;
+mod join;
 mod keep;
 mod key_content;
 mod lookup;

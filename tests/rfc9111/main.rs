@@ -13,6 +13,7 @@
 mod age;
 mod authorization;
 mod cache_control;
+mod combining;
 mod conditional;
 mod expires;
 mod fields;

@@ -260,3 +260,35 @@ async fn an_invalidation_is_tried_even_while_the_storage_is_left_alone() {
     ask(&cache, request("PUT", PAGE, &[])).await;
     assert_eq!(Storage::usage(&*storage.inner).await.unwrap().responses, 0);
 }
+
+#[tokio::test]
+async fn a_part_that_cannot_be_read_costs_the_union_and_nothing_else() {
+    let whole = "0123456789";
+    let origin = Origin::new(move |parts, _| {
+        let fields = |range| [("cache-control", "max-age=60"), ("etag", "\"a\""), ("content-range", range)];
+        Ok(match parts.headers["range"].to_str().unwrap() {
+            "bytes=0-3" => response(206, &fields("bytes 0-3/10"), &whole[..4]),
+            "bytes=4-6" => response(206, &fields("bytes 4-6/10"), &whole[4..7]),
+            "bytes=7-9" => response(206, &fields("bytes 7-9/10"), &whole[7..]),
+            other => panic!("{other}"),
+        })
+    });
+    for mood in [Mood::LosesBodies, Mood::FailsToWrite, Mood::HangsOnWrite, Mood::Fails, Mood::Hangs] {
+        let storage = Moody::new(Mood::Fine);
+        let layer = CacheLayer::new(storage.clone()).storage_deadline(Duration::from_millis(20));
+        let cache = layer.storage_patience(Duration::from_millis(20)).layer(origin.clone());
+        let range = |range| request("GET", PAGE, &[("range", range)]);
+        ask(&cache, range("bytes=0-3")).await;
+        storage.set(mood);
+        let seen = ask(&cache, range("bytes=4-6")).await;
+        assert_eq!((seen.status.as_u16(), seen.text()), (206, "456"), "{mood:?}");
+        storage.set(Mood::Fine);
+        let stored = storage.inner.responses(None, 10).await.unwrap().items;
+        let spans: Vec<_> = stored.iter().map(|head| (head.range.unwrap().first, head.body_len())).collect();
+        // What cannot be read goes; what is new is stored where it can be.
+        let expected = if mood == Mood::LosesBodies { [(4, 3)] } else { [(0, 4)] };
+        assert_eq!(spans, expected, "{mood:?}");
+        let seen = ask(&cache, range("bytes=7-9")).await;
+        assert_eq!((seen.status.as_u16(), seen.text()), (206, "789"), "{mood:?}");
+    }
+}

@@ -1,0 +1,54 @@
+//! Putting a part together with those stored beside it (RFC 9111 section 3.4).
+
+use std::sync::Arc;
+
+use crate::body::{Join, Joining, Mark, Piece};
+use crate::config::Config;
+use crate::entry::{EntryId, StoredResponse};
+use crate::key::CacheKey;
+use crate::policy::{Combination, Union, combine};
+use crate::storage::{Lookup, StorageError, within};
+
+/// Who asks for the key does not wait for the copying of more bytes than this.
+const WAITED_FOR: u64 = 1024 * 1024;
+
+impl Join for Config {
+    fn join(self: Arc<Self>, key: CacheKey, part: EntryId, union: EntryId, mark: Mark) -> Joining {
+        Box::pin(async move {
+            // The part stays what it is if this fails.
+            if let Err(error) = join(&self, &key, part, union, mark).await {
+                self.health.trouble(&error);
+            }
+        })
+    }
+}
+
+async fn join(
+    config: &Config,
+    key: &CacheKey,
+    part: EntryId,
+    id: EntryId,
+    mark: Mark,
+) -> Result<(), StorageError> {
+    let fill = &config.fill;
+    // Looked up anew: other parts may have come since the request was sent.
+    let Lookup { responses: stored, fence, .. } =
+        within(fill.deadline, "lookup", fill.storage.lookup(key)).await?;
+    let Combination { union, superfluous } = combine(&config.policy, &stored, part);
+    for id in ids(&stored, &superfluous) {
+        within(fill.deadline, "removing a part", fill.storage.remove_entry(key, id)).await?;
+    }
+    let Some(Union { mut head, pieces, replaces }) = union else { return Ok(()) };
+    head.id = id;
+    let mark = Some(mark).filter(|_| head.body_len() <= WAITED_FOR);
+    let pieces = pieces.iter().filter_map(|piece| {
+        stored.get(piece.index).map(|stored| Piece { stored, skip: piece.skip, len: piece.len })
+    });
+    let united = fill.unite(head, pieces.collect(), ids(&stored, &replaces), fence).await;
+    drop(mark);
+    united.map(drop)
+}
+
+fn ids(stored: &[StoredResponse], indices: &[usize]) -> Vec<EntryId> {
+    indices.iter().filter_map(|index| stored.get(*index)).map(|one| one.head.id).collect()
+}
