@@ -12,6 +12,7 @@ use crate::layered;
 use crate::proxy::{Fault, Proxy};
 use crate::samples::{body, head, is_whole, key, only, read, store, try_store};
 use crate::server::{self, builder, client, table};
+use crate::wire::Wire;
 
 const LARGE: usize = 3_000_000;
 
@@ -199,6 +200,15 @@ async fn callers_of_a_slow_or_throttling_server_are_answered_by_the_origin() {
     layered::is_no_use_and_no_harm(Arc::new(storage.clone()), &["timeout"]).await;
     proxy.rule(|_| Fault::Error("ThrottlingException"));
     layered::is_no_use_and_no_harm(Arc::new(storage), &["unavailable", "timeout"]).await;
+}
+
+#[tokio::test]
+async fn connections_lost_in_silence_are_made_anew() {
+    let Some(url) = server::server().filter(|url| url.starts_with("http://")) else { return };
+    let wire = Wire::to(url.trim_start_matches("http://").trim_end_matches('/')).await;
+    let client = client(&format!("http://{}", wire.address));
+    let storage = builder(&client, &table()).connect().await.unwrap();
+    layered::lost_connections_are_made_anew(Arc::new(storage), || wire.lose_connections()).await;
 }
 
 #[tokio::test]

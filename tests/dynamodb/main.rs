@@ -21,3 +21,5 @@ mod server;
 #[path = "../support/mod.rs"]
 mod support;
 mod table;
+#[path = "../support/wire.rs"]
+mod wire;

@@ -112,6 +112,7 @@ async fn a_newer_layout_is_incompatible_and_stays_untouched() {
         try_store(&lazy, &head("b"), &body(1)).await.unwrap_err().kind(),
         StorageErrorKind::Incompatible
     );
+    layered::is_no_use_and_no_harm(Arc::new(lazy), &["incompatible"]).await;
     assert_eq!(client.scan().table_name(&table).send().await.unwrap().items, before);
     // Another namespace of the same table is another cache.
     builder(&client, &table).namespace("other").connect().await.unwrap();
@@ -122,9 +123,12 @@ async fn wrong_credentials_are_denied() {
     let Some(url) = server::server() else { return };
     let proxy = Proxy::start(&url).await;
     proxy.rule(|_| Fault::Error("UnrecognizedClientException"));
-    let error = builder(&client(&proxy.url), &table()).connect().await.unwrap_err();
+    let (client, table) = (client(&proxy.url), table());
+    let error = builder(&client, &table).connect().await.unwrap_err();
     assert_eq!(error.kind(), StorageErrorKind::Denied, "{error}");
     assert!(error.to_string().contains("credentials"), "{error}");
+    let lazy = DynamoStorage::builder(&table).client(client).connect().await.unwrap();
+    layered::is_no_use_and_no_harm(Arc::new(lazy), &["denied"]).await;
 }
 
 #[tokio::test]
@@ -148,6 +152,7 @@ async fn who_may_only_read_can_read() {
             assert_eq!(error.kind(), StorageErrorKind::Denied, "{error}");
         }
         assert!(reader.lookup(&key("b")).await.unwrap().responses.is_empty());
+        layered::callers_never_notice_that_nothing_is_stored(Arc::new(reader)).await;
     }
 }
 

@@ -12,6 +12,7 @@
 mod documents;
 mod failures;
 mod files;
+mod foreign;
 #[path = "../support/layered.rs"]
 mod layered;
 mod outage;

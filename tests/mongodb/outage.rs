@@ -84,6 +84,15 @@ async fn callers_of_a_slow_server_are_answered_by_the_origin() {
 }
 
 #[tokio::test]
+async fn connections_lost_in_silence_are_made_anew() {
+    let Some((scratch, wire, _dropped)) = wired().await else { return };
+    for kind in KINDS {
+        let storage = open(&scratch, kind, "strict=true").await;
+        layered::lost_connections_are_made_anew(storage, || wire.lose_connections()).await;
+    }
+}
+
+#[tokio::test]
 async fn callers_of_an_absent_server_are_answered_by_the_origin() {
     let scratch = Scratch::on(format!("mongodb://{}/?serverSelectionTimeoutMS=200", nowhere()));
     for kind in KINDS {

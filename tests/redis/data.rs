@@ -1,12 +1,13 @@
 //! What stands in the server: expiry, namespaces, and what others put there.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use larder::entry::BodyEnd;
 use larder::storage::{BodyWriter, Keyspace, Published, RedisStorage, Storage, StorageErrorKind};
 use redis::Value;
 
-use crate::layered::callers_never_notice_that_nothing_is_stored;
+use crate::layered::{callers_never_notice_that_nothing_is_stored, is_no_use_and_no_harm};
 use crate::server::{Server, builder, head, in_seconds, key, read, store};
 
 fn number(value: &Value) -> i64 {
@@ -74,6 +75,7 @@ async fn a_newer_layout_is_left_alone() {
     ] {
         assert_eq!(error.kind(), StorageErrorKind::Incompatible, "{error}");
     }
+    is_no_use_and_no_harm(Arc::new(storage), &["incompatible"]).await;
     assert_eq!(number(&server.run(&["DBSIZE"]).await), before);
 }
 
@@ -153,6 +155,33 @@ async fn no_memory_left_is_full_and_hits_go_on() {
     assert_eq!(error.kind(), StorageErrorKind::ReadOnly, "{error}");
     assert_eq!(read(&storage, "a").await.unwrap(), Some(10), "a replica answers");
     callers_never_notice_that_nothing_is_stored(Arc::new(storage)).await;
+}
+
+/// Redis stops to write when it cannot save what it has any more.
+#[tokio::test]
+async fn a_disk_that_is_full_is_told_and_hits_go_on() {
+    let Some(server) = Server::start(&["single", "--enable-protected-configs", "yes"]) else { return };
+    let storage = builder().connect(server.url()).await.unwrap();
+    let _ = store(&storage, head("a"), 10).await.unwrap();
+    let disk = tempfile::tempdir().unwrap();
+    server.run(&["CONFIG", "SET", "dir", disk.path().to_str().unwrap()]).await;
+    drop(disk);
+    server.run(&["CONFIG", "SET", "save", "3600 1"]).await;
+    server.run(&["BGSAVE"]).await;
+    let failed = async || {
+        let text: String = redis::from_redis_value(server.run(&["INFO", "persistence"]).await).unwrap();
+        text.contains("rdb_last_bgsave_status:err")
+    };
+    while !failed().await {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for len in [10, 600_000] {
+        let error = store(&storage, head("b"), len).await.unwrap_err();
+        assert_eq!(error.kind(), StorageErrorKind::Full, "{error}");
+    }
+    assert_eq!(read(&storage, "a").await.unwrap(), Some(10));
+    callers_never_notice_that_nothing_is_stored(Arc::new(storage)).await;
+    server.run(&["CONFIG", "SET", "stop-writes-on-bgsave-error", "no"]).await;
 }
 
 #[tokio::test]

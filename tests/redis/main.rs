@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod cluster;
 mod data;
 #[path = "../support/layered.rs"]
 mod layered;

@@ -1,7 +1,10 @@
 //! Opening, refusals and misuse.
 
+use std::sync::Arc;
+
 use larder::storage::{Published, RedisStorage, Storage, StorageErrorKind};
 
+use crate::layered::{callers_never_notice_that_nothing_is_stored, is_no_use_and_no_harm};
 use crate::server::{Server, builder, head, key, read, store};
 
 fn nowhere() -> String {
@@ -45,6 +48,8 @@ async fn a_wrong_password_is_denied() {
     let wrong = format!("redis://:wrong@{}/", server.address());
     let error = builder().connect(&wrong).await.unwrap_err();
     assert_eq!(error.kind(), StorageErrorKind::Denied, "{error}");
+    let lazy = RedisStorage::connect(&wrong).await.unwrap();
+    is_no_use_and_no_harm(Arc::new(lazy), &["denied"]).await;
     let none = format!("redis://{}/", server.address());
     let error = builder().connect(&none).await.unwrap_err();
     assert_eq!(error.kind(), StorageErrorKind::Denied, "{error}");
@@ -69,6 +74,7 @@ async fn tls_with_an_own_authority_and_a_user_that_may_only_read() {
     assert_eq!(error.kind(), StorageErrorKind::Denied, "{error}");
     let error = reader.remove(&key("a")).await.unwrap_err();
     assert_eq!(error.kind(), StorageErrorKind::Denied, "{error}");
+    callers_never_notice_that_nothing_is_stored(Arc::new(reader)).await;
 }
 
 #[tokio::test]

@@ -105,6 +105,14 @@ async fn callers_of_an_absent_or_slow_server_are_answered_by_the_origin() {
     layered::is_no_use_and_no_harm(Arc::new(slow), &["timeout"]).await;
 }
 
+#[tokio::test]
+async fn connections_lost_in_silence_are_made_anew() {
+    let Some(server) = Server::start(&["single"]) else { return };
+    let (wire, url) = wire(&server).await;
+    let storage = builder().connect(&url).await.unwrap();
+    layered::lost_connections_are_made_anew(Arc::new(storage), || wire.lose_connections()).await;
+}
+
 async fn wire(server: &Server) -> (Wire, String) {
     let wire = Wire::to(server.address()).await;
     let url = format!("redis://{}/", wire.address);

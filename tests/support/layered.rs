@@ -36,6 +36,21 @@ pub(crate) async fn is_no_use_and_no_harm(storage: Arc<dyn DynStorage>, reasons:
     assert!(cache.counts().storage_errors > 0);
 }
 
+/// Connections that are dead without anybody being told cost a few misses, not all hits from then on.
+pub(crate) async fn lost_connections_are_made_anew(storage: Arc<dyn DynStorage>, lose: impl FnOnce()) {
+    let origin = Origin::always(&[FRESH], "hello");
+    let cache = CacheLayer::from_dyn(storage).storage_deadline(Duration::from_secs(1)).layer(origin);
+    ask(&cache, get(PAGE)).await;
+    assert!(ask(&cache, get(PAGE)).await.is_hit());
+    lose();
+    let began = Instant::now();
+    while !ask(&cache, get(PAGE)).await.is_hit() {
+        assert!(began.elapsed() < Duration::from_secs(40), "no hit any more");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    println!("hits again after {:?}", began.elapsed());
+}
+
 /// A storage that can be read and not be written to: every request is answered, from the origin.
 pub(crate) async fn callers_never_notice_that_nothing_is_stored(storage: Arc<dyn DynStorage>) {
     let body: &'static str = "0123456789abcdef".repeat(20_000).leak();

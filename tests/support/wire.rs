@@ -1,4 +1,5 @@
 //! A wire that can be slow, or break.
+#![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,13 +20,19 @@ struct State {
     delay_millis: AtomicU64,
     /// Bytes of replies that still pass before the connection is cut.
     passing: AtomicU64,
+    /// Connections with an older number than this are dead, and nobody is told.
+    alive_from: AtomicU64,
 }
 
 impl Wire {
     pub(crate) async fn to(server: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let state = Arc::new(State { delay_millis: AtomicU64::new(0), passing: AtomicU64::new(u64::MAX) });
+        let state = Arc::new(State {
+            delay_millis: AtomicU64::new(0),
+            passing: AtomicU64::new(u64::MAX),
+            alive_from: AtomicU64::new(0),
+        });
         let (server, shared) = (server.to_owned(), Arc::clone(&state));
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
@@ -44,6 +51,11 @@ impl Wire {
         self.state.passing.store(bytes, Ordering::SeqCst);
     }
 
+    /// From now on no connection that is open carries anything, as when a host is gone or a router has forgotten it.
+    pub(crate) fn lose_connections(&self) {
+        self.state.alive_from.fetch_add(1, Ordering::SeqCst);
+    }
+
     /// No reply waits any more, and none is cut.
     pub(crate) fn heal(&self) {
         self.delay(Duration::ZERO);
@@ -56,7 +68,11 @@ async fn pass(client: TcpStream, server: TcpStream, state: Arc<State>) {
     let (mut from_server, mut to_server) = server.into_split();
     let asking = tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_server).await });
     let mut buffer = vec![0; 16 * 1024];
+    let made = state.alive_from.load(Ordering::SeqCst);
     while let Ok(len @ 1..) = from_server.read(&mut buffer).await {
+        if state.alive_from.load(Ordering::SeqCst) != made {
+            std::future::pending::<()>().await;
+        }
         let delay = state.delay_millis.load(Ordering::SeqCst);
         if delay > 0 {
             tokio::time::sleep(Duration::from_millis(delay)).await;

@@ -45,13 +45,13 @@ impl Store {
     ) -> Result<(Vec<Row>, Option<Cursor>), StorageError> {
         let doing = "listing";
         self.ready().await?;
-        let mut asked = doc! { "kind": kind };
-        if let Some(Cursor(after)) = after {
-            let after = <[u8; 12]>::try_from(&after[..]).map_err(|_| {
+        let after = after.map_or(Ok([0; 12]), |Cursor(after)| {
+            <[u8; 12]>::try_from(&after[..]).map_err(|_| {
                 self.error(StorageErrorKind::Invalid, "listing: the cursor is not one of this storage")
-            })?;
-            asked.insert("_id", doc! { "$gt": ObjectId::from_bytes(after) });
-        }
+            })
+        })?;
+        // Ids of another type are none of ours, and a comparison leaves them out.
+        let asked = doc! { "kind": kind, "_id": { "$gt": ObjectId::from_bytes(after) } };
         let (mut rows, mut last, mut seen) = (Vec::new(), None, 0);
         let reading = async {
             let find = self

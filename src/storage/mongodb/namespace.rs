@@ -212,8 +212,17 @@ impl Store {
 
     /// Moves the clock of removals on and gives its new value.
     pub(super) async fn tick(&self, cleared: &[&str]) -> Result<i64, StorageError> {
-        self.ready().await?;
         let doing = "counting the removal";
+        self.ready().await?;
+        if let Some(clock) = self.try_tick(doing, cleared).await? {
+            return Ok(clock);
+        }
+        self.forget_opening();
+        self.ready().await?;
+        self.try_tick(doing, cleared).await?.ok_or_else(|| self.lost(doing))
+    }
+
+    async fn try_tick(&self, doing: &str, cleared: &[&str]) -> Result<Option<i64>, StorageError> {
         let next = doc! { "$add": ["$clock", 1_i64] };
         let mut set = doc! { "clock": next.clone() };
         for field in cleared {
@@ -224,8 +233,7 @@ impl Store {
             .find_one_and_update(doc! { "key": NAMESPACE, "schema": SCHEMA }, vec![doc! { "$set": set }])
             .projection(doc! { "clock": 1 })
             .return_document(ReturnDocument::After);
-        let counted = self.call(doing, counted).await?;
-        counted.and_then(|found| number(found.get("clock"))).ok_or_else(|| self.lost(doing))
+        Ok(self.call(doing, counted).await?.and_then(|found| number(found.get("clock"))))
     }
 
     /// Raises one of the namespace's numbers or times.
