@@ -1,6 +1,9 @@
 //! What a caller of the layer sees of a storage that has a bad day.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+#[path = "traced.rs"]
+mod traced;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,6 +12,7 @@ use larder::CacheLayer;
 use larder::storage::DynStorage;
 use tower::{Layer, ServiceExt};
 
+use self::traced::Log;
 use crate::support::{Frames, Origin, ask, get, response, with_body};
 
 const PAGE: &str = "http://example.com/page";
@@ -16,12 +20,13 @@ const LARGE: &str = "http://example.com/large";
 const FRESH: (&str, &str) = ("cache-control", "max-age=60");
 
 /// Every request is answered from the origin, nothing is stored, and the status says why: in one of these words at
-/// first, and that the storage is left alone when it goes on.
+/// first, and that the storage is left alone when it goes on. People who read logs are told too.
 pub(crate) async fn is_no_use_and_no_harm(storage: Arc<dyn DynStorage>, reasons: &[&str]) {
     let origin = Origin::always(&[FRESH], "hello");
     let deadline = Duration::from_millis(500);
     let cache = CacheLayer::from_dyn(storage).storage_deadline(deadline).layer(origin.clone());
-    let began = Instant::now();
+    let (began, log) = (Instant::now(), Log::default());
+    let listening = tracing::subscriber::set_default(log.clone());
     for number in 1..=5 {
         let seen = ask(&cache, get(PAGE)).await;
         assert_eq!((seen.status.as_u16(), seen.text(), origin.count()), (200, "hello", number));
@@ -34,6 +39,11 @@ pub(crate) async fn is_no_use_and_no_harm(storage: Arc<dyn DynStorage>, reasons:
     // Each may wait for the deadline until the storage is left alone, and this machine may be busy.
     assert!(began.elapsed() < 5 * deadline + Duration::from_secs(2), "{:?}", began.elapsed());
     assert!(cache.counts().storage_errors > 0);
+    drop(listening);
+    let lines = log.lines();
+    let told = |line: &String| reasons.iter().any(|reason| line.contains(&format!("({reason})")));
+    assert!(!lines.is_empty() && lines.iter().all(told), "{lines:?}");
+    assert!(lines.iter().all(|line| !line.contains("s3cret")), "no password in a log: {lines:?}");
 }
 
 /// Connections that are dead without anybody being told cost a few misses, not all hits from then on.
