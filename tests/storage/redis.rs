@@ -91,14 +91,17 @@ async fn spoil(url: &str, namespace: &str, head: &StoredHead, damage: Damage) ->
         redis::cmd("HGETALL").arg(&record).query_async(&mut connection).await.unwrap();
     let id = head.id.to_string();
     let of_head = |value: &[u8]| value.get(16..48) == Some(id.as_bytes());
-    let Some((meta, _)) = fields.iter().find(|(_, value)| of_head(value)) else { return false };
-    let number = meta.trim_start_matches('m');
+    let Some((field, value)) = fields.into_iter().find(|(_, value)| of_head(value)) else { return false };
+    // What the scripts need, and the length of the head, stand before the head.
+    let (columns, garbled) = (126, [&value[..126], &[1, 2, 3]].concat());
+    let head_len: usize = std::str::from_utf8(&value[118..columns]).unwrap().parse().unwrap();
+    let flipped = [&value[..columns + head_len], "x".repeat(1000).as_bytes()].concat();
     let mut pipeline = redis::pipe();
     match damage {
         Damage::FlipBody if chunked => pipeline.cmd("SETRANGE").arg(&chunk).arg(1000).arg("xxxx"),
-        Damage::FlipBody => pipeline.cmd("HSET").arg(&record).arg(format!("b{number}")).arg("x".repeat(1000)),
+        Damage::FlipBody => pipeline.cmd("HSET").arg(&record).arg(&field).arg(flipped),
         Damage::LoseBody if chunked => pipeline.cmd("DEL").arg(&chunk),
-        Damage::GarbleHead => pipeline.cmd("HSET").arg(&record).arg(format!("h{number}")).arg("\x01\x02\x03"),
+        Damage::GarbleHead => pipeline.cmd("HSET").arg(&record).arg(&field).arg(garbled),
         _ => return false,
     };
     pipeline.exec_async(&mut connection).await.unwrap();

@@ -17,7 +17,7 @@ use super::fence::Permit;
 use super::link::{Call, Lane, array, bytes};
 use super::marks::Marks;
 use super::names::Names;
-use super::record::{FOREVER, Meta, Record, millis};
+use super::record::{FOREVER, Meta, Record, measured, millis};
 use super::{Inner, scripts};
 use crate::clock::{Clock, SystemClock};
 use crate::entry::{BodyEnd, BodySummary, EntryId, StoredBody, StoredHead, codec};
@@ -196,8 +196,9 @@ impl RedisWriter {
             return Err(error(StorageErrorKind::TooLarge, "storing a head over the limit"));
         }
         let meta = Meta::new(permit.marks.responses, &head, encoded.len(), self.written);
-        let body = if inline { self.chunk.get(CHECKSUM..).unwrap_or_default() } else { &[] };
-        let displaced = inner.publish(&self.record, &permit, &meta, &encoded, inline.then_some(body)).await?;
+        let body = self.chunk.get(CHECKSUM..).filter(|_| inline).unwrap_or_default();
+        let value = [meta.encode().as_bytes(), &measured(&encoded), body].concat();
+        let displaced = inner.publish(&self.record, &permit, meta.id, &value).await?;
         let Some(displaced) = displaced else { return Ok(Published::Superseded) };
         if let Err(failed) = inner.keep_chunks(&self.record, meta.id, meta.chunks, meta.usable_until).await {
             // Its body would not last as long as the head.
@@ -296,9 +297,8 @@ impl Inner {
         &self,
         record: &str,
         permit: &Permit,
-        meta: &Meta,
-        head: &[u8],
-        inline: Option<&[u8]>,
+        id: EntryId,
+        value: &[u8],
     ) -> Result<Option<Vec<Meta>>, StorageError> {
         let script = Call::script(
             &scripts::PUBLISH,
@@ -306,10 +306,7 @@ impl Inner {
             &[
                 &permit.fence,
                 &permit.token,
-                meta.encode().as_bytes(),
-                head,
-                if inline.is_some() { b"1" } else { b"0" },
-                inline.unwrap_or_default(),
+                value,
                 self.options.max_variants.to_string().as_bytes(),
                 self.options.margin().to_string().as_bytes(),
                 self.floor().as_bytes(),
@@ -325,7 +322,7 @@ impl Inner {
         };
         if !self.still_in(permit, replies.next(), |marks| marks.responses)? {
             // Nobody can see it; it only takes room.
-            self.remove_entry(record, meta.id).await?;
+            self.remove_entry(record, id).await?;
             return Ok(None);
         }
         Ok(Some(displaced.into_iter().filter_map(bytes).filter_map(|meta| Meta::decode(&meta)).collect()))

@@ -6,17 +6,15 @@
 use bytes::Bytes;
 use redis::Value;
 
-use super::Inner;
 use super::error::error;
-use super::link::{Call, Lane, array, bytes};
+use super::link::{Call, Lane};
 use super::marks::Marks;
 use super::record::Record;
+use super::{Inner, scripts};
 use crate::entry::{Alias, StoredHead};
 use crate::storage::{Cursor, Page, StorageError, StorageErrorKind};
 
 type Digest = [u8; 32];
-/// Names and values of a record's fields.
-pub(super) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// Digests collected by one scan: 4 MiB of memory.
 const COLLECTED: usize = 131_072;
@@ -177,53 +175,21 @@ impl Inner {
 
     /// The records of these digests without small bodies.
     async fn heads_of(&self, digests: &[Digest]) -> Result<Vec<Record>, StorageError> {
-        let fields = self.raw_fields_of("listing", digests, |name| !name.starts_with(b"b")).await?;
-        Ok(fields.into_iter().map(|fields| Record::new(fields.into_iter())).collect())
+        let values = self.values_of("listing", digests, true).await?;
+        Ok(values.into_iter().map(Record::from_reply).collect())
     }
 
-    /// The chosen fields of these records.
-    pub(super) async fn raw_fields_of(
+    /// Fields of variants and alias in turns with their values: metas, and if asked for the heads behind them.
+    pub(super) async fn values_of(
         &self,
         action: &str,
         digests: &[Digest],
-        wanted: impl Fn(&[u8]) -> bool,
-    ) -> Result<Vec<Fields>, StorageError> {
-        let records: Vec<_> = digests.iter().map(|digest| self.names.record_of(digest)).collect();
-        let command = |name: &str, record: &String| {
-            let mut cmd = redis::cmd(name);
-            cmd.arg(record);
-            cmd
-        };
-        let keys: Vec<Call> = records.iter().map(|record| command("HKEYS", record).into()).collect();
-        let mut names = Vec::with_capacity(records.len());
-        for reply in self.link.send(Lane::Bodies, true, &keys).await {
-            let reply = super::unless_foreign(reply).map_err(|cause| self.link.error(action, cause))?;
-            let mut fields: Vec<_> =
-                array(reply).into_iter().filter_map(bytes).filter(|name| wanted(name)).collect();
-            // A command needs a field; there is no such one.
-            fields.push(b"-".to_vec());
-            names.push(fields);
-        }
-        let values: Vec<Call> = records
-            .iter()
-            .zip(&names)
-            .map(|(record, fields)| {
-                let mut cmd = command("HMGET", record);
-                cmd.arg(fields);
-                cmd.into()
-            })
-            .collect();
-        let replies = self.link.send(Lane::Bodies, true, &values).await;
-        let mut found = Vec::with_capacity(records.len());
-        for (fields, reply) in names.into_iter().zip(replies) {
-            let reply: Value =
-                super::unless_foreign(reply).map_err(|cause| self.link.error(action, cause))?;
-            let values = array(reply).into_iter().map(bytes);
-            found.push(
-                fields.into_iter().zip(values).filter_map(|(name, value)| Some((name, value?))).collect(),
-            );
-        }
-        Ok(found)
+        heads: bool,
+    ) -> Result<Vec<Value>, StorageError> {
+        let heads: &[u8] = if heads { b"1" } else { b"0" };
+        let call = |digest| Call::script(&scripts::HEADS, &[&self.names.record_of(digest)], &[heads]);
+        let calls: Vec<Call> = digests.iter().map(call).collect();
+        self.ask_all(action, Lane::Bodies, true, &calls).await
     }
 
     fn ahead(&self) -> std::sync::MutexGuard<'_, Ahead> {

@@ -1,7 +1,7 @@
 //! The few facts about the whole namespace, read with every lookup.
 //!
 //! One hash: `v` the version of the format, `r` and `a` the generations of responses and aliases, `g` when a group
-//! was last invalidated, `i` and `l` as the scripts say. It has no expiry. Where a server evicts it nevertheless, new
+//! was last invalidated, `i` and `l` as the scripts say; and `s` with all of these in one line, which is what is read. It has no expiry. Where a server evicts it nevertheless, new
 //! generations are drawn, so that everything stored before is a miss and no clearing is forgotten.
 
 use redis::Value;
@@ -39,8 +39,8 @@ pub(super) enum Verdict {
 
 impl Marks {
     pub(super) fn read(names: &Names) -> Call {
-        let mut cmd = redis::cmd("HMGET");
-        cmd.arg(names.marks()).arg(&["v", "r", "a", "g", "i", "l"]);
+        let mut cmd = redis::cmd("HGET");
+        cmd.arg(names.marks()).arg("s");
         cmd.into()
     }
 
@@ -59,25 +59,24 @@ impl Marks {
     ///
     /// When they were written by a version to come, or by someone else.
     pub(super) fn from_reply(reply: Value, names: &Names) -> Result<Option<Self>, StorageError> {
-        let mut values = array(reply).into_iter().map(bytes);
-        let mut next = || values.next().flatten();
+        let Some(line) = bytes(reply) else { return Ok(None) };
+        let line = String::from_utf8_lossy(&line);
+        let mut values = line.split(' ');
+        let mut next = || values.next().filter(|value| !value.is_empty());
         let (version, responses, aliases) = (next(), next(), next());
         let Some(version) = version else { return Ok(None) };
-        let found = std::str::from_utf8(&version).ok().and_then(|text| text.parse::<u64>().ok());
-        if found != Some(VERSION) {
-            let found = String::from_utf8_lossy(&version).chars().take(20).collect::<String>();
+        if version.parse() != Ok(VERSION) {
+            let found = version.chars().take(20).collect::<String>();
             let action = format!(
                 "the cache at {} has version {found} of the layout, and {VERSION} is understood; choose another namespace",
                 names.marks()
             );
             return Err(error(StorageErrorKind::Incompatible, action));
         }
-        let hex = |bytes: Option<Vec<u8>>| u64::from_str_radix(std::str::from_utf8(&bytes?).ok()?, 16).ok();
+        let hex = |digits: Option<&str>| u64::from_str_radix(digits?, 16).ok();
         let (Some(responses), Some(aliases)) = (hex(responses), hex(aliases)) else { return Ok(None) };
-        let number = |bytes: Option<Vec<u8>>| {
-            bytes.and_then(|bytes| std::str::from_utf8(&bytes).ok()?.parse().ok()).unwrap_or(-1)
-        };
-        let (latest, groups, lost) = (number(next()), next().unwrap_or_default(), number(next()));
+        let number = |digits: Option<&str>| digits.and_then(|digits| digits.parse().ok()).unwrap_or(-1);
+        let (latest, groups, lost) = (number(next()), next().unwrap_or_default().into(), number(next()));
         Ok(Some(Self { responses, aliases, latest, lost, groups }))
     }
 

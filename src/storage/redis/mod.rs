@@ -30,7 +30,7 @@
 //! | `larder:{larder:marks}` | a hash: version of this layout, generations |
 //! | `larder:{larder:marks}:groups` | a hash: when which group was invalidated |
 //!
-//! A lookup is one round trip: `HGETALL` of the record and `HMGET` of the marks in one pipeline (on a cluster at the
+//! A lookup is one round trip: `HGETALL` of the record and `HGET` of the marks in one pipeline (on a cluster at the
 //! same time to two nodes). A second one is needed only for a response that belongs to a group and is older than the
 //! last invalidation of any group. A larger body costs a round trip per four chunks.
 //! Storing is one round trip before the body, one for each chunk and one to publish. What must be atomic is
@@ -71,7 +71,7 @@
 //! out to be broken, writes are not. While the server is away, calls fail at once with
 //! [`Unavailable`](StorageErrorKind::Unavailable) or after the timeout with [`Timeout`](StorageErrorKind::Timeout).
 //! With ACLs the user needs `~larder:*` and
-//! `+hgetall +hmget +hget +hset +hsetnx +hdel +hkeys +hexists +hincrby +mget +set +unlink +del +exists +type +expire
+//! `+hgetall +hmget +hget +hset +hsetnx +hdel +hkeys +hexists +mget +set +unlink +del +exists +type +expire
 //! +pexpire +pexpireat +persist +pttl +scan +eval +evalsha +ping`, on clusters `+cluster|slots`. A user that may only
 //! read gets hits, and stores nothing.
 
@@ -104,7 +104,7 @@ use self::link::{Call, Lane, Link, array, bytes};
 use self::listing::Ahead;
 use self::marks::{Marks, Verdict};
 use self::names::Names;
-use self::record::{Meta, Record, millis};
+use self::record::{Meta, Record, measured, millis};
 use super::open::Options;
 use super::{
     Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage, StorageError, StorageErrorKind,
@@ -368,7 +368,7 @@ impl Inner {
                 head.id.to_string().as_bytes(),
                 meta.middle().as_bytes(),
                 meta.tail().as_bytes(),
-                &encoded,
+                &measured(&encoded),
                 self.options.margin().to_string().as_bytes(),
                 self.floor().as_bytes(),
             ],
@@ -403,8 +403,7 @@ impl Inner {
             &[
                 &permit.fence,
                 &permit.token,
-                meta.encode().as_bytes(),
-                &value,
+                &[meta.encode().as_bytes(), &value].concat(),
                 self.options.margin().to_string().as_bytes(),
                 self.floor().as_bytes(),
             ],

@@ -2,17 +2,12 @@
 //!
 //! | field | value |
 //! |---|---|
-//! | `mN` | what the scripts need of variant N: [`Meta`] |
-//! | `hN` | its head, in the form of [`codec`] |
-//! | `bN` | its body, where it is small |
-//! | `am`, `ah` | the same for the alias |
-//! | `n` | the number of the variant published last |
+//! | `vN` | variant N: [`Meta`], which the scripts need; the length of its head in eight digits; its head, in the form of [`codec`]; and its body, where it is small |
+//! | `a` | the alias: [`Meta`], and the alias in the form of [`codec`] |
 //! | `f` | the fence: until when it is kept, and a random number, both new with every removal |
 //! | `t` | a random number drawn when the record came to be, so that an evicted one is noticed |
 
-use std::collections::BTreeMap;
-
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use redis::Value;
 
 use crate::clock::Timestamp;
@@ -21,6 +16,9 @@ use crate::key::CacheKey;
 
 /// Where "usable for ever" begins: the year 33658.
 pub(super) const FOREVER: i64 = 999_999_999_999_999;
+
+/// Columns of a [`Meta`].
+const META: usize = 118;
 
 /// What the server has to know of an entry, in columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +61,7 @@ impl Meta {
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(bytes).ok().filter(|text| text.is_ascii() && text.len() == 118)?;
+        let text = std::str::from_utf8(bytes).ok().filter(|text| text.is_ascii() && text.len() == META)?;
         let hex = |from, to| u128::from_str_radix(text.get(from..to)?, 16).ok();
         let number = |from, to| text.get(from..to)?.parse::<u64>().ok();
         Some(Self {
@@ -97,26 +95,46 @@ fn variant_of(head: &StoredHead) -> u128 {
     u128::from_be_bytes(first)
 }
 
+/// Columns of a head's length.
+const LENGTH: usize = 8;
+
+/// A head with its length before it.
+pub(super) fn measured(head: &[u8]) -> Vec<u8> {
+    let mut bytes = format!("{:0LENGTH$}", head.len()).into_bytes();
+    bytes.extend_from_slice(head);
+    bytes
+}
+
 /// One variant as it was found.
 #[derive(Debug)]
 pub(super) struct Variant {
     pub(super) number: u64,
     pub(super) meta: Meta,
     head: Bytes,
-    body: Option<Bytes>,
+    /// Empty for a body in chunks.
+    body: Bytes,
 }
 
 impl Variant {
+    fn read(number: u64, value: Vec<u8>) -> Option<Self> {
+        let mut value = Bytes::from(value);
+        let meta = value.get(..META).and_then(Meta::decode)?;
+        let length = std::str::from_utf8(value.get(META..META + LENGTH)?).ok()?.parse::<usize>().ok()?;
+        value.advance(META + LENGTH);
+        (length <= value.len()).then(|| {
+            let head = value.split_to(length);
+            Self { number, meta, head, body: value }
+        })
+    }
+
     /// Head and body, where they are what was stored under this key.
     pub(super) fn response(&self, key: &CacheKey) -> Option<(StoredHead, StoredBody)> {
         let head = self.head().filter(|head| head.key == *key)?;
-        let body = match &self.body {
-            None if self.meta.chunks > 0 => StoredBody::Streamed,
-            None => return None,
-            Some(body) if head.body == Some(BodySummary::of(body)) => StoredBody::Inline(body.clone()),
-            Some(_) => return None,
-        };
-        Some((head, body))
+        if self.meta.chunks > 0 {
+            return Some((head, StoredBody::Streamed));
+        }
+        let whole = head.body == Some(BodySummary::of(&self.body));
+        whole.then(|| (head, StoredBody::Inline(self.body.clone())))
     }
 
     pub(super) fn head(&self) -> Option<StoredHead> {
@@ -131,43 +149,30 @@ pub(super) struct Record {
     pub(super) variants: Vec<Variant>,
     alias: Option<(Meta, Bytes)>,
     pub(super) fence: Vec<u8>,
-    /// How many variants and aliases do not decode.
+    /// How many variants do not decode.
     pub(super) garbage: usize,
 }
 
 impl Record {
     /// From names and values in turns.
     pub(super) fn new(fields: impl Iterator<Item = (Vec<u8>, Vec<u8>)>) -> Self {
-        let mut parts: BTreeMap<u64, [Option<Vec<u8>>; 3]> = BTreeMap::new();
-        let (mut record, mut alias) = (Self::default(), (None, None));
+        let mut record = Self::default();
         for (name, value) in fields {
             match name.as_slice() {
                 b"f" => record.fence = value,
-                b"am" => alias.0 = Meta::decode(&value),
-                b"ah" => alias.1 = Some(value),
-                [part @ (b'm' | b'h' | b'b'), number @ ..] => {
+                b"a" => record.alias = alias(value),
+                [b'v', number @ ..] => {
                     let number = std::str::from_utf8(number).ok().and_then(|number| number.parse().ok());
                     let Some(number) = number else { continue };
-                    let [meta, head, body] = parts.entry(number).or_default();
-                    match part {
-                        b'm' => *meta = Some(value),
-                        b'h' => *head = Some(value),
-                        _ => *body = Some(value),
+                    match Variant::read(number, value) {
+                        Some(variant) => record.variants.push(variant),
+                        None => record.garbage += 1,
                     }
                 }
                 _ => {}
             }
         }
-        for (number, [meta, head, body]) in parts.into_iter().rev() {
-            match (meta.and_then(|meta| Meta::decode(&meta)), head) {
-                (Some(meta), Some(head)) => {
-                    let (head, body) = (head.into(), body.map(Bytes::from));
-                    record.variants.push(Variant { number, meta, head, body });
-                }
-                _ => record.garbage += 1,
-            }
-        }
-        record.alias = alias.0.zip(alias.1.map(Bytes::from));
+        record.variants.sort_by_key(|variant| std::cmp::Reverse(variant.number));
         record
     }
 
@@ -199,6 +204,13 @@ impl Record {
     }
 }
 
+fn alias(value: Vec<u8>) -> Option<(Meta, Bytes)> {
+    let mut value = Bytes::from(value);
+    let meta = value.get(..META).and_then(Meta::decode)?;
+    value.advance(META);
+    Some((meta, value))
+}
+
 #[cfg(test)]
 mod tests {
     use super::{EntryId, Meta};
@@ -214,9 +226,9 @@ mod tests {
             bytes: 1 << 40,
         };
         let text = meta.encode();
-        assert_eq!(text.len(), 118);
+        assert_eq!(text.len(), super::META);
         assert_eq!(Meta::decode(text.as_bytes()), Some(meta));
-        for garbage in ["", "x", &"z".repeat(118), &"é".repeat(59)] {
+        for garbage in ["", "x", &"z".repeat(super::META), &"é".repeat(super::META / 2)] {
             assert_eq!(Meta::decode(garbage.as_bytes()), None);
         }
     }

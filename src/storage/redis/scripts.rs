@@ -20,9 +20,10 @@ impl Script {
     }
 }
 
-/// `variants` lists a record's variants by age; `settle` gives the record the expiry of what it holds.
+/// `variants` lists number, field and value of a record's variants by age; `settle` gives the record the expiry of
+/// what it holds; `sum` writes the marks down in the one field that lookups read.
 ///
-/// The offsets are those of [`Meta`](super::record::Meta).
+/// The offsets are those of [`Meta`](super::record::Meta), with which every value begins.
 const PRELUDE: &str = r"
 local k = KEYS[1]
 local function own()
@@ -32,22 +33,22 @@ end
 local function variants()
   local found = {}
   for _, name in ipairs(redis.call('HKEYS', k)) do
-    local n = string.match(name, '^m(%d+)$')
-    if n then found[#found + 1] = {tonumber(n), n, redis.call('HGET', k, name)} end
+    local n = string.match(name, '^v(%d+)$')
+    if n and #n < 16 then found[#found + 1] = {tonumber(n), name, redis.call('HGET', k, name)} end
   end
   table.sort(found, function(x, y) return x[1] < y[1] end)
   return found
 end
-local function drop(n)
-  redis.call('HDEL', k, 'm' .. n, 'h' .. n, 'b' .. n)
+local function meta(value)
+  return string.sub(value, 1, 118)
 end
 local function settle(margin, floor)
   local last = -1
-  local function holds(meta)
-    last = math.max(last, tonumber(string.sub(meta, 81, 95)) or 0)
+  local function holds(value)
+    last = math.max(last, tonumber(string.sub(value, 81, 95)) or 0)
   end
   for _, v in ipairs(variants()) do holds(v[3]) end
-  local alias = redis.call('HGET', k, 'am')
+  local alias = redis.call('HGET', k, 'a')
   if alias then holds(alias) end
   if last < 0 then
     last = tonumber(floor)
@@ -66,6 +67,13 @@ local function permitted(fence, token)
   local have = redis.call('HMGET', k, 'f', 't')
   return (have[1] or '') == fence and (have[2] or '') == token
 end
+local function sum()
+  local marks = redis.call('HMGET', k, 'v', 'r', 'a', 'g', 'i', 'l')
+  for i = 1, 6 do marks[i] = marks[i] or '' end
+  marks = table.concat(marks, ' ')
+  redis.call('HSET', k, 's', marks)
+  return marks
+end
 ";
 
 /// ARGV: token, window. Returns the record's fence and the token of its present life.
@@ -83,50 +91,49 @@ return redis.call('HMGET', k, 'f', 't')
     )
 });
 
-/// ARGV: fence, token, meta, head, inline or not, body, most variants, margin, floor.
+/// ARGV: fence, token, value, most variants, margin, floor.
 /// Returns nothing when fenced off, otherwise the metas of what was displaced.
 pub(super) static PUBLISH: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
 if not permitted(ARGV[1], ARGV[2]) then return false end
-local meta = ARGV[3]
+local new = ARGV[3]
 local gone, kept = {}, {}
 for _, v in ipairs(variants()) do
-  local same = string.sub(v[3], 17, 48) == string.sub(meta, 17, 48)
-  local stale = string.sub(v[3], 1, 16) ~= string.sub(meta, 1, 16)
-  if same or stale or string.sub(v[3], 49, 80) == string.sub(meta, 49, 80) then
-    drop(v[2])
-    if not same then gone[#gone + 1] = v[3] end
+  local same = string.sub(v[3], 17, 48) == string.sub(new, 17, 48)
+  local stale = string.sub(v[3], 1, 16) ~= string.sub(new, 1, 16)
+  if same or stale or string.sub(v[3], 49, 80) == string.sub(new, 49, 80) then
+    redis.call('HDEL', k, v[2])
+    if not same then gone[#gone + 1] = meta(v[3]) end
   else
     kept[#kept + 1] = v
   end
 end
-for i = 1, #kept - tonumber(ARGV[7]) + 1 do
-  drop(kept[i][2])
-  gone[#gone + 1] = kept[i][3]
+for i = 1, #kept - tonumber(ARGV[4]) + 1 do
+  redis.call('HDEL', k, kept[i][2])
+  gone[#gone + 1] = meta(kept[i][3])
 end
-local n = string.format('%.0f', redis.call('HINCRBY', k, 'n', 1))
-redis.call('HSET', k, 'm' .. n, meta, 'h' .. n, ARGV[4])
-if ARGV[5] == '1' then redis.call('HSET', k, 'b' .. n, ARGV[6]) end
-settle(ARGV[8], ARGV[9])
+local last = kept[#kept]
+redis.call('HSET', k, 'v' .. string.format('%.0f', last and last[1] + 1 or 1), new)
+settle(ARGV[5], ARGV[6])
 return gone
 ",
     )
 });
 
-/// ARGV: fence, token, meta, value, margin, floor. Returns 1, or nothing when fenced off.
+/// ARGV: fence, token, value, margin, floor. Returns 1, or nothing when fenced off.
 pub(super) static PUT_ALIAS: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
 if not permitted(ARGV[1], ARGV[2]) then return false end
-redis.call('HSET', k, 'am', ARGV[3], 'ah', ARGV[4])
-settle(ARGV[5], ARGV[6])
+redis.call('HSET', k, 'a', ARGV[3])
+settle(ARGV[4], ARGV[5])
 return 1
 ",
     )
 });
 
-/// ARGV: id, digest and usable time, bytes, head, margin, floor. Returns the meta before, or nothing.
+/// ARGV: id, digest and usable time, bytes, head with its length, margin, floor. Returns the meta before, or nothing.
 pub(super) static FRESHEN: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
@@ -134,10 +141,11 @@ own()
 for _, v in ipairs(variants()) do
   local old = v[3]
   if string.sub(old, 17, 48) == ARGV[1] then
-    local meta = string.sub(old, 1, 48) .. ARGV[2] .. string.sub(old, 96, 103) .. ARGV[3]
-    redis.call('HSET', k, 'm' .. v[2], meta, 'h' .. v[2], ARGV[4])
+    local body = string.sub(old, 127 + (tonumber(string.sub(old, 119, 126)) or #old))
+    local new = string.sub(old, 1, 48) .. ARGV[2] .. string.sub(old, 96, 103) .. ARGV[3]
+    redis.call('HSET', k, v[2], new .. ARGV[4] .. body)
     settle(ARGV[5], ARGV[6])
-    return old
+    return meta(old)
   end
 end
 return false
@@ -151,8 +159,9 @@ pub(super) static REMOVE: LazyLock<Script> = LazyLock::new(|| {
         r"
 own()
 local gone = {}
-for _, v in ipairs(variants()) do gone[#gone + 1] = v[3] end
-gone[#gone + 1] = redis.call('HGET', k, 'am') or nil
+for _, v in ipairs(variants()) do gone[#gone + 1] = meta(v[3]) end
+local alias = redis.call('HGET', k, 'a')
+if alias then gone[#gone + 1] = meta(alias) end
 redis.call('DEL', k)
 redis.call('HSET', k, 'f', ARGV[1])
 redis.call('PEXPIRE', k, ARGV[2])
@@ -169,14 +178,14 @@ own()
 local gone = false
 for _, v in ipairs(variants()) do
   if string.sub(v[3], 17, 48) == ARGV[1] then
-    gone = v[3]
-    drop(v[2])
+    gone = meta(v[3])
+    redis.call('HDEL', k, v[2])
   end
 end
-local alias = redis.call('HGET', k, 'am')
+local alias = redis.call('HGET', k, 'a')
 if alias and string.sub(alias, 17, 48) == ARGV[1] then
-  gone = alias
-  redis.call('HDEL', k, 'am', 'ah')
+  gone = meta(alias)
+  redis.call('HDEL', k, 'a')
 end
 if gone then settle(ARGV[2], ARGV[3]) end
 return gone
@@ -191,23 +200,43 @@ pub(super) static SWEEP: LazyLock<Script> = LazyLock::new(|| {
         r"
 own()
 local gone = {}
-local function over(meta, generation)
-  return string.sub(meta, 1, 16) ~= generation
-    or (tonumber(string.sub(meta, 81, 95)) or 0) <= tonumber(ARGV[3])
+local function over(value, generation)
+  return string.sub(value, 1, 16) ~= generation
+    or (tonumber(string.sub(value, 81, 95)) or 0) <= tonumber(ARGV[3])
 end
 for _, v in ipairs(variants()) do
   if over(v[3], ARGV[1]) then
-    drop(v[2])
-    gone[#gone + 1] = v[3]
+    redis.call('HDEL', k, v[2])
+    gone[#gone + 1] = meta(v[3])
   end
 end
-local alias = redis.call('HGET', k, 'am')
+local alias = redis.call('HGET', k, 'a')
 if alias and over(alias, ARGV[2]) then
-  redis.call('HDEL', k, 'am', 'ah')
-  gone[#gone + 1] = alias
+  redis.call('HDEL', k, 'a')
+  gone[#gone + 1] = meta(alias)
 end
 if #gone > 0 then settle(ARGV[4], ARGV[5]) end
 return gone
+",
+    )
+});
+
+/// ARGV: 1 to have heads, 0 for metas only. Returns fields and values in turns, without small bodies.
+pub(super) static HEADS: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+local found = {}
+if redis.call('TYPE', k).ok ~= 'hash' then return found end
+local function add(name, value, last)
+  found[#found + 1] = name
+  found[#found + 1] = string.sub(value, 1, ARGV[1] == '1' and last or 118)
+end
+for _, v in ipairs(variants()) do
+  add(v[2], v[3], 126 + (tonumber(string.sub(v[3], 119, 126)) or 0))
+end
+local alias = redis.call('HGET', k, 'a')
+if alias then add('a', alias, -1) end
+return found
 ",
     )
 });
@@ -223,8 +252,19 @@ redis.call('HSETNX', k, 'v', ARGV[3])
 if redis.call('HGET', k, 'v') == ARGV[3] then
   redis.call('HSETNX', k, 'r', ARGV[1])
   redis.call('HSETNX', k, 'a', ARGV[2])
+  return sum()
 end
-return redis.call('HMGET', k, 'v', 'r', 'a', 'g', 'i', 'l')
+return redis.call('HGET', k, 'v')
+",
+    )
+});
+
+/// On the marks. ARGV: field and new generation, once or twice.
+pub(super) static CLEAR: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+redis.call('HSET', k, unpack(ARGV))
+return sum()
 ",
     )
 });
@@ -248,7 +288,7 @@ end
 local before = tonumber(redis.call('HGET', groups, ARGV[1]) or '') or -1
 redis.call('HSET', groups, ARGV[1], string.format('%.0f', math.max(before, at)))
 redis.call('HSET', k, 'g', string.format('%.0f', math.max(latest, at)))
-return 1
+return sum()
 ",
     )
 });

@@ -45,16 +45,17 @@ impl Inner {
     pub(super) async fn clear(&self, keyspace: Option<Keyspace>) -> Result<(), StorageError> {
         let action = "clearing";
         self.marks_made(action).await?;
-        let mut cmd = redis::cmd("HSET");
-        cmd.arg(self.names.marks());
-        for (field, covered) in
-            [("r", keyspace != Some(Keyspace::Aliases)), ("a", keyspace != Some(Keyspace::Responses))]
-        {
-            if covered {
-                cmd.arg(field).arg(format!("{:016x}", fastrand::u64(..)));
-            }
+        let draw = || format!("{:016x}", fastrand::u64(..));
+        let (responses, aliases) = (draw(), draw());
+        let mut changes: Vec<&[u8]> = Vec::new();
+        if keyspace != Some(Keyspace::Aliases) {
+            changes.extend([b"r", responses.as_bytes()]);
         }
-        self.ask(action, Lane::Heads, false, cmd).await?;
+        if keyspace != Some(Keyspace::Responses) {
+            changes.extend([b"a", aliases.as_bytes()]);
+        }
+        let call = Call::script(&scripts::CLEAR, &[&self.names.marks()], &changes);
+        self.ask(action, Lane::Heads, false, call).await?;
         // An earlier listing knows records that are gone.
         self.sweep(action, None).await?;
         Ok(())
@@ -172,15 +173,14 @@ impl Inner {
 
     /// What the scripts need of these records, without heads and bodies.
     async fn metas_of(&self, action: &str, digests: &[[u8; 32]]) -> Result<Vec<Metas>, StorageError> {
-        let fields =
-            self.raw_fields_of(action, digests, |name| name == b"am" || name.starts_with(b"m")).await?;
-        Ok(fields
+        let replies = self.values_of(action, digests, false).await?;
+        Ok(replies
             .into_iter()
-            .map(|fields| {
-                let mut metas = Metas::default();
-                for (name, value) in fields {
+            .map(|reply| {
+                let (mut metas, mut flat) = (Metas::default(), array(reply).into_iter().filter_map(bytes));
+                while let Some((name, value)) = flat.next().zip(flat.next()) {
                     let Some(meta) = Meta::decode(&value) else { continue };
-                    if name == b"am" { metas.alias = Some(meta) } else { metas.responses.push(meta) }
+                    if name == b"a" { metas.alias = Some(meta) } else { metas.responses.push(meta) }
                 }
                 metas
             })
