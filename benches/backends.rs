@@ -215,7 +215,7 @@ impl Bare for RedisBare {
         let mut connection = self.0.clone();
         Box::pin(async move {
             let fields = [("t", &b"0123456789abcdef"[..]), ("v1", &body[..])];
-            connection.hset_multiple(format!("bare:{n}"), &fields).await.unwrap();
+            let () = connection.hset_multiple(format!("bare:{n}"), &fields).await.unwrap();
         })
     }
 
