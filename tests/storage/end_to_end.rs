@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::BodyExt;
 use http_body_util::channel::Channel;
+use http_body_util::{BodyExt, Full};
 use larder::CacheLayer;
 use larder::clock::{Clock, ManualClock, SystemClock};
 use larder::status::{Fwd, Outcome};
@@ -54,6 +54,7 @@ macro_rules! end_to_end_tests {
             an_unsafe_method_invalidates
             a_chain_of_redirects_is_answered_from_the_store
             a_large_body_streams_in_and_out
+            parts_become_one_and_then_the_whole
             a_purge_wins_over_the_fill_under_way
             fifty_callers_at_once_get_whole_bodies
         }
@@ -178,6 +179,43 @@ pub(crate) async fn a_large_body_streams_in_and_out(opened: Opened) {
     assert!(hit.is_hit(), "{:?}", hit.cache());
     assert!(hit.body == whole, "the body came back as it was");
     assert_eq!(origin.count(), 1);
+}
+
+pub(crate) async fn parts_become_one_and_then_the_whole(opened: Opened) {
+    for len in [100, 100_000] {
+        let origin = Origin::new(move |parts, _| {
+            let (first, last) = parts.headers["range"].to_str()?["bytes=".len()..].split_once('-').unwrap();
+            let (first, last): (usize, usize) = (first.parse()?, last.parse()?);
+            let content_range = format!("bytes {first}-{last}/{len}");
+            let fields = [FRESH, ("etag", "\"a\""), ("content-range", content_range.as_str())];
+            let body = Full::new(counting(len).slice(first..=last)).map_err(|never| match never {});
+            Ok(with_body(206, &fields, body.boxed_unsync()))
+        });
+        let cache = opened.layer(&clock()).layer(origin.clone());
+        let page = format!("{PAGE}/{len}");
+        let range = |first: usize, last: usize| {
+            request("GET", &page, &[("range", format!("bytes={first}-{last}").as_str())])
+        };
+        let at = |percent: usize| len / 100 * percent;
+        // Two with a hole between them, one that makes the first longer, and one that fills the hole.
+        for (first, last) in [(0, at(20)), (at(70), len - 1), (at(10), at(40)), (at(40), at(70))] {
+            let seen = ask(&cache, range(first, last)).await;
+            assert_eq!((seen.status.as_u16(), &seen.body), (206, &counting(len).slice(first..=last)));
+            assert!(seen.cache().stored, "{:?}", seen.cache());
+            if last == at(40) {
+                let hit = ask(&cache, range(at(5), at(35))).await;
+                assert!(hit.is_hit(), "{:?}", hit.cache());
+                assert_eq!(hit.body, counting(len).slice(at(5)..=at(35)));
+            }
+        }
+        let whole = ask(&cache, get(&page)).await;
+        assert!(whole.is_hit(), "{:?}", whole.cache());
+        assert_eq!((whole.status.as_u16(), whole.body, origin.count()), (200, counting(len), 4));
+    }
+}
+
+fn counting(len: usize) -> Bytes {
+    (0..len).map(|at| (at % 251) as u8).collect::<Vec<_>>().into()
 }
 
 pub(crate) async fn a_purge_wins_over_the_fill_under_way(opened: Opened) {
