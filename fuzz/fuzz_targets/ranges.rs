@@ -7,6 +7,7 @@ mod support;
 use arbitrary::Arbitrary;
 use http::{HeaderMap, HeaderValue};
 use larder::Policy;
+use larder::entry::{StoredHead, StoredResponse};
 use larder::policy::{self, Answer, Reuse, Times, Validated};
 use libfuzzer_sys::fuzz_target;
 use support::{Request, at, key, response, stored};
@@ -82,6 +83,37 @@ fn naive(range: &Range<'_>, length: u64) -> Option<Option<(u64, u64)>> {
     }
 }
 
+fn second_part(
+    policy: &Policy,
+    fields: &HeaderMap,
+    content_range: &ContentRange<'_>,
+    times: Times,
+) -> Option<StoredHead> {
+    let mut fields = fields.clone();
+    fields.remove("content-range");
+    insert(&mut fields, "content-range", content_range.value());
+    let mut ranged = Request::get(HeaderMap::new());
+    ranged.headers.insert("range", HeaderValue::from_static("bytes=0-"));
+    ranged.asked(|asked| policy::storable(policy, asked, &key(), &response(206, fields), times)).ok()
+}
+
+/// The pieces of a union lie one behind the other, are held, and are as long as it says.
+fn check_combined(parts: [StoredResponse; 2], policy: &Policy) {
+    let Some(union) = policy::combine(policy, &parts, parts[1].head.id).union else { return };
+    let first = union.head.range.map_or(0, |range| range.first);
+    let mut reached = first;
+    for piece in &union.pieces {
+        let held = &parts[piece.index].head;
+        assert_eq!(held.range.expect("a part").first + piece.skip, reached);
+        assert!(piece.len > 0 && piece.skip.checked_add(piece.len).is_some_and(|end| end <= held.body_len()));
+        reached = reached.checked_add(piece.len).expect("ends before the largest number");
+    }
+    assert_eq!(union.head.body_len(), reached - first);
+    let complete_len = parts.iter().filter_map(|part| part.head.range?.complete_len).next();
+    assert_eq!(union.head.status == 200, first == 0 && complete_len == Some(reached));
+    assert_eq!(union.head.range.is_none(), union.head.status == 200);
+}
+
 fuzz_target!(|input: Input<'_>| {
     let policy = Policy::private();
     let times = Times { request: at(0), response: at(0) };
@@ -126,11 +158,18 @@ fuzz_target!(|input: Input<'_>| {
     insert(&mut fields, "content-range", input.content_range.value());
     let mut ranged = Request::get(HeaderMap::new());
     ranged.headers.insert("range", HeaderValue::from_static("bytes=0-"));
-    let part = ranged.asked(|asked| policy::storable(&policy, asked, &key(), &response(206, fields), times));
+    let part =
+        ranged.asked(|asked| policy::storable(&policy, asked, &key(), &response(206, fields.clone()), times));
     let Ok(part) = part else { return };
-    let range = part.range.expect("a part has a range");
+    let Some(range) = part.range else {
+        assert_eq!(part.status, 200, "all of the representation is no part");
+        return;
+    };
     let end = range.first.checked_add(part.body_len()).expect("ends before the largest number");
     assert!(range.complete_len.is_none_or(|length| end <= length));
+    if let Some(second) = second_part(&policy, &fields, &input.missing, times) {
+        check_combined([stored(part.clone()), stored(second)], &policy);
+    }
     let part = [stored(part)];
     for request in [&request, &plain] {
         match request.asked(|asked| policy::reuse(&policy, asked, &part, at(0))) {

@@ -30,6 +30,10 @@ struct Site {
     cut: Option<usize>,
     /// Says `Content-Length`.
     sized: bool,
+    /// Its clock is so many seconds off.
+    skew: i64,
+    /// It is out of order.
+    fails: bool,
     clock: ManualClock,
 }
 
@@ -46,14 +50,18 @@ impl Site {
     fn answer(&self, asked: &Parts) -> Response<OriginBody> {
         let field = |name: &str| asked.headers.get(name).map(|value| value.to_str().unwrap());
         let date = httpdate::fmt_http_date(
-            std::time::UNIX_EPOCH + Duration::from_secs(u64::try_from(self.clock.now().as_secs()).unwrap()),
+            std::time::UNIX_EPOCH
+                + Duration::from_secs(u64::try_from(self.clock.now().as_secs() + self.skew).unwrap()),
         );
-        let (tag, max_age) = (tag(self.version), format!("max-age={MAX_AGE}"));
+        let (tag, max_age) = (tag(self.version), format!("max-age={MAX_AGE}, stale-if-error=1000"));
         let mut fields = vec![("etag", tag.clone()), ("cache-control", max_age), ("date", date)];
         let send = |status, fields: &[(&str, String)], content: &[u8]| {
             let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
             with_body(status, &fields, self.body(content))
         };
+        if self.fails {
+            return send(503, &[], b"later");
+        }
         if field("if-none-match").is_some_and(|tags| tags.split(", ").any(|one| one == tag)) {
             return send(304, &fields, &[]);
         }
@@ -108,7 +116,8 @@ impl<S: Storage> Setting<S> {
 
     fn over(storage: Arc<S>, len: usize) -> Self {
         let clock = ManualClock::at(SystemClock.now());
-        let site = Site { version: 0, len, cut: None, sized: true, clock: clock.clone() };
+        let site =
+            Site { version: 0, len, cut: None, sized: true, skew: 0, fails: false, clock: clock.clone() };
         let site = Arc::new(Mutex::new(site));
         let answering = Arc::clone(&site);
         let origin = Origin::new(move |parts, _| Ok(answering.lock().unwrap().answer(parts)));
@@ -394,20 +403,25 @@ async fn a_206_that_is_shorter_or_longer_than_it_says_is_not_what_it_says() {
 /// One step of a random story.
 #[derive(Clone, Debug)]
 enum Step {
-    Ask {
-        range: Option<Wanted>,
-        cut: Option<u16>,
-        sized: bool,
-        no_cache: bool,
-        if_range: bool,
-    },
-    /// The representation changes.
-    Change {
-        len: u16,
-    },
+    Ask(Asking),
+    /// The representation changes, and may have another length.
+    Change(Option<u16>),
+    /// A server that is behind answers.
+    Back(u8),
     Wait(u64),
     /// An unsafe request.
     Post,
+}
+
+#[derive(Clone, Debug)]
+struct Asking {
+    range: Option<Wanted>,
+    cut: Option<u16>,
+    sized: bool,
+    skew: i64,
+    fails: bool,
+    no_cache: bool,
+    if_range: bool,
 }
 
 /// A range, as fractions of the length.
@@ -429,12 +443,18 @@ fn step() -> impl Strategy<Value = Step> {
         prop::option::weighted(0.75, range),
         cut,
         any::<bool>(),
+        prop_oneof![3 => Just(0), 1 => -100..100i64],
+        prop::bool::weighted(0.1),
         prop::bool::weighted(0.2),
         prop::bool::weighted(0.2),
     );
+    let asked = asked.prop_map(|(range, cut, sized, skew, fails, no_cache, if_range)| {
+        Step::Ask(Asking { range, cut, sized, skew, fails, no_cache, if_range })
+    });
     prop_oneof![
-        12 => asked.prop_map(|(range, cut, sized, no_cache, if_range)| Step::Ask { range, cut, sized, no_cache, if_range }),
-        1 => any::<u16>().prop_map(|len| Step::Change { len }),
+        12 => asked,
+        1 => prop::option::of(any::<u16>()).prop_map(Step::Change),
+        1 => any::<u8>().prop_map(Step::Back),
         1 => (1..2 * MAX_AGE).prop_map(Step::Wait),
         1 => Just(Step::Post),
     ]
@@ -452,42 +472,48 @@ impl<S: Storage> Setting<S> {
         let mut lens = vec![len];
         for step in steps {
             match step {
-                Step::Change { len: new } => {
+                Step::Change(new) => {
                     let mut site = self.site.lock().unwrap();
-                    site.version += 1;
-                    site.len = scaled(*new, 2 * len).max(1);
+                    site.version = u8::try_from(lens.len()).unwrap();
+                    site.len = new.map_or(len, |new| scaled(new, 2 * len).max(1));
                     lens.push(site.len);
-                    // A second later, so that Date tells the older from the newer.
-                    drop(site);
-                    self.clock.advance(Duration::from_secs(1));
+                }
+                Step::Back(version) => {
+                    let mut site = self.site.lock().unwrap();
+                    let version = usize::from(*version) % lens.len();
+                    (site.version, site.len) = (u8::try_from(version).unwrap(), lens[version]);
                 }
                 Step::Wait(seconds) => self.clock.advance(Duration::from_secs(*seconds)),
                 Step::Post => {
-                    self.site.lock().unwrap().cut = None;
+                    self.settle();
                     ask(&self.cache, request("POST", PAGE, &[])).await;
                 }
-                Step::Ask { range, cut, sized, no_cache, if_range } => {
+                Step::Ask(asking) => {
                     let current = {
                         let mut site = self.site.lock().unwrap();
-                        site.cut = cut.map(|cut| scaled(cut, site.len));
-                        site.sized = *sized;
-                        site.len
+                        site.cut = asking.cut.map(|cut| scaled(cut, site.len));
+                        (site.sized, site.skew, site.fails) = (asking.sized, asking.skew, asking.fails);
+                        (site.version, site.len)
                     };
-                    let range = range.as_ref().map(|range| range.header(current));
-                    let asked = (range.as_deref(), *no_cache, *if_range);
-                    self.ask_and_check(asked, &lens).await;
+                    self.ask_and_check(asking, current, &lens).await;
                 }
             }
             self.check_stored(&lens).await;
         }
     }
 
-    async fn ask_and_check(&self, (range, no_cache, if_range): (Option<&str>, bool, bool), lens: &[usize]) {
-        let current = tag(u8::try_from(lens.len() - 1).unwrap());
+    /// The next answer is sent as it should be.
+    fn settle(&self) {
+        let mut site = self.site.lock().unwrap();
+        (site.cut, site.fails) = (None, false);
+    }
+
+    async fn ask_and_check(&self, asking: &Asking, (version, len): (u8, usize), lens: &[usize]) {
+        let (current, range) = (tag(version), asking.range.as_ref().map(|range| range.header(len)));
         let mut fields = Vec::new();
-        fields.extend(range.map(|range| ("range", range)));
-        fields.extend(no_cache.then_some(("cache-control", "no-cache")));
-        fields.extend(if_range.then_some(("if-range", current.as_str())));
+        fields.extend(range.as_deref().map(|range| ("range", range)));
+        fields.extend(asking.no_cache.then_some(("cache-control", "no-cache")));
+        fields.extend(asking.if_range.then_some(("if-range", current.as_str())));
         let response = self.cache.clone().oneshot(request("GET", PAGE, &fields)).await.unwrap();
         let (parts, mut body) = response.into_parts();
         let (mut got, mut whole) = (Vec::new(), true);
@@ -501,9 +527,16 @@ impl<S: Storage> Setting<S> {
             }
         }
         let field = |name: &str| parts.headers.get(name).map(|value| value.to_str().unwrap());
+        if parts.status == 503 {
+            assert!(asking.fails);
+            return;
+        }
         let version: usize = field("etag").unwrap().trim_matches(['"', 'v']).parse().unwrap();
         let hit = parts.extensions.get::<larder::status::CacheStatus>().unwrap().outcome == Outcome::Hit;
-        assert!(hit || field("etag") == Some(&current), "what was asked of the origin is current");
+        assert!(
+            hit || asking.fails || field("etag") == Some(&current),
+            "what the origin was asked is current"
+        );
         let representation = content(u8::try_from(version).unwrap(), lens[version]);
         let complete = representation.len();
         let expected = match parts.status.as_u16() {
@@ -518,6 +551,7 @@ impl<S: Storage> Setting<S> {
             }
             416 => {
                 assert_eq!(field("content-range"), Some(format!("bytes */{complete}").as_str()));
+                assert!(range.is_some(), "there was no range to be satisfied");
                 &[]
             }
             other => panic!("{other} for {range:?}"),
