@@ -26,10 +26,22 @@ pub(super) async fn answer<R>(
     serve: &Serve,
     status: CacheStatus,
 ) -> Result<Response<CacheBody<R>>, StorageError> {
+    answer_with(config, key, found, serve, status, None).await
+}
+
+/// The same, with the stored body where it has been opened before.
+pub(super) async fn answer_with<R>(
+    config: &Config,
+    key: &CacheKey,
+    found: &Found,
+    serve: &Serve,
+    status: CacheStatus,
+    opened: Option<StoredSlice>,
+) -> Result<Response<CacheBody<R>>, StorageError> {
     let Some(stored) = found.stored.get(serve.index) else {
         return Err(StorageError::new(StorageErrorKind::Other, "any", "answering: no such response"));
     };
-    let body = match body_of(config, stored, serve.answer).await {
+    let body = match body_of(config, stored, serve.answer, opened).await {
         Ok(body) => body,
         Err(error) => {
             config.health.trouble(&error);
@@ -97,21 +109,23 @@ async fn body_of(
     config: &Config,
     stored: &StoredResponse,
     answer: Answer,
+    opened: Option<StoredSlice>,
 ) -> Result<StoredSlice, StorageError> {
-    match answer {
-        Answer::Head | Answer::NotModified | Answer::Unsatisfiable { .. } => Ok(StoredSlice::empty()),
-        Answer::Full => Ok(whole(config, stored).await?.with_trailers(stored.head.trailers.clone())),
+    if matches!(answer, Answer::Head | Answer::NotModified | Answer::Unsatisfiable { .. }) {
+        return Ok(StoredSlice::empty());
+    }
+    let whole = match opened {
+        Some(body) => body,
+        None => StoredSlice::open(&*config.fill.storage, config.fill.deadline, stored).await?,
+    };
+    Ok(match answer {
         Answer::Range { first, last, .. } => {
             let held_from = stored.head.range.map_or(0, |range| range.first);
             let len = last.saturating_sub(first).saturating_add(1);
-            Ok(whole(config, stored).await?.range(first.saturating_sub(held_from), len))
+            whole.range(first.saturating_sub(held_from), len)
         }
-    }
-}
-
-/// All of a stored body.
-async fn whole(config: &Config, stored: &StoredResponse) -> Result<StoredSlice, StorageError> {
-    StoredSlice::open(&*config.fill.storage, config.fill.deadline, stored).await
+        _ => whole.with_trailers(stored.head.trailers.clone()),
+    })
 }
 
 /// A response of the cache's own: 504 when the client wants nothing but a stored response and there is none (section

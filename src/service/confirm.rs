@@ -5,11 +5,12 @@ use std::ops::ControlFlow;
 use http::{Response, StatusCode, response};
 use http_body::Body;
 
-use super::answer::{answer, failed};
+use super::answer::{answer, answer_with, failed};
 use super::exchange::Exchanged;
 use super::keep::complete;
+use super::ready::Ready;
 use super::report;
-use crate::body::CacheBody;
+use crate::body::{CacheBody, StoredSlice};
 use crate::entry::StoredHead;
 use crate::error::BoxError;
 use crate::policy::{Serve, Validated, Validation, serve, validated};
@@ -19,6 +20,7 @@ use crate::status::CacheStatus;
 pub(super) async fn confirm<R>(
     exchanged: &Exchanged<'_>,
     validation: &Validation,
+    ready: Ready,
     response: &response::Parts,
     body: R,
     status: &CacheStatus,
@@ -33,22 +35,21 @@ where
     let Exchanged { config, asked, found, times, .. } = *exchanged;
     match validated(&config.policy, asked, &found.stored, validation, response, times) {
         Validated::Freshened { updates, serve, discard } => {
-            ControlFlow::Break(freshened(exchanged, updates, serve, discard, status).await)
+            let opened = ready.body_of(serve);
+            ControlFlow::Break(freshened(exchanged, updates, serve, opened, discard, status).await)
         }
         Validated::Stale(serve) => match stale(exchanged, &serve, status).await {
             Some(answered) => ControlFlow::Break(answered),
             None => ControlFlow::Continue(body),
         },
-        Validated::Completed { head } => {
-            let completed = complete(exchanged, *head, validation, body).await;
-            ControlFlow::Break(match completed {
-                Ok(response) => {
-                    let status = CacheStatus { stored: true, ..status.clone() };
-                    report::attach(config, Some(exchanged.key), response, status)
-                }
-                Err(_) => bad_gateway(exchanged, status, "stored part lost"),
-            })
-        }
+        Validated::Completed { head } => ControlFlow::Break(match (ready, found.fence) {
+            (Ready::Parts(before, after), Some(fence)) => {
+                let response = complete(exchanged, *head, fence, before, body, after);
+                let status = CacheStatus { stored: true, ..status.clone() };
+                report::attach(config, Some(exchanged.key), response, status)
+            }
+            _ => bad_gateway(exchanged, status, "stored part lost"),
+        }),
         // The request cannot be sent twice. Without the stored responses the next one is asked plainly.
         Validated::AskAgain => {
             validation.judged().for_each(|index| found.discard(config, index));
@@ -62,6 +63,7 @@ async fn freshened<R>(
     exchanged: &Exchanged<'_>,
     updates: Vec<(usize, StoredHead)>,
     index: usize,
+    opened: Option<StoredSlice>,
     discard: bool,
     status: &CacheStatus,
 ) -> Response<CacheBody<R>> {
@@ -69,7 +71,8 @@ async fn freshened<R>(
     config.counters.count(|counters| &counters.confirmed);
     let found = exchanged.found.freshened(config, updates);
     let serve = serve(asked, &found.stored, index, times.response);
-    let answered = answer(config, key, &found, &serve, report::from_store(status.clone(), &serve)).await;
+    let from_store = report::from_store(status.clone(), &serve);
+    let answered = answer_with(config, key, &found, &serve, from_store, opened).await;
     if discard {
         found.discard(config, index);
     }

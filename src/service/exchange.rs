@@ -14,6 +14,7 @@ use super::confirm::confirm;
 use super::forward::{Sent, head_of, name, outgoing, pass, send};
 use super::keep::{answers_get, keep};
 use super::lookup::{Found, look_up};
+use super::ready::prepare;
 use super::{background, report, spoil};
 use crate::body::CacheBody;
 use crate::config::Config;
@@ -90,6 +91,7 @@ where
     };
 
     // 5b, 5c. Validate (section 4.3) or forward.
+    let (validation, ready) = prepare(&config, &found, validation).await;
     let original = parts.clone();
     let request = Request::from_parts(outgoing(parts, &validation, &found.stored), body);
     let Sent { result, times } = send(&config, origin, request, &validation).await;
@@ -111,7 +113,7 @@ where
     status.fwd_status = Some(response.status);
     let exchanged =
         Exchanged { config: &config, key: &key, original: &original, asked: &asked, found: &found, times };
-    let body = match confirm(&exchanged, &validation, &response, body, &status).await {
+    let body = match confirm(&exchanged, &validation, ready, &response, body, &status).await {
         ControlFlow::Break(from_store) => return Ok(from_store),
         ControlFlow::Continue(body) => body,
     };

@@ -10,13 +10,13 @@ use http_body::Body;
 use super::exchange::Exchanged;
 use super::forward::key_of;
 use super::no_vary_search;
-use crate::body::{ALIAS_BODY, CacheBody, Fill, Join, Leading, Piece, StoredSlice, detach, gather};
+use crate::body::{ALIAS_BODY, CacheBody, Fill, Join, Leading, StoredSlice, detach, gather};
 use crate::entry::{Alias, BodyEnd, BodySummary, EntryId, StoredBody, StoredHead, StoredResponse};
 use crate::error::BoxError;
 use crate::key::CacheKey;
-use crate::policy::{NotStored, Stretch, Validation, held_already, resumable, storable};
+use crate::policy::{NotStored, held_already, resumable, storable};
 use crate::redirect;
-use crate::storage::{Fence, StorageError, StorageErrorKind, within};
+use crate::storage::{Fence, within};
 
 /// Whether a response is being stored; if not, why.
 pub(super) type Kept = Result<(), &'static str>;
@@ -60,21 +60,18 @@ pub(super) fn answers_get(exchanged: &Exchanged<'_>, response: &response::Parts)
 }
 
 /// Makes stored parts whole with what the origin sent (section 3.4), and stores the whole on the way.
-pub(super) async fn complete<R>(
+pub(super) fn complete<R>(
     exchanged: &Exchanged<'_>,
     head: StoredHead,
-    validation: &Validation,
+    fence: Fence,
+    before: Vec<StoredSlice>,
     body: R,
-) -> Result<Response<CacheBody<R>>, StorageError>
+    after: Vec<StoredSlice>,
+) -> Response<CacheBody<R>>
 where
     R: Body,
     R::Error: Into<BoxError>,
 {
-    let Exchanged { config, found, .. } = *exchanged;
-    let lost = || StorageError::new(StorageErrorKind::Missing, "any", "completing a partial response");
-    let (missing, fence) = validation.missing.as_ref().zip(found.fence).ok_or_else(lost)?;
-    let before = opened(exchanged, &missing.before).await?;
-    let after = opened(exchanged, &missing.after).await?;
     let mut response = Response::new(());
     *response.version_mut() = head.version;
     *response.status_mut() = head.status;
@@ -82,23 +79,8 @@ where
     // What has just come from the origin has no age of its own.
     response.headers_mut().remove(AGE);
     let expected = head.body.map(|body| body.len);
-    let fill = part_or_whole(exchanged, Fill::new(config.fill.clone(), head, fence, expected));
-    Ok(response.map(|()| CacheBody::completed(before, body, after, fill)))
-}
-
-/// The stored bytes of some parts. One that cannot be read is removed from the store.
-async fn opened(exchanged: &Exchanged<'_>, stretches: &[Stretch]) -> Result<Vec<StoredSlice>, StorageError> {
-    let Exchanged { config, found, .. } = *exchanged;
-    let mut slices = Vec::with_capacity(stretches.len());
-    for Stretch { index, skip, len } in stretches {
-        let Some(stored) = found.stored.get(*index) else { continue };
-        let opening = config.fill.open(Piece { stored, skip: *skip, len: *len });
-        slices.push(opening.await.inspect_err(|error| {
-            config.health.trouble(error);
-            found.discard(config, *index);
-        })?);
-    }
-    Ok(slices)
+    let fill = Fill::new(exchanged.config.fill.clone(), head, fence, expected);
+    response.map(|()| CacheBody::completed(before, body, after, part_or_whole(exchanged, fill)))
 }
 
 /// What is to become of the response beside the parts that are stored, whether it is a part itself, is whole, or

@@ -14,6 +14,7 @@ mod keep;
 mod key_content;
 mod lookup;
 mod no_vary_search;
+mod ready;
 mod report;
 mod spoil;
 

@@ -16,7 +16,7 @@ use larder::storage::{
 };
 use tower::Layer;
 
-use crate::support::{Origin, ask, get, request, response};
+use crate::support::{Origin, ask, clock, get, request, response};
 
 const PAGE: &str = "http://example.com/page";
 
@@ -246,6 +246,41 @@ async fn a_stored_body_that_is_lost_is_a_miss_and_leaves_the_store() {
     assert_eq!((seen.text(), seen.is_hit()), ("second", false));
     storage.set(Mood::Fine);
     assert_eq!(ask(&cache, get(PAGE)).await.text(), "second");
+}
+
+#[tokio::test]
+async fn a_stored_body_that_is_lost_is_not_validated() {
+    let origin = Origin::new(|parts, number| {
+        let asks = parts.headers.contains_key("if-none-match");
+        let fields = [("cache-control", "max-age=10"), ("etag", "\"v1\"")];
+        Ok(response(if asks { 304 } else { 200 }, &fields, if number == 0 { "first" } else { "second" }))
+    });
+    let (storage, clock) = (Moody::new(Mood::Fine), clock());
+    let cache = CacheLayer::new(storage.clone()).clock(clock.clone()).layer(origin.clone());
+    ask(&cache, get(PAGE)).await;
+    clock.advance(Duration::from_secs(11));
+    storage.set(Mood::LosesBodies);
+    let seen = ask(&cache, get(PAGE)).await;
+    assert_eq!((seen.status.as_u16(), seen.text(), origin.count()), (200, "second", 2));
+    assert!(!origin.last().headers.contains_key("if-none-match"));
+    storage.set(Mood::Fine);
+    assert!(ask(&cache, get(PAGE)).await.is_hit());
+}
+
+#[tokio::test]
+async fn a_stored_part_that_is_lost_is_not_completed() {
+    let origin = Origin::new(|parts, _| {
+        let part = parts.headers.contains_key("range");
+        let fields = [("cache-control", "max-age=60"), ("etag", "\"v1\""), ("content-range", "bytes 0-3/10")];
+        Ok(if part { response(206, &fields, "0123") } else { response(200, &fields[..2], "0123456789") })
+    });
+    let storage = Moody::new(Mood::Fine);
+    let cache = CacheLayer::new(storage.clone()).layer(origin.clone());
+    ask(&cache, request("GET", PAGE, &[("range", "bytes=0-3")])).await;
+    storage.set(Mood::LosesBodies);
+    let seen = ask(&cache, get(PAGE)).await;
+    assert_eq!((seen.status.as_u16(), seen.text()), (200, "0123456789"));
+    assert!(!origin.last().headers.contains_key("range"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,93 @@
+//! Having at hand what the answer will be made of, before the origin is asked to confirm it.
+//!
+//! The request cannot be sent twice. Should a stored body be lost, that has to be known while the origin can still be
+//! asked for all of it.
+
+use super::lookup::Found;
+use crate::body::{Piece, StoredSlice};
+use crate::config::Config;
+use crate::entry::StoredBody;
+use crate::policy::{Stretch, Validation};
+use crate::status::Fwd;
+use crate::storage::StorageError;
+
+/// Stored bodies, opened.
+pub(super) enum Ready {
+    /// Nothing that could be lost.
+    Nothing,
+    /// That of the response with this index.
+    Selected(usize, StoredSlice),
+    /// Those before and after the bytes that the origin is asked for (RFC 9111 section 3.4).
+    Parts(Vec<StoredSlice>, Vec<StoredSlice>),
+}
+
+/// Opens what the validation counts on. Where that cannot be read, there is nothing to validate.
+pub(super) async fn prepare(config: &Config, found: &Found, validation: Validation) -> (Validation, Ready) {
+    if validation.missing.is_none() && streamed(found, &validation).is_none() {
+        return (validation, Ready::Nothing);
+    }
+    // Boxed, because few requests come here and all would carry the room for it.
+    match Box::pin(opened(config, found, &validation)).await {
+        Ok(ready) => (validation, ready),
+        Err(_) => (Validation::none(Fwd::Miss), Ready::Nothing),
+    }
+}
+
+async fn opened(config: &Config, found: &Found, validation: &Validation) -> Result<Ready, StorageError> {
+    if let Some(missing) = &validation.missing {
+        let before = all(config, found, &missing.before).await?;
+        return Ok(Ready::Parts(before, all(config, found, &missing.after).await?));
+    }
+    match streamed(found, validation) {
+        Some(whole) => {
+            let body = one(config, found, whole).await?;
+            Ok(body.map_or(Ready::Nothing, |body| Ready::Selected(whole.index, body)))
+        }
+        None => Ok(Ready::Nothing),
+    }
+}
+
+/// The body of the selected response, where it did not come with its head.
+fn streamed(found: &Found, validation: &Validation) -> Option<Stretch> {
+    let index = validation.selected?;
+    let stored = found.stored.get(index)?;
+    let is_streamed = matches!(stored.body, StoredBody::Streamed);
+    is_streamed.then(|| Stretch { index, skip: 0, len: stored.head.body_len() })
+}
+
+async fn all(
+    config: &Config,
+    found: &Found,
+    stretches: &[Stretch],
+) -> Result<Vec<StoredSlice>, StorageError> {
+    let mut slices = Vec::with_capacity(stretches.len());
+    for stretch in stretches {
+        slices.extend(one(config, found, *stretch).await?);
+    }
+    Ok(slices)
+}
+
+/// Some bytes of a stored body. One that cannot be read is removed from the store.
+async fn one(
+    config: &Config,
+    found: &Found,
+    Stretch { index, skip, len }: Stretch,
+) -> Result<Option<StoredSlice>, StorageError> {
+    let Some(stored) = found.stored.get(index) else { return Ok(None) };
+    let opening = config.fill.open(Piece { stored, skip, len });
+    let opened = opening.await.inspect_err(|error| {
+        config.health.trouble(error);
+        found.discard(config, index);
+    });
+    opened.map(Some)
+}
+
+impl Ready {
+    /// The body of this response, if it is the one that was opened.
+    pub(super) fn body_of(self, wanted: usize) -> Option<StoredSlice> {
+        match self {
+            Self::Selected(index, body) if index == wanted => Some(body),
+            _ => None,
+        }
+    }
+}
