@@ -127,8 +127,11 @@ impl Store {
         part: Part,
         member: Option<SelectionCriteria>,
     ) -> Result<Option<Found>, StorageError> {
-        let mut find =
-            self.heads.find(doc! { "key": { "$in": [NAMESPACE, digest] } }).projection(fields(part));
+        let mut find = self.heads.find(doc! { "key": { "$in": [NAMESPACE, digest] } });
+        // Picking fields costs the server more than sending those for people, unless a body is among them.
+        if matches!(part, Part::State) || self.settings.decode {
+            find = find.projection(fields(part));
+        }
         if let Some(member) = member {
             find = find.selection_criteria(member);
         }
