@@ -7,27 +7,13 @@ use crate::entry::{BodySummary, EntryId, StoredHead, StoredRange, StoredResponse
 use crate::policy::conditional::{etag, same_representation, strong_validator, weakly_equal};
 use crate::policy::directives::ResponseDirectives;
 use crate::policy::freshness::{Facts, assess, under, usable_until};
+use crate::policy::spans::{Run, Span, Spans, Stretch, complete_len_of, tile};
 use crate::policy::storable::dropped;
 use crate::policy::update::freshened;
 use crate::policy::{Asked, Policy, Times, fields};
 
 /// So many parts of one variant stand side by side; beyond, the least recently received go.
 const MOST_PARTS: usize = 8;
-/// A union up to this length is made at once. A longer one copies a stored part only where the others are together
-/// at least half as long, so that many short ranges of a large file do not copy it anew each time.
-const MADE_AT_ONCE: u64 = 16 * 1024 * 1024;
-
-/// Some of the bytes of a stored part.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stretch {
-    /// Index of the stored response.
-    pub index: usize,
-    /// Offset of the first of the bytes in its stored body.
-    pub skip: u64,
-    /// How many.
-    pub len: u64,
-}
-
 /// The bytes that stored parts of one representation lack, and where the others are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing {
@@ -217,10 +203,6 @@ fn was_changed(old: &StoredHead, new: &StoredHead) -> bool {
     differ && is_representation && old.freshness.date <= new.freshness.date
 }
 
-fn complete_len_of(head: &StoredHead) -> Option<u64> {
-    head.range.and_then(|range| range.complete_len)
-}
-
 /// Whether a complete stored response holds this span too.
 fn holds_all(head: &StoredHead, span: Span, complete_len: Option<u64>) -> bool {
     let complete = head.range.is_none() && head.status == StatusCode::OK;
@@ -245,133 +227,6 @@ fn beyond_limit(
         .collect();
     parts.sort_unstable();
     parts.into_iter().skip(MOST_PARTS - 1).map(|(_, index)| index).collect()
-}
-
-/// Where the bytes of a stored part lie in the representation: from `first` to before `end`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Span {
-    index: usize,
-    first: u64,
-    end: u64,
-}
-
-impl Span {
-    /// `None` for a complete response, and for a part that says something impossible of itself.
-    fn of(index: usize, head: &StoredHead) -> Option<Self> {
-        let range = head.range?;
-        let end = range.first.checked_add(head.body?.len)?;
-        let possible = range.first < end && range.complete_len.is_none_or(|len| end <= len);
-        possible.then_some(Self { index, first: range.first, end })
-    }
-
-    fn len(self) -> u64 {
-        self.end - self.first
-    }
-
-    fn touches(self, first: u64, end: u64) -> bool {
-        self.first <= end && first <= self.end
-    }
-
-    /// The bytes of this part from one offset of the representation to another.
-    fn stretch(self, from: u64, to: u64) -> Stretch {
-        Stretch { index: self.index, skip: from - self.first, len: to - from }
-    }
-}
-
-/// Parts of one representation.
-struct Spans {
-    known: Vec<Span>,
-    complete_len: Option<u64>,
-}
-
-/// Parts without a hole between them.
-struct Run {
-    first: u64,
-    end: u64,
-    members: Vec<Span>,
-}
-
-impl Spans {
-    /// Takes a part in, unless it contradicts the others.
-    fn add(&mut self, index: usize, head: &StoredHead) {
-        let Some(span) = Span::of(index, head) else { return };
-        let (known, stated) = (self.complete_len, complete_len_of(head));
-        let agrees = known.zip(stated).is_none_or(|(known, stated)| known == stated);
-        let fits = known.is_none_or(|len| span.end <= len)
-            && stated.is_none_or(|len| self.known.iter().all(|other| other.end <= len));
-        if agrees && fits {
-            self.complete_len = known.or(stated);
-            self.known.push(span);
-        }
-    }
-
-    /// The parts to be joined with this one; `None` where it stands alone and is not the whole.
-    fn run_around(&self, new: Span) -> Option<Run> {
-        let everything = self.grow(new, |_, _| true);
-        let whole = everything.first == 0 && self.complete_len == Some(everything.end);
-        let run = if whole {
-            everything
-        } else {
-            self.grow(new, |run_len, part_len| {
-                run_len.saturating_add(part_len) <= MADE_AT_ONCE || part_len / 2 <= run_len
-            })
-        };
-        (whole || run.members.len() > 1).then_some(run)
-    }
-
-    /// Adds what touches the run, shortest first, for as long as that is worth its while.
-    fn grow(&self, new: Span, worthwhile: impl Fn(u64, u64) -> bool) -> Run {
-        let mut run = Run { first: new.first, end: new.end, members: vec![new] };
-        let mut others: Vec<Span> = self.known.iter().copied().filter(|span| *span != new).collect();
-        others.sort_unstable_by_key(|span| span.len());
-        while let Some(next) = others.iter().position(|span| {
-            let inside = run.first <= span.first && span.end <= run.end;
-            span.touches(run.first, run.end) && (inside || worthwhile(run.end - run.first, span.len()))
-        }) {
-            let span = others.remove(next);
-            run.first = run.first.min(span.first);
-            run.end = run.end.max(span.end);
-            run.members.push(span);
-        }
-        run
-    }
-
-    /// Stretches that lie one after the other from `from` on, and how far they reach, `to` at most.
-    fn tile(&self, from: u64, to: u64) -> (Vec<Stretch>, u64) {
-        tile(&self.known, from, to)
-    }
-
-    /// The same from the end of the representation backwards, down to `from` at most; and where they begin.
-    fn tile_back(&self, from: u64, complete_len: Option<u64>) -> (Vec<Stretch>, u64) {
-        let Some(mut reached) = complete_len else { return (Vec::new(), u64::MAX) };
-        let mut stretches = Vec::new();
-        while let Some(span) = self
-            .known
-            .iter()
-            .filter(|span| span.first < reached && span.end >= reached && reached > from)
-            .min_by_key(|span| span.first)
-        {
-            let start = span.first.max(from);
-            stretches.push(span.stretch(start, reached));
-            reached = start;
-        }
-        stretches.reverse();
-        (stretches, reached)
-    }
-}
-
-fn tile(spans: &[Span], from: u64, to: u64) -> (Vec<Stretch>, u64) {
-    let (mut stretches, mut reached) = (Vec::new(), from);
-    while let Some(span) = spans
-        .iter()
-        .filter(|span| span.first <= reached && span.end > reached && reached < to)
-        .max_by_key(|span| span.end)
-    {
-        let end = span.end.min(to);
-        stretches.push(span.stretch(reached, end));
-        reached = end;
-    }
-    (stretches, reached)
 }
 
 /// What the run is as one stored response; `None` when these settings would not store it.
