@@ -93,15 +93,13 @@ impl Asking<'_> {
                 Turn::LooksAgain => self.look_again(&mut state).await,
                 Turn::Follows(following) => {
                     state.collapsed = Collapsed::InVain;
-                    match timeout_at(until, following.led(STALLED)).await {
-                        Ok(Led::GivenUp) => {}
-                        Ok(Led::Back) => {
-                            self.look_again(&mut state).await;
-                            if self.worth_waiting(&state).is_some() {
-                                leaders.keep_apart(kind);
-                            }
-                        }
-                        Ok(Led::Stalled) | Err(_) => leaders.keep_apart(kind),
+                    let led = timeout_at(until, following.led(STALLED)).await.unwrap_or(Led::Stalled);
+                    if led == Led::Back {
+                        self.look_again(&mut state).await;
+                    }
+                    if led != Led::GivenUp && self.worth_waiting(&state).is_some() {
+                        leaders.keep_apart(kind);
+                        return state;
                     }
                 }
             }
