@@ -112,6 +112,8 @@ fn open_file_of(
         Format::Compact => None,
         Format::Json => match open(&sums_of(path)).doing("opening a body's checksums")? {
             Some(sums) => Some(sums),
+            // Bodies are removed before their checksums: both are going at this moment.
+            None if open(path).doing("opening a body")?.is_none() => return Ok(None),
             None => return Err(corrupt(Errno::NOENT)),
         },
     };

@@ -158,7 +158,7 @@ impl Variant {
         }
     }
 
-    /// The body's own files, relative to the bodies' directory.
+    /// The body's own files, relative to the bodies' directory, in the order in which to remove them.
     pub(super) fn files(&self, name: &Name, format: Format) -> Vec<String> {
         match &self.place {
             Place::Inline(_) => Vec::new(),
@@ -166,7 +166,10 @@ impl Variant {
                 let body = name.body(self.head.id, extension);
                 match format {
                     Format::Compact => vec![body],
-                    Format::Json => vec![sums_of(&body), body],
+                    Format::Json => {
+                        let sums = sums_of(&body);
+                        vec![body, sums]
+                    }
                 }
             }
         }
