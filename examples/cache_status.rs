@@ -25,23 +25,32 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let cache = CacheLayer::new(MemoryStorage::new()).cache_status_header(true);
     let client = cache.layer(Client::builder(TokioExecutor::new()).build_http());
 
-    for path in ["/fresh", "/fresh", "/validate", "/validate", "/secret", "/secret"] {
+    let ask = async |path: &str| -> Result<(), Box<dyn Error + Send + Sync>> {
         let request = Request::get(format!("http://{origin}{path}")).body(Empty::<Bytes>::new())?;
         let response = client.clone().oneshot(request).await?;
 
         // A value to decide by, on every response ...
-        let what = match response.extensions().get::<CacheStatus>().map(|status| status.outcome) {
-            Some(Outcome::Hit) => "from the cache".to_owned(),
-            Some(Outcome::Forwarded(why)) => format!("from the origin ({why:?})"),
-            Some(_) => "of the cache's own".to_owned(),
+        let what = match response.extensions().get::<CacheStatus>() {
+            Some(status) if status.collapsed == Some(true) => "brought by another request".to_owned(),
+            Some(status) => match status.outcome {
+                Outcome::Hit => "from the cache".to_owned(),
+                Outcome::Forwarded(why) => format!("from the origin ({why:?})"),
+                _ => "of the cache's own".to_owned(),
+            },
             None => "not through the cache".to_owned(),
         };
         // ... and, because the layer was asked to, the field of RFC 9211 for whoever stands downstream.
         let field = response.headers().get("cache-status").and_then(|value| value.to_str().ok());
-        println!("{path:<10} {what:<26} {}", field.unwrap_or_default());
+        println!("{path:<12} {what:<26} {}", field.unwrap_or_default());
 
         response.into_body().collect().await?;
+        Ok(())
+    };
+    for path in ["/fresh", "/fresh", "/validate", "/validate", "/secret", "/secret"] {
+        ask(path).await?;
     }
+    // Of two that ask the same at the same time, one goes to the origin.
+    tokio::try_join!(ask("/fresh?both"), ask("/fresh?both"))?;
 
     // The layer itself counts.
     println!("{:#?}", cache.counts());
