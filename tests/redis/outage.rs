@@ -6,29 +6,14 @@ use std::time::{Duration, Instant};
 use larder::storage::{BodyReader, Published, RedisStorage, Storage, StorageErrorKind};
 
 use crate::layered;
-use crate::server::{Server, builder, head, key, read, store};
+use crate::server::{Server, builder, head, key, load, read, store};
 use crate::wire::{Wire, nowhere};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_killed_and_restarted_under_load_is_used_again() {
     let Some(mut server) = Server::start(&["single"]) else { return };
     let storage = builder().connect(server.url()).await.unwrap();
-    let tasks: Vec<_> = (0..20)
-        .map(|task| {
-            let storage = storage.clone();
-            tokio::spawn(async move {
-                let (mut stored, until) = (0, Instant::now() + Duration::from_secs(2));
-                while Instant::now() < until {
-                    let name = format!("{}", task % 5);
-                    stored += usize::from(store(&storage, head(&name), 50_000).await.is_ok());
-                    if let Ok(Some(len)) = read(&storage, &name).await {
-                        assert_eq!(len, 50_000, "never short");
-                    }
-                }
-                stored
-            })
-        })
-        .collect();
+    let tasks = load(&storage, 20, 5, Duration::from_secs(2));
     tokio::time::sleep(Duration::from_millis(500)).await;
     server.kill();
     let error = loop {

@@ -6,7 +6,7 @@ use larder::CacheLayer;
 use larder::storage::{Published, RedisStorage};
 use tower::Layer;
 
-use crate::server::{Server, builder, head, read, store};
+use crate::server::{Server, builder, head, load, read, store};
 use crate::support::{Origin, ask, get};
 
 /// Down after one and a half seconds, then the sentinels agree; and this machine may be busy.
@@ -37,25 +37,10 @@ async fn a_killed_primary_is_replaced_and_the_same_handle_goes_on() {
     let Some(server) = Server::start(&["sentinel"]) else { return };
     let storage = builder().connect(&url(&server)).await.unwrap();
     let _ = store(&storage, head("before"), 300_000).await.unwrap();
-    let load: Vec<_> = (0..5)
-        .map(|task| {
-            let storage = storage.clone();
-            tokio::spawn(async move {
-                let (mut stored, until) = (0, Instant::now() + Duration::from_secs(1));
-                while Instant::now() < until {
-                    let name = format!("{}", task % 3);
-                    stored += usize::from(store(&storage, head(&name), 50_000).await.is_ok());
-                    if let Ok(Some(len)) = read(&storage, &name).await {
-                        assert_eq!(len, 50_000, "never short");
-                    }
-                }
-                stored
-            })
-        })
-        .collect();
+    let tasks = load(&storage, 5, 3, Duration::from_secs(1));
     tokio::time::sleep(Duration::from_millis(500)).await;
     server.signal("primary", "KILL");
-    for task in load {
+    for task in tasks {
         assert!(task.await.unwrap() > 0);
     }
     comes_back(&storage).await;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -10,6 +11,7 @@ use larder::entry::{BodyEnd, StoredBody, StoredHead};
 use larder::key::CacheKey;
 use larder::storage::redis::RedisBuilder;
 use larder::storage::{BodyReader, BodyWriter, Published, RedisStorage, Storage, StorageError};
+use tokio::task::JoinHandle;
 
 /// Started by `scripts/servers/redis.sh`, and stopped in the end.
 pub(crate) struct Server {
@@ -135,4 +137,28 @@ pub(crate) async fn read(storage: &RedisStorage, name: &str) -> Result<Option<us
             Ok(Some(len))
         }
     }
+}
+
+/// So many tasks that store and read a few names for so long; each returns how often it stored.
+pub(crate) fn load(
+    storage: &RedisStorage,
+    tasks: usize,
+    names: usize,
+    lasting: Duration,
+) -> Vec<JoinHandle<usize>> {
+    let task = |task: usize| {
+        let storage = storage.clone();
+        tokio::spawn(async move {
+            let (mut stored, until) = (0, Instant::now() + lasting);
+            while Instant::now() < until {
+                let name = format!("{}", task % names);
+                stored += usize::from(store(&storage, head(&name), 50_000).await.is_ok());
+                if let Ok(Some(len)) = read(&storage, &name).await {
+                    assert_eq!(len, 50_000, "never short");
+                }
+            }
+            stored
+        })
+    };
+    (0..tasks).map(task).collect()
 }
