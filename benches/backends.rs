@@ -3,7 +3,8 @@
 //! `cargo bench --all-features --bench backends` measures the servers that REDIS_URL, MONGODB_URL and DYNAMODB_URL
 //! name, and says which it skipped. A hit is a lookup and, for a long body, reading all of it. The bare driver reads
 //! a body of that length in the form that its server has for such things and, in the same trip, the few bytes that
-//! tell a cache whether what it found is still of its namespace. `-- "redis hit, 1 KiB"` measures only what begins like that.
+//! tell a cache whether what it found is still of its namespace. Many at once, it does so for each; a storage may
+//! read for several together. `-- "redis hit, 1 KiB"` measures only what begins like that.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

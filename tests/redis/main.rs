@@ -13,6 +13,7 @@ mod cluster;
 mod data;
 #[path = "../support/layered.rs"]
 mod layered;
+mod lookups;
 mod opening;
 mod outage;
 mod sentinel;

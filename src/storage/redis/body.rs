@@ -12,9 +12,10 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use redis::Value;
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64_with_seed};
 
+use super::call::{Call, Calls};
 use super::error::error;
 use super::fence::Permit;
-use super::link::{Call, Lane, array, bytes};
+use super::link::{Lane, array, bytes};
 use super::marks::Marks;
 use super::names::Names;
 use super::record::{FOREVER, Meta, Record, measured, millis};
@@ -51,21 +52,21 @@ impl Inner {
             for first in (0..meta.chunks).step_by(BATCH as usize) {
                 let names = (first..meta.chunks.min(first + BATCH))
                     .map(|number| Names::chunk(record, meta.id, number));
-                let calls: Vec<Call> = match end {
+                let calls: Calls = match end {
                     End::Now => {
                         let mut cmd = redis::cmd("UNLINK");
                         cmd.arg(names.collect::<Vec<_>>());
-                        vec![cmd.into()]
+                        [cmd].into()
                     }
                     End::Soon => names
                         .map(|name| {
                             let mut cmd = redis::cmd("EXPIRE");
                             cmd.arg(name).arg(GRACE_SECONDS);
-                            cmd.into()
+                            cmd
                         })
                         .collect(),
                 };
-                if self.ask_all("removing a body", Lane::Bodies, false, &calls).await.is_err() {
+                if self.ask_all("removing a body", Lane::Bodies, false, calls).await.is_err() {
                     return;
                 }
             }
@@ -82,20 +83,20 @@ impl Inner {
     ) -> Result<(), StorageError> {
         let margin = self.options.margin();
         for first in (0..chunks).step_by(BATCH as usize) {
-            let calls: Vec<Call> = (first..chunks.min(first + BATCH))
+            let calls: Calls = (first..chunks.min(first + BATCH))
                 .map(|number| {
                     let name = Names::chunk(record, id, number);
                     if margin < 0 || usable_until >= FOREVER {
                         let mut cmd = redis::cmd("PERSIST");
                         cmd.arg(name);
-                        return cmd.into();
+                        return cmd;
                     }
                     let mut cmd = redis::cmd("PEXPIREAT");
                     cmd.arg(name).arg(usable_until.saturating_add(margin));
-                    cmd.into()
+                    cmd
                 })
                 .collect();
-            self.ask_all("keeping a body", Lane::Bodies, false, &calls).await?;
+            self.ask_all("keeping a body", Lane::Bodies, false, calls).await?;
         }
         Ok(())
     }
@@ -313,7 +314,7 @@ impl Inner {
             ],
         );
         let mut replies = self
-            .ask_all("publishing", Lane::Heads, false, &[script, Marks::read(&self.names)])
+            .ask_all("publishing", Lane::Heads, false, [script, Marks::read(&self.names)].into())
             .await?
             .into_iter();
         let displaced = match replies.next() {

@@ -10,7 +10,8 @@
 use redis::Value;
 use xxhash_rust::xxh3::Xxh3Default;
 
-use super::link::{Call, Lane, array, bytes};
+use super::call::Call;
+use super::link::{Lane, array, bytes};
 use super::marks::Marks;
 use super::{Inner, scripts};
 use crate::clock::{Clock, SystemClock};
@@ -74,10 +75,10 @@ impl Inner {
         let window = window_millis.to_string();
         let arm = Call::script(&scripts::ARM, &[record], &[token.as_bytes(), window.as_bytes()]);
         let mut replies = self
-            .ask_all("beginning to store", Lane::Heads, false, &[Marks::read(&self.names), arm])
+            .ask_all("beginning to store", Lane::Heads, false, [Marks::read(&self.names), arm].into())
             .await?
             .into_iter();
-        let marks = Marks::from_reply(replies.next().unwrap_or(Value::Nil), &self.names)?;
+        let marks = Marks::from_reply(&replies.next().unwrap_or(Value::Nil), &self.names)?;
         let mut state = array(replies.next().unwrap_or(Value::Nil)).into_iter().map(bytes);
         let (fence, token) = (state.next().flatten().unwrap_or_default(), state.next().flatten());
         let Some((marks, token)) = marks.zip(token) else { return Ok(None) };
@@ -94,7 +95,7 @@ impl Inner {
         marks: Option<Value>,
         generation: impl Fn(&Marks) -> u64,
     ) -> Result<bool, StorageError> {
-        let marks = Marks::from_reply(marks.unwrap_or(Value::Nil), &self.names)?;
+        let marks = Marks::from_reply(&marks.unwrap_or(Value::Nil), &self.names)?;
         Ok(marks.is_some_and(|marks| generation(&marks) == generation(&permit.marks)))
     }
 }

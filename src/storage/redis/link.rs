@@ -10,53 +10,11 @@ use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
 use redis::sentinel::SentinelClient;
-use redis::{Client, Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
+use redis::{Client, ErrorKind, RedisError, RedisResult, Value};
 
+use super::call::{Call, Calls, is_unknown_script};
 use super::error::{from_driver, is_broken, is_elsewhere};
-use super::scripts::Script;
 use crate::storage::StorageError;
-
-/// A command, or a script that the server may not know yet.
-pub(super) enum Call {
-    Plain(Cmd),
-    Script { script: &'static Script, keys: usize, rest: Vec<Vec<u8>> },
-}
-
-impl Call {
-    pub(super) fn script(script: &'static Script, keys: &[&str], arguments: &[&[u8]]) -> Self {
-        let rest = keys.iter().map(|key| key.as_bytes()).chain(arguments.iter().copied());
-        Self::Script { script, keys: keys.len(), rest: rest.map(<[u8]>::to_vec).collect() }
-    }
-
-    fn command(&self) -> Cmd {
-        match self {
-            Self::Plain(cmd) => cmd.clone(),
-            Self::Script { script, keys, rest } => script_command("EVALSHA", &script.hash, *keys, rest),
-        }
-    }
-
-    fn in_full(&self) -> Option<Cmd> {
-        match self {
-            Self::Plain(_) => None,
-            Self::Script { script, keys, rest } => Some(script_command("EVAL", &script.code, *keys, rest)),
-        }
-    }
-}
-
-impl From<Cmd> for Call {
-    fn from(cmd: Cmd) -> Self {
-        Self::Plain(cmd)
-    }
-}
-
-fn script_command(name: &str, code: &str, keys: usize, rest: &[Vec<u8>]) -> Cmd {
-    let mut cmd = redis::cmd(name);
-    cmd.arg(code).arg(keys);
-    for each in rest {
-        cmd.arg(each);
-    }
-    cmd
-}
 
 /// Which connection a call goes over: a small reply must not wait behind megabytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,34 +36,42 @@ const SILENCE: Duration = Duration::from_millis(100);
 
 /// Connections that come back by themselves.
 #[derive(Clone)]
-pub(super) struct Managers {
+pub(super) struct Managers(Arc<Connections>);
+
+struct Connections {
     heads: ConnectionManager,
-    bodies: Arc<[ConnectionManager]>,
-    turn: Arc<AtomicUsize>,
+    bodies: Vec<ConnectionManager>,
+    turn: AtomicUsize,
     /// How often the server answered.
-    heard: Arc<AtomicUsize>,
+    heard: AtomicUsize,
 }
 
 impl Managers {
     pub(super) fn of(manager: ConnectionManager) -> Self {
-        Self { heads: manager, bodies: Arc::new([]), turn: Arc::default(), heard: Arc::default() }
+        Self::both(manager, Vec::new())
     }
 
     fn new(client: &Client, config: &ConnectionManagerConfig, connections: usize) -> RedisResult<Self> {
         let manager = || ConnectionManager::new_lazy_with_config(client.clone(), config.clone());
         let bodies = (1..connections).map(|_| manager()).collect::<RedisResult<_>>()?;
-        Ok(Self { heads: manager()?, bodies, turn: Arc::default(), heard: Arc::default() })
+        Ok(Self::both(manager()?, bodies))
+    }
+
+    fn both(heads: ConnectionManager, bodies: Vec<ConnectionManager>) -> Self {
+        Self(Arc::new(Connections { heads, bodies, turn: AtomicUsize::new(0), heard: AtomicUsize::new(0) }))
     }
 
     fn on(&self, lane: Lane) -> ConnectionManager {
-        let turn = self.turn.load(Ordering::Relaxed);
-        match self.bodies.get(turn % self.bodies.len().max(1)) {
-            Some(manager) if lane == Lane::Bodies => {
-                self.turn.store(turn.wrapping_add(1), Ordering::Relaxed);
-                manager.clone()
-            }
-            _ => self.heads.clone(),
+        let Connections { heads, bodies, turn, .. } = &*self.0;
+        if lane == Lane::Heads || bodies.is_empty() {
+            return heads.clone();
         }
+        let turn = turn.fetch_add(1, Ordering::Relaxed);
+        bodies.get(turn % bodies.len()).unwrap_or(heads).clone()
+    }
+
+    fn heard(&self) -> usize {
+        self.0.heard.load(Ordering::Relaxed)
     }
 }
 
@@ -120,19 +86,14 @@ struct Waiting<'a> {
 
 impl<'a> Waiting<'a> {
     fn new(link: &'a Link, managers: Managers) -> Self {
-        let heard = managers.heard.load(Ordering::Relaxed);
+        let heard = managers.heard();
         Self { link, managers, since: Instant::now(), heard }
-    }
-
-    fn heard(&self) {
-        self.managers.heard.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let silent = self.managers.heard.load(Ordering::Relaxed) == self.heard;
-        if silent && self.since.elapsed() >= SILENCE {
+        if self.managers.heard() == self.heard && self.since.elapsed() >= SILENCE {
             self.link.forget(&self.managers);
         }
     }
@@ -167,19 +128,25 @@ impl Link {
         from_driver(action, &self.place, cause)
     }
 
+    pub(super) fn is_cluster(&self) -> bool {
+        matches!(self.source, Source::Cluster(_))
+    }
+
     /// Sends all calls at once. Each has its own result; those that only read are asked for once more when the
     /// connection turns out to be broken.
-    pub(super) async fn send(&self, lane: Lane, reads: bool, calls: &[Call]) -> Vec<RedisResult<Value>> {
-        let mut results = self.attempt(lane, calls.iter().map(Call::command).collect()).await;
+    pub(super) async fn send(&self, lane: Lane, reads: bool, calls: &Calls) -> Vec<RedisResult<Value>> {
+        let mut results = self.attempt(lane, calls).await;
         if reads && results.iter().any(|result| result.as_ref().is_err_and(is_broken)) {
-            results = self.attempt(lane, calls.iter().map(Call::command).collect()).await;
+            results = self.attempt(lane, calls).await;
         }
-        for (call, result) in calls.iter().zip(&mut results) {
-            let unknown = |cause: &RedisError| cause.kind() == ErrorKind::Server(ServerErrorKind::NoScript);
-            if let Some(cmd) = call.in_full().filter(|_| result.as_ref().is_err_and(unknown)) {
-                // The server remembers it from now on.
-                if let Some(again) = self.attempt(lane, vec![cmd]).await.pop() {
-                    *result = again;
+        if results.iter().any(|result| result.as_ref().is_err_and(is_unknown_script)) {
+            for (place, whole) in calls.scripts() {
+                let Some(result) = results.get_mut(place) else { continue };
+                if result.as_ref().is_err_and(is_unknown_script) {
+                    // The server remembers it from now on.
+                    if let Some(again) = self.attempt(lane, &whole).await.pop() {
+                        *result = again;
+                    }
                 }
             }
         }
@@ -194,7 +161,7 @@ impl Link {
         reads: bool,
         call: impl Into<Call>,
     ) -> Result<Value, StorageError> {
-        let reply = self.send(lane, reads, &[call.into()]).await.pop();
+        let reply = self.send(lane, reads, &Calls::from([call.into()])).await.pop();
         reply.unwrap_or(Ok(Value::Nil)).map_err(|cause| self.error(action, cause))
     }
 
@@ -204,37 +171,37 @@ impl Link {
         action: &str,
         lane: Lane,
         reads: bool,
-        calls: &[Call],
+        calls: Calls,
     ) -> Result<Vec<Value>, StorageError> {
         if calls.is_empty() {
             return Ok(Vec::new());
         }
-        let replies = self.send(lane, reads, calls).await;
+        let replies = self.send(lane, reads, &calls).await;
         replies.into_iter().collect::<RedisResult<_>>().map_err(|cause| self.error(action, cause))
     }
 
-    async fn attempt(&self, lane: Lane, commands: Vec<Cmd>) -> Vec<RedisResult<Value>> {
+    async fn attempt(&self, lane: Lane, calls: &Calls) -> Vec<RedisResult<Value>> {
         if let Source::Cluster(connection) = &self.source {
-            let each = commands.into_iter().map(|cmd| {
+            let each = calls.pipeline().cmd_iter().map(|cmd| {
                 let mut connection = connection.clone();
-                async move { connection.req_packed_command(&cmd).await.and_then(Value::extract_error) }
+                async move { connection.req_packed_command(cmd).await.and_then(Value::extract_error) }
             });
             let all: BoxFuture<'_, _> = Box::pin(join_all(each));
             return all.await;
         }
-        let count = commands.len();
         let managers = match self.managers().await {
             Ok(managers) => managers,
-            Err(cause) => return vec![Err(cause); count],
+            Err(cause) => return vec![Err(cause); calls.len()],
         };
-        let waiting = Waiting::new(self, managers.clone());
-        let results = pipelined(managers.on(lane), commands).await;
+        let waiting = Waiting::new(self, managers);
+        let managers = &waiting.managers;
+        let results = pipelined(managers.on(lane), calls).await;
         if results.is_ok() {
-            waiting.heard();
+            managers.0.heard.fetch_add(1, Ordering::Relaxed);
         }
-        let results = results.unwrap_or_else(|cause| vec![Err(cause); count]);
+        let results = results.unwrap_or_else(|cause| vec![Err(cause); calls.len()]);
         if results.iter().any(|result| result.as_ref().is_err_and(is_elsewhere)) {
-            self.forget(&managers);
+            self.forget(managers);
         }
         results
     }
@@ -274,7 +241,7 @@ impl Link {
     /// Connections to a server that is not the primary any more are made anew, and those that were not let in.
     fn forget(&self, managers: &Managers) {
         let mut current = self.lock();
-        if current.as_ref().is_some_and(|current| Arc::ptr_eq(&current.heard, &managers.heard)) {
+        if current.as_ref().is_some_and(|current| Arc::ptr_eq(&current.0, &managers.0)) {
             *current = None;
         }
     }
@@ -285,7 +252,7 @@ impl Link {
 
     /// All servers that hold data, each by one of its slots.
     pub(super) async fn nodes(&self, action: &str) -> Result<Vec<Option<u16>>, StorageError> {
-        if !matches!(self.source, Source::Cluster(_)) {
+        if !self.is_cluster() {
             return Ok(vec![None]);
         }
         let mut slots = redis::cmd("CLUSTER");
@@ -341,15 +308,9 @@ impl Link {
     }
 }
 
-async fn pipelined(mut to: ConnectionManager, commands: Vec<Cmd>) -> RedisResult<Vec<RedisResult<Value>>> {
-    let count = commands.len();
-    let mut pipeline = Pipeline::with_capacity(count);
-    for cmd in commands {
-        pipeline.add_command(cmd);
-    }
-    pipeline.ignore_errors();
-    let replies = to.req_packed_commands(&pipeline, 0, count).await?;
-    if replies.len() != count {
+async fn pipelined(mut to: ConnectionManager, calls: &Calls) -> RedisResult<Vec<RedisResult<Value>>> {
+    let replies = to.req_packed_commands(calls.pipeline(), 0, calls.len()).await?;
+    if replies.len() != calls.len() {
         return Err((ErrorKind::Parse, "the server sent another number of replies").into());
     }
     Ok(replies.into_iter().map(Value::extract_error).collect())

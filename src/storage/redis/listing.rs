@@ -6,8 +6,9 @@
 use bytes::Bytes;
 use redis::Value;
 
+use super::call::{Call, Calls};
 use super::error::error;
-use super::link::{Call, Lane};
+use super::link::Lane;
 use super::marks::Marks;
 use super::record::Record;
 use super::{Inner, scripts};
@@ -188,8 +189,8 @@ impl Inner {
     ) -> Result<Vec<Value>, StorageError> {
         let heads: &[u8] = if heads { b"1" } else { b"0" };
         let call = |digest| Call::script(&scripts::HEADS, &[&self.names.record_of(digest)], &[heads]);
-        let calls: Vec<Call> = digests.iter().map(call).collect();
-        self.ask_all(action, Lane::Bodies, true, &calls).await
+        let calls: Calls = digests.iter().map(call).collect();
+        self.ask_all(action, Lane::Bodies, true, calls).await
     }
 
     fn ahead(&self) -> std::sync::MutexGuard<'_, Ahead> {

@@ -1,13 +1,15 @@
 //! The few facts about the whole namespace, read with every lookup.
 //!
 //! One hash: `v` the version of the format, `r` and `a` the generations of responses and aliases, `g` when a group
-//! was last invalidated, `i` and `l` as the scripts say; and `s` with all of these in one line, which is what is read. It has no expiry. Where a server evicts it nevertheless, new
-//! generations are drawn, so that everything stored before is a miss and no clearing is forgotten.
+//! was last invalidated, `i` and `l` as the scripts say; and `s` with all of these in one line, which is what is read.
+//! It has no expiry. Where a server evicts it nevertheless, new generations are drawn, so that everything stored before
+//! is a miss and no clearing is forgotten.
 
 use redis::Value;
 
+use super::call::Call;
 use super::error::error;
-use super::link::{Call, array, bytes};
+use super::link::{array, bytes};
 use super::names::Names;
 use super::scripts;
 use crate::entry::StoredHead;
@@ -58,9 +60,12 @@ impl Marks {
     /// # Errors
     ///
     /// When they were written by a version to come, or by someone else.
-    pub(super) fn from_reply(reply: Value, names: &Names) -> Result<Option<Self>, StorageError> {
-        let Some(line) = bytes(reply) else { return Ok(None) };
-        let line = String::from_utf8_lossy(&line);
+    pub(super) fn from_reply(reply: &Value, names: &Names) -> Result<Option<Self>, StorageError> {
+        let line = match reply {
+            Value::BulkString(line) => String::from_utf8_lossy(line),
+            Value::SimpleString(line) => line.as_str().into(),
+            _ => return Ok(None),
+        };
         let mut values = line.split(' ');
         let mut next = || values.next().filter(|value| !value.is_empty());
         let (version, responses, aliases) = (next(), next(), next());

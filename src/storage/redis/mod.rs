@@ -31,7 +31,8 @@
 //! | `larder:{larder:marks}:groups` | a hash: when which group was invalidated |
 //!
 //! A lookup is one round trip: `HGETALL` of the record and `HGET` of the marks in one pipeline (on a cluster at the
-//! same time to two nodes). A second one is needed only for a response that belongs to a group and is older than the
+//! same time to two nodes). Lookups that come while others are under way go together, up to 32 in one pipeline that
+//! reads the marks once. A second round trip is needed only for a response that belongs to a group and is older than the
 //! last invalidation of any group. A larger body costs a round trip per four chunks.
 //! Storing is one round trip before the body, one for each chunk and one to publish. What must be atomic is
 //! done by small scripts on one slot, called by their hash.
@@ -76,11 +77,13 @@
 //! read gets hits, and stores nothing.
 
 mod body;
+mod call;
 mod connect;
 mod error;
 mod fence;
 mod link;
 mod listing;
+mod lookups;
 mod marks;
 mod names;
 mod options;
@@ -99,9 +102,11 @@ use std::sync::{Arc, Mutex};
 use redis::{RedisError, RedisResult, Value};
 
 use self::body::End;
+use self::call::{Call, Calls};
 use self::error::error;
-use self::link::{Call, Lane, Link, array, bytes};
+use self::link::{Lane, Link, array, bytes};
 use self::listing::Ahead;
+use self::lookups::{Lookups, Reply};
 use self::marks::{Marks, Verdict};
 use self::names::Names;
 use self::record::{Meta, Record, measured, millis};
@@ -130,6 +135,7 @@ struct Inner {
     link: Link,
     names: Names,
     options: RedisBuilder,
+    lookups: Lookups,
     ahead: Mutex<Ahead>,
 }
 
@@ -272,21 +278,16 @@ impl Inner {
         action: &str,
         lane: Lane,
         reads: bool,
-        calls: &[Call],
+        calls: Calls,
     ) -> Result<Vec<Value>, StorageError> {
         self.link.ask_all(action, lane, reads, calls).await
     }
 
     async fn lookup(&self, key: &CacheKey) -> Result<Lookup, StorageError> {
         let action = "looking up";
-        let name = self.names.record(key);
-        let mut all = redis::cmd("HGETALL");
-        all.arg(&name);
-        let mut replies =
-            self.link.send(Lane::Heads, true, &[all.into(), Marks::read(&self.names)]).await.into_iter();
-        let mut next = || replies.next().unwrap_or(Ok(Value::Nil));
-        let record = unless_foreign(next()).map_err(|cause| self.link.error(action, cause))?;
-        let marks = next().map_err(|cause| self.link.error(action, cause))?;
+        let Reply { record, marks } = self.lookups.read(&self.link, &self.names, key).await;
+        let record = unless_foreign(record).map_err(|cause| self.link.error(action, cause))?;
+        let marks = marks.as_ref().as_ref().map_err(|cause| self.link.error(action, cause.clone()))?;
         let Some(marks) = Marks::from_reply(marks, &self.names)? else { return self.first_lookup().await };
         let record = Record::from_reply(record);
         let mut found = Lookup { fence: fence::fence(&marks, &record.fence), ..Lookup::default() };
@@ -306,7 +307,7 @@ impl Inner {
             garbage |= record.alias_meta().is_some_and(|meta| meta.generation == marks.aliases);
         }
         if garbage {
-            self.remove_garbage(&name, key, &record, &marks).await;
+            self.remove_garbage(key, &record, &marks).await;
         }
         Ok(found)
     }
@@ -335,14 +336,15 @@ impl Inner {
     }
 
     /// Entries that do not decode only take room. Where they cannot be removed they are skipped again.
-    async fn remove_garbage(&self, name: &str, key: &CacheKey, record: &Record, marks: &Marks) {
+    async fn remove_garbage(&self, key: &CacheKey, record: &Record, marks: &Marks) {
         let variants = record.variants.iter().filter(|variant| variant.response(key).is_none());
         let mut ids: Vec<_> = variants.map(|variant| variant.meta.id).collect();
         if record.alias(marks.aliases).is_none() {
             ids.extend(record.alias_meta().map(|meta| meta.id));
         }
+        let name = self.names.record(key);
         for id in ids {
-            if self.remove_entry(name, id).await.is_err() {
+            if self.remove_entry(&name, id).await.is_err() {
                 return;
             }
         }
@@ -374,11 +376,11 @@ impl Inner {
             ],
         );
         let mut replies = self
-            .ask_all("freshening", Lane::Heads, false, &[script, Marks::read(&self.names)])
+            .ask_all("freshening", Lane::Heads, false, [script, Marks::read(&self.names)].into())
             .await?
             .into_iter();
         let before = replies.next().and_then(bytes).and_then(|meta| Meta::decode(&meta));
-        let marks = Marks::from_reply(replies.next().unwrap_or(Value::Nil), &self.names)?;
+        let marks = Marks::from_reply(&replies.next().unwrap_or(Value::Nil), &self.names)?;
         let Some((before, marks)) = before.zip(marks) else { return Ok(false) };
         if before.generation != marks.responses {
             return Ok(false);
@@ -409,7 +411,7 @@ impl Inner {
             ],
         );
         let mut replies = self
-            .ask_all("storing an alias", Lane::Heads, false, &[script, Marks::read(&self.names)])
+            .ask_all("storing an alias", Lane::Heads, false, [script, Marks::read(&self.names)].into())
             .await?
             .into_iter();
         let stored = matches!(replies.next(), Some(Value::Int(1)))
@@ -442,8 +444,10 @@ impl Inner {
 
     /// Runs a script that returns metas of what it removed, and says whether any of that could be seen.
     async fn removed(&self, record: &str, action: &str, script: Call) -> Result<bool, StorageError> {
-        let mut replies =
-            self.ask_all(action, Lane::Heads, false, &[script, Marks::read(&self.names)]).await?.into_iter();
+        let mut replies = self
+            .ask_all(action, Lane::Heads, false, [script, Marks::read(&self.names)].into())
+            .await?
+            .into_iter();
         let metas: Vec<_> = match replies.next() {
             Some(one @ Value::BulkString(_)) => vec![one],
             Some(several) => array(several),
@@ -451,7 +455,7 @@ impl Inner {
         };
         let gone: Vec<_> =
             metas.into_iter().filter_map(bytes).filter_map(|meta| Meta::decode(&meta)).collect();
-        let marks = Marks::from_reply(replies.next().unwrap_or(Value::Nil), &self.names)?;
+        let marks = Marks::from_reply(&replies.next().unwrap_or(Value::Nil), &self.names)?;
         let seen = marks.is_some_and(|marks| {
             gone.iter().any(|meta| meta.generation == marks.responses || meta.generation == marks.aliases)
         });

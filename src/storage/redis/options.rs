@@ -256,7 +256,13 @@ impl RedisBuilder {
             .set_pipeline_buffer_size(1024);
         let link = Link::new(source, config, self.connections, place);
         let strict = self.strict;
-        let storage = RedisStorage::from(Inner { link, names, options: self, ahead: Default::default() });
+        let storage = RedisStorage::from(Inner {
+            link,
+            names,
+            options: self,
+            lookups: Default::default(),
+            ahead: Default::default(),
+        });
         if strict {
             storage.check().await?;
         }

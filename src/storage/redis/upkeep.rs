@@ -6,8 +6,9 @@ use std::time::Duration;
 use redis::Value;
 
 use super::body::End;
+use super::call::{Call, Calls};
 use super::error::error;
-use super::link::{Call, Lane, array, bytes};
+use super::link::{Lane, array, bytes};
 use super::listing::{RECORDS, beyond};
 use super::marks::Marks;
 use super::names::Names;
@@ -84,9 +85,9 @@ impl Inner {
                 for part in names.chunks(RECORDS) {
                     let floor = self.floor();
                     let arguments = [&responses, &aliases, &now, &margin, &floor].map(String::as_bytes);
-                    let calls: Vec<Call> =
+                    let calls: Calls =
                         part.iter().map(|name| Call::script(&scripts::SWEEP, &[name], &arguments)).collect();
-                    let replies = self.ask_all(action, Lane::Bodies, false, &calls).await?;
+                    let replies = self.ask_all(action, Lane::Bodies, false, calls).await?;
                     for (record, reply) in part.iter().zip(replies) {
                         let gone: Vec<_> = array(reply)
                             .into_iter()
@@ -122,8 +123,8 @@ impl Inner {
             loop {
                 let (next, names) = self.link.scan(action, node, &cursor, &pattern).await?;
                 for part in names.chunks(512) {
-                    let times: Vec<Call> = part.iter().map(|name| command("PTTL", name).into()).collect();
-                    let times = self.ask_all(action, Lane::Bodies, true, &times).await?;
+                    let times: Calls = part.iter().map(|name| command("PTTL", name)).collect();
+                    let times = self.ask_all(action, Lane::Bodies, true, times).await?;
                     let dead: Vec<_> = part
                         .iter()
                         .zip(times)
@@ -159,12 +160,12 @@ impl Inner {
                 Some(metas) => metas.responses.iter().map(|meta| meta.id).collect(),
                 None => HashSet::new(),
             };
-            let calls: Vec<Call> = chunks
+            let calls: Calls = chunks
                 .iter()
                 .filter(|(id, _)| !named.contains(id))
-                .map(|(_, name)| command("UNLINK", name).into())
+                .map(|(_, name)| command("UNLINK", name))
                 .collect();
-            for reply in self.ask_all(action, Lane::Bodies, false, &calls).await? {
+            for reply in self.ask_all(action, Lane::Bodies, false, calls).await? {
                 removed += u64::from(matches!(reply, Value::Int(1)));
             }
         }
@@ -193,7 +194,7 @@ impl Inner {
             return Ok(marks);
         }
         let reply = self.ask(action, Lane::Heads, false, Marks::establish(&self.names)).await?;
-        Marks::from_reply(reply, &self.names)?.ok_or_else(|| {
+        Marks::from_reply(&reply, &self.names)?.ok_or_else(|| {
             error(
                 StorageErrorKind::Incompatible,
                 format!("{action}: {} is not one of ours", self.names.marks()),
@@ -202,7 +203,7 @@ impl Inner {
     }
 
     pub(super) async fn marks(&self, action: &str) -> Result<Option<Marks>, StorageError> {
-        Marks::from_reply(self.ask(action, Lane::Heads, true, Marks::read(&self.names)).await?, &self.names)
+        Marks::from_reply(&self.ask(action, Lane::Heads, true, Marks::read(&self.names)).await?, &self.names)
     }
 }
 

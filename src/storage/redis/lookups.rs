@@ -1,0 +1,227 @@
+//! Lookups that come at the same moment go to the server together: one pipeline reads all their records, and the
+//! marks once for all of them.
+//!
+//! A lookup that finds none under way goes at once. Otherwise it lets the tasks that are ready run first, takes those
+//! along that look up too, and goes then. Each sees what was there when it asked, or later: whoever joins does so
+//! before anything is sent. On a cluster every lookup goes alone, so that no node waits for another.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use redis::{RedisResult, Value};
+use tokio::sync::oneshot;
+
+use super::call::Calls;
+use super::link::{Lane, Link};
+use super::marks::Marks;
+use super::names::Names;
+use crate::key::CacheKey;
+
+/// As many go together: all of them wait for the last one's reply.
+const MOST: usize = 32;
+
+/// What the server said of a record, and of the marks.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) record: RedisResult<Value>,
+    pub(super) marks: Arc<RedisResult<Value>>,
+}
+
+/// A lookup that waits.
+struct Seat {
+    record: String,
+    reply: oneshot::Sender<Reply>,
+}
+
+#[derive(Default)]
+pub(super) struct Lookups {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Those that go next. The first of them sees to it.
+    next: Vec<Seat>,
+    /// How many parties were formed.
+    parties: u64,
+    under_way: usize,
+}
+
+/// What a lookup has to do for those that go with it.
+enum Part<'a> {
+    Send(Party<'a>),
+    Gather(Gathering<'a>),
+    Wait,
+}
+
+impl Lookups {
+    pub(super) async fn read(&self, link: &Link, names: &Names, key: &CacheKey) -> Reply {
+        loop {
+            let (reply, part) = self.join(names.record(key), link.is_cluster());
+            let party = match part {
+                Part::Send(party) => Some(party),
+                Part::Gather(gathering) => {
+                    tokio::task::yield_now().await;
+                    gathering.end()
+                }
+                Part::Wait => None,
+            };
+            if let Some(party) = party {
+                party.send(link, names).await;
+            }
+            // None comes where the one who saw to it was dropped.
+            if let Ok(reply) = reply.await {
+                return reply;
+            }
+        }
+    }
+
+    fn join(&self, record: String, alone: bool) -> (oneshot::Receiver<Reply>, Part<'_>) {
+        let (reply, receiver) = oneshot::channel();
+        let seat = Seat { record, reply };
+        let mut state = self.state();
+        if alone || (state.under_way == 0 && state.next.is_empty()) {
+            state.under_way += 1;
+            return (receiver, Part::Send(Party { lookups: self, seats: vec![seat] }));
+        }
+        state.next.push(seat);
+        let part = match state.next.len() {
+            1 => Part::Gather(Gathering { lookups: self, number: state.parties }),
+            MOST => Part::Send(self.form(&mut state)),
+            _ => Part::Wait,
+        };
+        (receiver, part)
+    }
+
+    fn form(&self, state: &mut State) -> Party<'_> {
+        state.parties = state.parties.wrapping_add(1);
+        state.under_way += 1;
+        Party { lookups: self, seats: std::mem::take(&mut state.next) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Held by the first of those that go next. If it is dropped they are told, as nobody else would send them.
+struct Gathering<'a> {
+    lookups: &'a Lookups,
+    number: u64,
+}
+
+impl<'a> Gathering<'a> {
+    /// Nothing where they were so many that they have gone already.
+    fn end(self) -> Option<Party<'a>> {
+        let mut state = self.lookups.state();
+        (state.parties == self.number).then(|| self.lookups.form(&mut state))
+    }
+}
+
+impl Drop for Gathering<'_> {
+    fn drop(&mut self) {
+        let mut state = self.lookups.state();
+        if state.parties == self.number {
+            state.parties = state.parties.wrapping_add(1);
+            state.next.clear();
+        }
+    }
+}
+
+/// Lookups under way. If it is dropped they are told.
+struct Party<'a> {
+    lookups: &'a Lookups,
+    seats: Vec<Seat>,
+}
+
+impl Party<'_> {
+    async fn send(mut self, link: &Link, names: &Names) {
+        self.seats.retain(|seat| !seat.reply.is_closed());
+        let mut calls = Calls::with_capacity(self.seats.len() + 1);
+        for seat in &self.seats {
+            let mut all = redis::cmd("HGETALL");
+            all.arg(&seat.record);
+            calls.push(all);
+        }
+        calls.push(Marks::read(names));
+        let mut replies = link.send(Lane::Heads, true, &calls).await;
+        let marks = Arc::new(replies.pop().unwrap_or(Ok(Value::Nil)));
+        for (seat, record) in self.seats.drain(..).zip(replies) {
+            // Who has gone needs no answer.
+            let _ = seat.reply.send(Reply { record, marks: Arc::clone(&marks) });
+        }
+    }
+}
+
+impl Drop for Party<'_> {
+    fn drop(&mut self) {
+        self.lookups.state().under_way -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot::error::TryRecvError;
+
+    use super::{Lookups, MOST, Part};
+
+    #[test]
+    fn a_lookup_goes_at_once_where_none_is_under_way() {
+        let lookups = Lookups::default();
+        for _ in 0..3 {
+            let (_reply, part) = lookups.join(String::new(), false);
+            assert!(matches!(part, Part::Send(party) if party.seats.len() == 1));
+        }
+    }
+
+    #[test]
+    fn lookups_beside_one_under_way_go_together() {
+        let lookups = Lookups::default();
+        let (_first, _under_way) = lookups.join(String::new(), false);
+        let (_reply, part) = lookups.join("0".into(), false);
+        let Part::Gather(gathering) = part else { unreachable!("nobody else does") };
+        let others: Vec<_> = (1..5).map(|n| lookups.join(n.to_string(), false)).collect();
+        assert!(others.iter().all(|(_, part)| matches!(part, Part::Wait)));
+        let party = gathering.end().unwrap_or_else(|| unreachable!("they have not gone"));
+        let records: Vec<_> = party.seats.iter().map(|seat| seat.record.as_str()).collect();
+        assert_eq!(records, ["0", "1", "2", "3", "4"]);
+    }
+
+    #[test]
+    fn on_a_cluster_every_lookup_goes_alone() {
+        let lookups = Lookups::default();
+        let parts: Vec<_> = (0..3).map(|_| lookups.join(String::new(), true).1).collect();
+        assert!(parts.iter().all(|part| matches!(part, Part::Send(party) if party.seats.len() == 1)));
+    }
+
+    #[test]
+    fn a_full_party_goes_without_the_first() {
+        let lookups = Lookups::default();
+        let (_first, _under_way) = lookups.join(String::new(), false);
+        let mut joined: Vec<_> = (0..=MOST).map(|n| lookups.join(n.to_string(), false)).collect();
+        let last = joined.get(MOST - 1).map(|(_, part)| part);
+        assert!(matches!(last, Some(Part::Send(party)) if party.seats.len() == MOST));
+        let (_reply, after) = joined.remove(MOST);
+        let (_reply, before) = joined.remove(0);
+        let (Part::Gather(before), Part::Gather(after)) = (before, after) else { unreachable!("the first") };
+        assert!(before.end().is_none(), "those behind are not its own");
+        assert_eq!(after.end().map(|party| party.seats.len()), Some(1));
+    }
+
+    #[test]
+    fn whoever_waits_for_one_that_was_dropped_is_told_and_goes_again() {
+        let lookups = Lookups::default();
+        let (_first, under_way) = lookups.join(String::new(), false);
+        let (_reply, gathering) = lookups.join("0".into(), false);
+        let (mut waits, _) = lookups.join("1".into(), false);
+        assert_eq!(waits.try_recv().err(), Some(TryRecvError::Empty));
+        drop(gathering);
+        assert_eq!(waits.try_recv().err(), Some(TryRecvError::Closed));
+        let (mut waits, part) = lookups.join("1".into(), false);
+        assert!(matches!(part, Part::Gather(_)));
+        drop(part);
+        assert_eq!(waits.try_recv().err(), Some(TryRecvError::Closed));
+        drop(under_way);
+        let (_reply, part) = lookups.join("1".into(), false);
+        assert!(matches!(part, Part::Send(_)), "none is under way any more");
+    }
+}
