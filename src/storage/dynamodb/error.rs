@@ -95,7 +95,9 @@ fn of_code(code: &str, message: &str) -> (StorageErrorKind, &'static str) {
 
 fn of_validation(message: &str) -> (StorageErrorKind, &'static str) {
     let message = message.to_ascii_lowercase();
-    if message.contains("key element") || message.contains("missing the key") {
+    // The service words it by the operation, and its local edition in another way again.
+    let of_keys = ["key element", "missing the key", "conditions on the keys", "type mismatch for key"];
+    if of_keys.iter().any(|words| message.contains(words)) {
         (
             StorageErrorKind::Incompatible,
             "the table is not one of this cache: its keys are to be pk and sk, strings",
