@@ -20,7 +20,8 @@ pub(crate) struct StoredSlice {
     source: Source,
     skip: u64,
     remaining: u64,
-    trailers: Option<HeaderMap>,
+    /// Boxed, because few have any.
+    trailers: Option<Box<HeaderMap>>,
 }
 
 enum Source {
@@ -58,25 +59,31 @@ impl StoredSlice {
         }
     }
 
+    /// All of a body that came with its head, without its trailers.
+    pub(crate) fn at_hand(stored: &StoredResponse) -> Option<Self> {
+        match &stored.body {
+            StoredBody::Inline(body) => Some(Self::inline(body.clone())),
+            StoredBody::Shared(pieces) => Some(Self::shared(pieces.clone())),
+            StoredBody::Streamed => None,
+        }
+    }
+
     /// All of a stored body, without its trailers.
     pub(crate) async fn open(
         storage: &dyn DynStorage,
         deadline: Duration,
         stored: &StoredResponse,
     ) -> Result<Self, StorageError> {
-        match &stored.body {
-            StoredBody::Inline(body) => Ok(Self::inline(body.clone())),
-            StoredBody::Shared(pieces) => Ok(Self::shared(pieces.clone())),
-            StoredBody::Streamed => {
-                let mut reader = within(deadline, "opening a body", storage.open(&stored.head)).await?;
-                let first = within(deadline, "reading a body", Box::pin(reader.next())).await?;
-                Ok(Self::streamed(first.unwrap_or_default(), reader, stored.head.body_len(), deadline))
-            }
+        if let Some(body) = Self::at_hand(stored) {
+            return Ok(body);
         }
+        let mut reader = within(deadline, "opening a body", storage.open(&stored.head)).await?;
+        let first = within(deadline, "reading a body", Box::pin(reader.next())).await?;
+        Ok(Self::streamed(first.unwrap_or_default(), reader, stored.head.body_len(), deadline))
     }
 
     pub(crate) fn with_trailers(mut self, trailers: Option<HeaderMap>) -> Self {
-        self.trailers = trailers;
+        self.trailers = trailers.map(Box::new);
         self
     }
 
@@ -114,7 +121,7 @@ impl StoredSlice {
                 }
             }
         }
-        Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers))))
+        Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(*trailers))))
     }
 
     /// What of the next piece lies inside the slice.

@@ -35,8 +35,8 @@ pub struct Serve {
     pub age: u32,
     /// Remaining lifetime in seconds; negative when stale.
     pub ttl: i64,
-    /// Refresh it in the background (`stale-while-revalidate`).
-    pub refresh: Option<Validation>,
+    /// It is to be refreshed in the background (`stale-while-revalidate`).
+    pub refresh: bool,
 }
 
 /// What an answer from the cache is made of.
@@ -84,11 +84,7 @@ pub fn reuse(policy: &Policy, asked: &Asked<'_>, stored: &[StoredResponse], now:
     }
     let verdict = judge(asked, &chosen, now);
     match verdict {
-        Verdict::Serve { refresh } => {
-            let refresh =
-                refresh.then(|| validation_of(Fwd::Stale, Some(chosen.index), policy, asked, stored, now));
-            Reuse::Serve(served(asked, &chosen, now, refresh))
-        }
+        Verdict::Serve { refresh } => Reuse::Serve(Serve { refresh, ..served(asked, &chosen, now) }),
         // 4.3.2: the tag of a part may be sent because the part has all of the range. A weak one does not tell
         // whether the bytes are the same, and without any a 206 is asked for as well as a 304.
         Verdict::Ask(fwd) if chosen.head.range.is_some() && !has_strong_tag(chosen.head) => {
@@ -108,9 +104,9 @@ pub fn serve(asked: &Asked<'_>, stored: &[StoredResponse], index: usize, now: Ti
     match stored.get(index) {
         Some(response) => {
             let chosen = Chosen::new(index, response, response.head.freshness);
-            served(asked, &chosen, now, None)
+            served(asked, &chosen, now)
         }
-        None => Serve { index, answer: Answer::Full, age: 0, ttl: 0, refresh: None },
+        None => Serve { index, answer: Answer::Full, age: 0, ttl: 0, refresh: false },
     }
 }
 
@@ -295,12 +291,7 @@ fn millis(seconds: u32) -> u64 {
 }
 
 /// The answer made of a response that may answer.
-pub(crate) fn served(
-    asked: &Asked<'_>,
-    chosen: &Chosen<'_>,
-    now: Timestamp,
-    refresh: Option<Validation>,
-) -> Serve {
+pub(crate) fn served(asked: &Asked<'_>, chosen: &Chosen<'_>, now: Timestamp) -> Serve {
     let age = current_age(&chosen.freshness, chosen.head.response_time, now);
     let signed = |millis: u64| i64::try_from(millis).unwrap_or(i64::MAX);
     let left = signed(lifetime_millis(&chosen.freshness)).saturating_sub(signed(age));
@@ -309,7 +300,7 @@ pub(crate) fn served(
         answer: answer(asked, chosen.head),
         age: u32::try_from(age / 1000).unwrap_or(MAX_SECONDS),
         ttl: left.div_euclid(1000),
-        refresh,
+        refresh: false,
     }
 }
 

@@ -192,7 +192,7 @@ pub fn validated(
         let selected = validation.selected.filter(|_| validation.missing.is_none());
         let stale = selected.and_then(|index| {
             let chosen = usable(policy, asked, index, stored.get(index)?, times.response)?;
-            may_stand_in(asked, &chosen, times.response).then(|| served(asked, &chosen, times.response, None))
+            may_stand_in(asked, &chosen, times.response).then(|| served(asked, &chosen, times.response))
         });
         return stale.map_or(Validated::Replaced, Validated::Stale);
     }
@@ -338,7 +338,7 @@ pub fn without_origin(
     }
     let chosen = choose(policy, asked, stored, now)?;
     let disconnected = policy.serves_disconnected() && !asks_for_more(asked) && !chosen.forbids_stale();
-    (disconnected || may_stand_in(asked, &chosen, now)).then(|| served(asked, &chosen, now, None))
+    (disconnected || may_stand_in(asked, &chosen, now)).then(|| served(asked, &chosen, now))
 }
 
 /// RFC 5861 section 4: `stale-if-error` of the response, the request or the settings, whichever is longest.

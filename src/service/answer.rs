@@ -12,25 +12,15 @@ use super::lookup::Found;
 use super::report;
 use crate::body::{CacheBody, StoredSlice};
 use crate::config::Config;
-use crate::entry::StoredResponse;
+use crate::entry::StoredHead;
 use crate::key::CacheKey;
 use crate::policy::{Answer, Serve, without_digests};
 use crate::status::CacheStatus;
 use crate::storage::{StorageError, StorageErrorKind};
 
-/// The answer that `serve` describes. A stored body that cannot be read is removed from the store.
+/// The answer that `serve` describes, of the stored body in `opened` where that has been opened before. One that
+/// cannot be read is removed from the store.
 pub(super) async fn answer<R>(
-    config: &Config,
-    key: &CacheKey,
-    found: &Found,
-    serve: &Serve,
-    status: CacheStatus,
-) -> Result<Response<CacheBody<R>>, StorageError> {
-    answer_with(config, key, found, serve, status, None).await
-}
-
-/// The same, with the stored body where it has been opened before.
-pub(super) async fn answer_with<R>(
     config: &Config,
     key: &CacheKey,
     found: &Found,
@@ -41,22 +31,44 @@ pub(super) async fn answer_with<R>(
     let Some(stored) = found.stored.get(serve.index) else {
         return Err(StorageError::new(StorageErrorKind::Other, "any", "answering: no such response"));
     };
-    let body = match body_of(config, stored, serve.answer, opened).await {
-        Ok(body) => body,
-        Err(error) => {
-            config.health.trouble(&error);
+    let body = if !has_content(serve.answer) {
+        StoredSlice::empty()
+    } else if let Some(body) = opened.or_else(|| StoredSlice::at_hand(stored)) {
+        body
+    } else {
+        // Boxed, because most bodies come with their heads, and all answers would carry the room for it.
+        let opening = Box::pin(StoredSlice::open(&*config.fill.storage, config.fill.deadline, stored));
+        opening.await.inspect_err(|error| {
+            config.health.trouble(error);
             found.discard(config, serve.index);
-            return Err(error);
-        }
+        })?
     };
-    let head = &stored.head;
+    let mut response = response_of(&stored.head, body, serve);
+    report::attach(config, Some(key), &mut response, status);
+    Ok(response)
+}
+
+fn has_content(answer: Answer) -> bool {
+    matches!(answer, Answer::Full | Answer::Range { .. })
+}
+
+fn response_of<R>(head: &StoredHead, whole: StoredSlice, serve: &Serve) -> Response<CacheBody<R>> {
+    let body = match serve.answer {
+        Answer::Range { first, last, .. } => {
+            let held_from = head.range.map_or(0, |range| range.first);
+            let len = last.saturating_sub(first).saturating_add(1);
+            whole.range(first.saturating_sub(held_from), len)
+        }
+        Answer::Full => whole.with_trailers(head.trailers.clone()),
+        Answer::Head | Answer::NotModified | Answer::Unsatisfiable { .. } => whole,
+    };
     let mut response = Response::new(CacheBody::stored(body));
     *response.version_mut() = head.version;
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers.clone();
     response.headers_mut().insert(AGE, age_value(serve.age));
     shape(&mut response, serve.answer);
-    Ok(report::attach(config, Some(key), response, status))
+    response
 }
 
 /// The value of `Age`. Most ages are small, and a value made before is cloned without a trip to the allocator.
@@ -105,29 +117,6 @@ fn set(headers: &mut HeaderMap, name: http::HeaderName, value: &str) {
     }
 }
 
-async fn body_of(
-    config: &Config,
-    stored: &StoredResponse,
-    answer: Answer,
-    opened: Option<StoredSlice>,
-) -> Result<StoredSlice, StorageError> {
-    if matches!(answer, Answer::Head | Answer::NotModified | Answer::Unsatisfiable { .. }) {
-        return Ok(StoredSlice::empty());
-    }
-    let whole = match opened {
-        Some(body) => body,
-        None => StoredSlice::open(&*config.fill.storage, config.fill.deadline, stored).await?,
-    };
-    Ok(match answer {
-        Answer::Range { first, last, .. } => {
-            let held_from = stored.head.range.map_or(0, |range| range.first);
-            let len = last.saturating_sub(first).saturating_add(1);
-            whole.range(first.saturating_sub(held_from), len)
-        }
-        _ => whole.with_trailers(stored.head.trailers.clone()),
-    })
-}
-
 /// A response of the cache's own: 504 when the client wants nothing but a stored response and there is none (section
 /// 5.2.1.7), 502 when the origin's answer only makes sense together with a stored response that has been lost.
 pub(super) fn failed<R>(
@@ -138,5 +127,6 @@ pub(super) fn failed<R>(
 ) -> Response<CacheBody<R>> {
     let mut response = Response::new(CacheBody::empty());
     *response.status_mut() = code;
-    report::attach_unseen(config, Some(key), response, status)
+    report::attach_unseen(config, Some(key), &mut response, status);
+    response
 }

@@ -4,6 +4,7 @@
 //! reuse that response for the requests in question." Whoever waits looks into the store again afterwards, and goes to
 //! the origin itself if what was brought may not answer it, or does not come in time.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ const NEGOTIATED: [HeaderName; 6] = [
 
 /// A request, as far as what is stored decides about it.
 pub(super) struct Asking<'a> {
-    pub(super) config: &'a Config,
+    pub(super) config: &'a Arc<Config>,
     pub(super) key: &'a CacheKey,
     pub(super) parts: &'a Parts,
     pub(super) wishes: &'a CacheOverride,
@@ -63,59 +64,63 @@ pub(super) enum Collapsed {
 }
 
 impl Asking<'_> {
-    pub(super) fn decide(&self, found: &Found) -> Reuse {
+    /// Decides by what was found, for a request that waits for none.
+    pub(super) fn decide(&self, found: Found) -> InTurn {
         let asked = Asked::new(&head_of(self.parts), self.wishes);
-        reuse(&self.config.policy, &asked, &found.stored, self.config.clock.now())
+        let decision = reuse(&self.config.policy, &asked, &found.stored, self.config.clock.now());
+        InTurn { found, decision, leading: None, collapsed: Collapsed::No }
     }
 
     /// Waits for a request of the same kind, where one is at the origin and may bring what this one would go for.
     /// `departures` is from before the store was looked into.
-    pub(super) async fn in_turn(&self, departures: u64, found: Found, decision: Reuse) -> InTurn {
-        let state = InTurn { found, decision, leading: None, collapsed: Collapsed::No };
-        let Some(fwd) = self.worth_waiting(&state) else { return state };
+    pub(super) async fn take_turn(&self, departures: u64, state: &mut InTurn) {
+        let Some(fwd) = self.worth_waiting(state) else { return };
         let kind = self.kind(&state.found);
         match self.config.leaders.turn(kind, departures) {
-            Turn::Apart => state,
-            Turn::Leads(leading) => InTurn { leading: Some(leading), ..state },
+            Turn::Apart => {}
+            Turn::Leads(leading) => state.leading = Some(leading),
             // Boxed, because few requests wait and all would carry the room for it.
             turn => Box::pin(self.wait(kind, fwd, turn, state)).await,
         }
     }
 
-    async fn wait(&self, kind: u128, fwd: Fwd, mut turn: Turn, mut state: InTurn) -> InTurn {
+    async fn wait(&self, kind: u128, fwd: Fwd, mut turn: Turn, state: &mut InTurn) {
         let leaders = &self.config.leaders;
         let until = Instant::now() + self.config.collapse;
         loop {
             let departures = leaders.departures();
             match turn {
-                Turn::Apart => return state,
-                Turn::Leads(leading) => return InTurn { leading: Some(leading), ..state },
-                Turn::LooksAgain => self.look_again(&mut state).await,
+                Turn::Apart => return,
+                Turn::Leads(leading) => {
+                    state.leading = Some(leading);
+                    return;
+                }
+                Turn::LooksAgain => self.look_again(state).await,
                 Turn::Follows(following) => {
                     state.collapsed = Collapsed::InVain;
                     let led = timeout_at(until, following.led(STALLED)).await.unwrap_or(Led::Stalled);
                     if led == Led::Back {
-                        self.look_again(&mut state).await;
+                        self.look_again(state).await;
                     }
-                    if led != Led::GivenUp && self.worth_waiting(&state).is_some() {
+                    if led != Led::GivenUp && self.worth_waiting(state).is_some() {
                         leaders.keep_apart(kind);
-                        return state;
+                        return;
                     }
                 }
             }
-            if self.worth_waiting(&state).is_none() {
+            if self.worth_waiting(state).is_none() {
                 if state.collapsed != Collapsed::No && matches!(state.decision, Reuse::Serve(_)) {
                     state.collapsed = Collapsed::Reuses(fwd);
                 }
-                return state;
+                return;
             }
             turn = leaders.turn(kind, departures);
         }
     }
 
     async fn look_again(&self, state: &mut InTurn) {
-        state.found = look_up(self.config, self.key).await;
-        state.decision = self.decide(&state.found);
+        let InTurn { found, decision, .. } = self.decide(look_up(self.config, self.key).await);
+        (state.found, state.decision) = (found, decision);
     }
 
     /// Why the request would go forward, if another's answer could spare it that.

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use http::{Response, StatusCode, response};
 use http_body::Body;
 
-use super::answer::{answer, answer_with, failed};
+use super::answer::{answer, failed};
 use super::exchange::Exchanged;
 use super::keep::complete;
 use super::ready::Ready;
@@ -44,9 +44,10 @@ where
         },
         Validated::Completed { head } => ControlFlow::Break(match (ready, found.fence) {
             (Ready::Parts(before, after), Some(fence)) => {
-                let response = complete(exchanged, *head, fence, before, body, after);
+                let mut response = complete(exchanged, *head, fence, before, body, after);
                 let status = CacheStatus { stored: true, ..status.clone() };
-                report::attach(config, Some(exchanged.key), response, status)
+                report::attach(config, Some(exchanged.key), &mut response, status);
+                response
             }
             _ => bad_gateway(exchanged, status, "stored part lost"),
         }),
@@ -72,7 +73,7 @@ async fn freshened<R>(
     let found = exchanged.found.freshened(config, updates);
     let serve = serve(asked, &found.stored, index, times.response);
     let from_store = report::from_store(status.clone(), &serve);
-    let answered = answer_with(config, key, &found, &serve, from_store, opened).await;
+    let answered = answer(config, key, &found, &serve, from_store, opened).await;
     if discard {
         found.discard(config, index);
     }
@@ -86,7 +87,7 @@ async fn stale<R>(
     status: &CacheStatus,
 ) -> Option<Response<CacheBody<R>>> {
     let Exchanged { config, key, found, .. } = *exchanged;
-    answer(config, key, found, serve, report::stale(config, status.clone(), serve)).await.ok()
+    answer(config, key, found, serve, report::stale(config, status.clone(), serve), None).await.ok()
 }
 
 fn bad_gateway<R>(

@@ -50,11 +50,14 @@ where
     config.counters.count(|counters| &counters.passed);
     let response = origin.call(request).await?;
     let status = CacheStatus { fwd_status: Some(response.status()), ..report::forwarded(Fwd::Bypass) };
-    Ok(report::attach(config, None, response.map(CacheBody::passing), status))
+    let mut response = response.map(CacheBody::passing);
+    report::attach(config, None, &mut response, status);
+    Ok(response)
 }
 
 /// The head to send: the client's own, with the preconditions of the validation where there is one to make.
-pub(super) fn outgoing(mut parts: Parts, validation: &Validation, stored: &[StoredResponse]) -> Parts {
+pub(super) fn outgoing(original: &Parts, validation: &Validation, stored: &[StoredResponse]) -> Parts {
+    let mut parts = original.clone();
     preconditions(&mut parts.headers, validation, stored);
     parts
 }

@@ -47,14 +47,14 @@ async fn ask(config: &Config, key: &CacheKey) -> Result<Found, StorageError> {
     let fill = &config.fill;
     if !fill.publishing.is_idle() {
         // A publication that hangs must not hang those who wait for it; they see what is there without it.
-        let _ = tokio::time::timeout(fill.deadline, fill.publishing.settled(key)).await;
+        let _ = Box::pin(tokio::time::timeout(fill.deadline, fill.publishing.settled(key))).await;
     }
     let Lookup { mut responses, alias, fence } =
         within(fill.deadline, "lookup", fill.storage.lookup(key)).await?;
     let Some(alias) = alias else {
         let mut found = Found { stored: responses, fence: Some(fence), ..Found::default() };
         if found.stored.is_empty() {
-            let equivalents = no_vary_search::look_up(config, key).await?;
+            let equivalents = Box::pin(no_vary_search::look_up(config, key)).await?;
             (found.stored, found.path_fence) = (equivalents.stored, equivalents.fence);
         }
         return Ok(found);

@@ -43,14 +43,14 @@ pub(super) fn kept(forwarded: CacheStatus, kept: Kept, found: &Found) -> CacheSt
 pub(super) fn attach<R>(
     config: &Config,
     key: Option<&CacheKey>,
-    mut response: Response<R>,
+    response: &mut Response<R>,
     mut status: CacheStatus,
-) -> Response<R> {
+) {
     if config.status_header {
         named(config, key, &mut status);
         status.append_to(response.headers_mut());
     }
-    attach_unseen(config, key, response, status)
+    attach_unseen(config, key, response, status);
 }
 
 /// Puts the status into the extensions only, for a response that the cache made up: it "SHOULD NOT append a
@@ -58,12 +58,11 @@ pub(super) fn attach<R>(
 pub(super) fn attach_unseen<R>(
     config: &Config,
     key: Option<&CacheKey>,
-    mut response: Response<R>,
+    response: &mut Response<R>,
     mut status: CacheStatus,
-) -> Response<R> {
+) {
     named(config, key, &mut status);
     response.extensions_mut().insert(status);
-    response
 }
 
 fn named(config: &Config, key: Option<&CacheKey>, status: &mut CacheStatus) {

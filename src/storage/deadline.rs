@@ -18,7 +18,8 @@ pub(crate) async fn within<T>(
     if let Poll::Ready(done) = poll_fn(|cx| Poll::Ready(operation.as_mut().poll(cx))).await {
         return done;
     }
-    tokio::time::timeout(limit, operation).await.unwrap_or_else(|_| {
+    // Boxed, because a timer is large, and those who never wait would carry the room for it.
+    Box::pin(tokio::time::timeout(limit, operation)).await.unwrap_or_else(|_| {
         Err(StorageError::new(
             StorageErrorKind::Timeout,
             "any",

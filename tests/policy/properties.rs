@@ -206,7 +206,7 @@ proptest! {
         let validation = match &reuse {
             Reuse::Serve(serve) => {
                 check_serve(&model, serve)?;
-                serve.refresh.clone()
+                None
             }
             Reuse::Validate(validation) => Some(validation.clone()),
             _ => None,

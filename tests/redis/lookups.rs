@@ -48,7 +48,7 @@ async fn they_all_end_though_some_are_dropped_at_any_moment() {
             for round in 0..50 {
                 let (name, len) = ((n % 8).to_string(), 100 + n % 8);
                 let reading = read(&storage, &name);
-                if (n + round) % 4 > 0 {
+                if !(n + round).is_multiple_of(4) {
                     assert_eq!(reading.await.unwrap(), Some(len));
                     continue;
                 }

@@ -189,7 +189,7 @@ pub enum Outcome {
 
 pub fn outcome(reuse: &Reuse) -> Outcome {
     match reuse {
-        Reuse::Serve(serve) if serve.refresh.is_some() => Outcome::Refresh,
+        Reuse::Serve(serve) if serve.refresh => Outcome::Refresh,
         Reuse::Serve(_) => Outcome::Hit,
         Reuse::Validate(validation) => Outcome::Validate(validation.fwd),
         Reuse::Forward(fwd) => Outcome::Forward(*fwd),
