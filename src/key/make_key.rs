@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::uri::Authority;
 use http::{Extensions, HeaderMap, Method, Uri, header};
 
-use super::normalize::{self, is_normal_path};
+use super::normalize::{self, normal_pieces};
 use super::unkeyed::Unkeyed;
 use super::{CacheKey, CacheKeyBuilder, part_len};
 
@@ -153,23 +153,8 @@ impl DefaultKey {
         self
     }
 
-    /// The pieces of the normalised URI where nothing has to be changed: by far the most requests.
-    fn normal_pieces<'a>(&self, uri: &'a Uri) -> Option<[&'a str; 6]> {
-        let scheme = uri.scheme_str()?;
-        let authority = uri.authority()?.as_str();
-        let path = uri.path();
-        let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-');
-        if !matches!(scheme, "http" | "https") || !authority.bytes().all(plain) || !is_normal_path(path) {
-            return None;
-        }
-        match uri.query() {
-            None => Some([scheme, "://", authority, path, "", ""]),
-            Some(query) => self.keeps(query).then_some([scheme, "://", authority, path, "?", query]),
-        }
-    }
-
-    fn keeps(&self, query: &str) -> bool {
-        !self.sort_query && self.ignored.is_empty() && !query.as_bytes().contains(&b'%')
+    fn keeps_query(&self, uri: &Uri) -> bool {
+        uri.query().is_none() || (!self.sort_query && self.ignored.is_empty())
     }
 
     fn normalized(&self, uri: &Uri) -> Option<String> {
@@ -196,7 +181,7 @@ impl MakeKey for DefaultKey {
             _ => return None,
         };
         let normalized;
-        let pieces = match self.normal_pieces(uri) {
+        let pieces = match normal_pieces(uri).filter(|_| self.keeps_query(uri)) {
             Some(pieces) => pieces,
             None => {
                 normalized = self.normalized(uri)?;

@@ -208,6 +208,9 @@ fn combined(name: &HeaderName, request: &HeaderMap) -> Vec<u8> {
 
 /// Whether values of this field can let someone in. Hashing one too many costs little.
 fn is_secret(name: &HeaderName) -> bool {
+    // Nearly all that is ever nominated, and no secret.
+    const NEGOTIATED: [HeaderName; 4] =
+        [header::ACCEPT_ENCODING, header::ACCEPT, header::ACCEPT_LANGUAGE, header::ORIGIN];
     const MARKS: [&str; 11] = [
         "auth",
         "cookie",
@@ -221,7 +224,7 @@ fn is_secret(name: &HeaderName) -> bool {
         "credential",
         "jwt",
     ];
-    MARKS.iter().any(|mark| name.as_str().contains(mark))
+    !NEGOTIATED.contains(name) && MARKS.iter().any(|mark| name.as_str().contains(mark))
 }
 
 /// Hashes secret values under a key of their own for every stored key.

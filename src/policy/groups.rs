@@ -20,7 +20,9 @@ const LONGEST_NAME: usize = 256;
 /// The groups a response belongs to: those its `Cache-Groups` names, and those the user wishes.
 pub(crate) fn of_response(asked: &Asked<'_>, headers: &HeaderMap) -> Vec<Group> {
     let mut groups = named(asked.uri, headers, &CACHE_GROUPS);
-    if let (false, Some(origin)) = (asked.wishes.groups.is_empty(), origin(asked.uri)) {
+    if !asked.wishes.groups.is_empty()
+        && let Some(origin) = origin(asked.uri)
+    {
         groups.extend(
             asked.wishes.groups.iter().map(|name| Group { origin: origin.clone(), name: name.clone() }),
         );
