@@ -67,6 +67,22 @@ async fn they_all_end_though_some_are_dropped_at_any_moment() {
     assert_eq!(storage.lookup(&key("3")).await.unwrap().responses.len(), 1);
 }
 
+#[tokio::test]
+async fn none_waits_for_a_caller_that_does_not_go_on() {
+    let Some(server) = Server::start(&["single"]) else { return };
+    let storage = stored(&server, 4).await;
+    let names = ["0", "1", "2"];
+    let mut begun: Vec<_> = names.iter().map(|name| Box::pin(read(&storage, name))).collect();
+    for reading in &mut begun {
+        assert!(futures_util::poll!(reading).is_pending());
+    }
+    let found = tokio::time::timeout(Duration::from_secs(5), read(&storage, "3")).await;
+    assert_eq!(found.expect("it is told").unwrap(), Some(103));
+    for (n, reading) in begun.into_iter().enumerate() {
+        assert_eq!(reading.await.unwrap(), Some(100 + n));
+    }
+}
+
 async fn turns(count: usize) {
     for _ in 0..count {
         tokio::task::yield_now().await;

@@ -1,23 +1,28 @@
 //! Lookups that come at the same moment go to the server together: one pipeline reads all their records, and the
 //! marks once for all of them.
 //!
-//! A lookup that finds none under way goes at once. Otherwise it lets the tasks that are ready run first, takes those
-//! along that look up too, and goes then. Each sees what was there when it asked, or later: whoever joins does so
-//! before anything is sent. On a cluster every lookup goes alone, so that no node waits for another.
+//! A lookup that finds none under way goes at once, by itself. Otherwise a task lets those that are ready run first,
+//! takes along what they look up too, and goes then. Each sees what was there when it asked, or later: whoever joins
+//! does so before anything is sent. On a cluster every lookup goes alone, so that no node waits for another.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use redis::{RedisResult, Value};
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
+use super::Inner;
 use super::call::Calls;
-use super::link::{Lane, Link};
+use super::link::Lane;
 use super::marks::Marks;
-use super::names::Names;
 use crate::key::CacheKey;
 
 /// As many go together: all of them wait for the last one's reply.
 const MOST: usize = 32;
+/// How often a party looks whether anybody waits for it any more.
+const LOOK_BACK: Duration = Duration::from_millis(250);
 
 /// What the server said of a record, and of the marks.
 #[derive(Debug)]
@@ -32,10 +37,8 @@ struct Seat {
     reply: oneshot::Sender<Reply>,
 }
 
-#[derive(Default)]
-pub(super) struct Lookups {
-    state: Mutex<State>,
-}
+#[derive(Clone, Default)]
+pub(super) struct Lookups(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
@@ -46,78 +49,90 @@ struct State {
     under_way: usize,
 }
 
-/// What a lookup has to do for those that go with it.
-enum Part<'a> {
-    Send(Party<'a>),
-    Gather(Gathering<'a>),
+/// What a lookup has to do for itself and those that go with it.
+enum Part {
+    GoAlone(Party),
+    Gather(Gathering),
+    /// They are as many as may be.
+    Go(Party),
     Wait,
 }
 
-impl Lookups {
-    pub(super) async fn read(&self, link: &Link, names: &Names, key: &CacheKey) -> Reply {
+impl Inner {
+    /// What is stored under a key.
+    pub(super) async fn read(self: &Arc<Self>, key: &CacheKey) -> Reply {
         loop {
-            let (reply, part) = self.join(names.record(key), link.is_cluster());
-            let party = match part {
-                Part::Send(party) => Some(party),
-                Part::Gather(gathering) => {
-                    tokio::task::yield_now().await;
-                    gathering.end()
-                }
-                Part::Wait => None,
-            };
-            if let Some(party) = party {
-                party.send(link, names).await;
+            let (reply, part) = self.lookups.join(self.names.record(key), self.link.is_cluster());
+            // What others wait for is done by a task of its own: this one may not be polled again for long.
+            match part {
+                Part::GoAlone(party) => party.go_alone(self).await,
+                Part::Gather(gathering) => drop(tokio::spawn(gathering.go(Arc::clone(self)))),
+                Part::Go(party) => drop(tokio::spawn(party.go(Arc::clone(self)))),
+                Part::Wait => {}
             }
-            // None comes where the one who saw to it was dropped.
+            // None comes where that task was dropped with its runtime.
             if let Ok(reply) = reply.await {
                 return reply;
             }
         }
     }
+}
 
-    fn join(&self, record: String, alone: bool) -> (oneshot::Receiver<Reply>, Part<'_>) {
+impl Lookups {
+    fn join(&self, record: String, alone: bool) -> (oneshot::Receiver<Reply>, Part) {
         let (reply, receiver) = oneshot::channel();
         let seat = Seat { record, reply };
         let mut state = self.state();
         if alone || (state.under_way == 0 && state.next.is_empty()) {
-            state.under_way += 1;
-            return (receiver, Part::Send(Party { lookups: self, seats: vec![seat] }));
+            return (receiver, Part::GoAlone(self.form(&mut state, vec![seat])));
         }
         state.next.push(seat);
         let part = match state.next.len() {
-            1 => Part::Gather(Gathering { lookups: self, number: state.parties }),
-            MOST => Part::Send(self.form(&mut state)),
+            1 => Part::Gather(Gathering { lookups: self.clone(), number: state.parties }),
+            MOST => Part::Go(self.form_next(&mut state)),
             _ => Part::Wait,
         };
         (receiver, part)
     }
 
-    fn form(&self, state: &mut State) -> Party<'_> {
+    fn form_next(&self, state: &mut State) -> Party {
         state.parties = state.parties.wrapping_add(1);
+        let seats = std::mem::take(&mut state.next);
+        self.form(state, seats)
+    }
+
+    fn form(&self, state: &mut State, seats: Vec<Seat>) -> Party {
         state.under_way += 1;
-        Party { lookups: self, seats: std::mem::take(&mut state.next) }
+        Party { lookups: self.clone(), seats }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Held by the first of those that go next. If it is dropped they are told, as nobody else would send them.
-struct Gathering<'a> {
-    lookups: &'a Lookups,
+/// Held for those that go next. If it is dropped they are told, as nobody else would see to them.
+struct Gathering {
+    lookups: Lookups,
     number: u64,
 }
 
-impl<'a> Gathering<'a> {
+impl Gathering {
+    async fn go(self, inner: Arc<Inner>) {
+        tokio::task::yield_now().await;
+        if let Some(party) = self.end() {
+            party.go(inner).await;
+        }
+    }
+
     /// Nothing where they were so many that they have gone already.
-    fn end(self) -> Option<Party<'a>> {
+    fn end(self) -> Option<Party> {
         let mut state = self.lookups.state();
-        (state.parties == self.number).then(|| self.lookups.form(&mut state))
+        (state.parties == self.number).then(|| self.lookups.form_next(&mut state))
     }
 }
 
-impl Drop for Gathering<'_> {
+impl Drop for Gathering {
     fn drop(&mut self) {
         let mut state = self.lookups.state();
         if state.parties == self.number {
@@ -128,22 +143,45 @@ impl Drop for Gathering<'_> {
 }
 
 /// Lookups under way. If it is dropped they are told.
-struct Party<'a> {
-    lookups: &'a Lookups,
+struct Party {
+    lookups: Lookups,
     seats: Vec<Seat>,
 }
 
-impl Party<'_> {
-    async fn send(mut self, link: &Link, names: &Names) {
+impl Party {
+    /// For one whose only lookup is the caller's own.
+    async fn go_alone(self, inner: &Inner) {
+        let replies = inner.link.send(Lane::Heads, true, &self.calls(inner)).await;
+        self.tell(replies);
+    }
+
+    async fn go(mut self, inner: Arc<Inner>) {
         self.seats.retain(|seat| !seat.reply.is_closed());
+        let calls = self.calls(&inner);
+        let mut sending = pin!(inner.link.send(Lane::Heads, true, &calls));
+        let replies = loop {
+            match timeout(LOOK_BACK, &mut sending).await {
+                Ok(replies) => break replies,
+                // The link has to know that nobody was patient enough.
+                Err(_) if self.seats.iter().all(|seat| seat.reply.is_closed()) => return,
+                Err(_) => {}
+            }
+        };
+        self.tell(replies);
+    }
+
+    fn calls(&self, inner: &Inner) -> Calls {
         let mut calls = Calls::with_capacity(self.seats.len() + 1);
         for seat in &self.seats {
             let mut all = redis::cmd("HGETALL");
             all.arg(&seat.record);
             calls.push(all);
         }
-        calls.push(Marks::read(names));
-        let mut replies = link.send(Lane::Heads, true, &calls).await;
+        calls.push(Marks::read(&inner.names));
+        calls
+    }
+
+    fn tell(mut self, mut replies: Vec<RedisResult<Value>>) {
         let marks = Arc::new(replies.pop().unwrap_or(Ok(Value::Nil)));
         for (seat, record) in self.seats.drain(..).zip(replies) {
             // Who has gone needs no answer.
@@ -152,7 +190,7 @@ impl Party<'_> {
     }
 }
 
-impl Drop for Party<'_> {
+impl Drop for Party {
     fn drop(&mut self) {
         self.lookups.state().under_way -= 1;
     }
@@ -169,7 +207,7 @@ mod tests {
         let lookups = Lookups::default();
         for _ in 0..3 {
             let (_reply, part) = lookups.join(String::new(), false);
-            assert!(matches!(part, Part::Send(party) if party.seats.len() == 1));
+            assert!(matches!(part, Part::GoAlone(party) if party.seats.len() == 1));
         }
     }
 
@@ -190,7 +228,7 @@ mod tests {
     fn on_a_cluster_every_lookup_goes_alone() {
         let lookups = Lookups::default();
         let parts: Vec<_> = (0..3).map(|_| lookups.join(String::new(), true).1).collect();
-        assert!(parts.iter().all(|part| matches!(part, Part::Send(party) if party.seats.len() == 1)));
+        assert!(parts.iter().all(|part| matches!(part, Part::GoAlone(party) if party.seats.len() == 1)));
     }
 
     #[test]
@@ -199,7 +237,7 @@ mod tests {
         let (_first, _under_way) = lookups.join(String::new(), false);
         let mut joined: Vec<_> = (0..=MOST).map(|n| lookups.join(n.to_string(), false)).collect();
         let last = joined.get(MOST - 1).map(|(_, part)| part);
-        assert!(matches!(last, Some(Part::Send(party)) if party.seats.len() == MOST));
+        assert!(matches!(last, Some(Part::Go(party)) if party.seats.len() == MOST));
         let (_reply, after) = joined.remove(MOST);
         let (_reply, before) = joined.remove(0);
         let (Part::Gather(before), Part::Gather(after)) = (before, after) else { unreachable!("the first") };
@@ -222,6 +260,6 @@ mod tests {
         assert_eq!(waits.try_recv().err(), Some(TryRecvError::Closed));
         drop(under_way);
         let (_reply, part) = lookups.join("1".into(), false);
-        assert!(matches!(part, Part::Send(_)), "none is under way any more");
+        assert!(matches!(part, Part::GoAlone(_)), "none is under way any more");
     }
 }

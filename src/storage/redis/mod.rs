@@ -283,9 +283,9 @@ impl Inner {
         self.link.ask_all(action, lane, reads, calls).await
     }
 
-    async fn lookup(&self, key: &CacheKey) -> Result<Lookup, StorageError> {
+    async fn lookup(self: &Arc<Self>, key: &CacheKey) -> Result<Lookup, StorageError> {
         let action = "looking up";
-        let Reply { record, marks } = self.lookups.read(&self.link, &self.names, key).await;
+        let Reply { record, marks } = self.read(key).await;
         let record = unless_foreign(record).map_err(|cause| self.link.error(action, cause))?;
         let marks = marks.as_ref().as_ref().map_err(|cause| self.link.error(action, cause.clone()))?;
         let Some(marks) = Marks::from_reply(marks, &self.names)? else { return self.first_lookup().await };
