@@ -188,10 +188,8 @@ impl World {
         let reuse = request.asked(|asked| policy::reuse(&self.policy, asked, &self.stored, self.now));
         let validation = match reuse {
             Reuse::Serve(serve) => {
-                self.check(&serve, &request, false);
                 assert!(!says(&request.headers, "no-cache"), "served against the request's no-cache");
-                let Some(validation) = serve.refresh else { return };
-                validation
+                return self.check(&serve, &request, false);
             }
             Reuse::Validate(validation) => validation,
             Reuse::GatewayTimeout => {
