@@ -31,18 +31,6 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    pub(super) fn with_capacity(count: usize) -> Self {
-        let mut pipeline = Pipeline::with_capacity(count);
-        pipeline.ignore_errors();
-        Self { pipeline, scripts: Vec::new() }
-    }
-
-    pub(super) fn push(&mut self, call: impl Into<Call>) {
-        let Call { cmd, script } = call.into();
-        self.scripts.extend(script.map(|script| (self.pipeline.len(), script)));
-        self.pipeline.add_command(cmd);
-    }
-
     pub(super) fn pipeline(&self) -> &Pipeline {
         &self.pipeline
     }
@@ -73,11 +61,15 @@ impl Calls {
 impl<C: Into<Call>> FromIterator<C> for Calls {
     fn from_iter<I: IntoIterator<Item = C>>(calls: I) -> Self {
         let calls = calls.into_iter();
-        let mut all = Self::with_capacity(calls.size_hint().0);
-        for call in calls {
-            all.push(call);
+        let mut pipeline = Pipeline::with_capacity(calls.size_hint().0);
+        pipeline.ignore_errors();
+        let mut scripts = Vec::new();
+        for (place, call) in calls.enumerate() {
+            let Call { cmd, script } = call.into();
+            scripts.extend(script.map(|script| (place, script)));
+            pipeline.add_command(cmd);
         }
-        all
+        Self { pipeline, scripts }
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use super::Inner;
-use super::call::Calls;
+use super::call::{Call, Calls};
 use super::link::Lane;
 use super::marks::Marks;
 use crate::key::CacheKey;
@@ -157,6 +157,9 @@ impl Party {
 
     async fn go(mut self, inner: Arc<Inner>) {
         self.seats.retain(|seat| !seat.reply.is_closed());
+        if self.seats.is_empty() {
+            return;
+        }
         let calls = self.calls(&inner);
         let mut sending = pin!(inner.link.send(Lane::Heads, true, &calls));
         let replies = loop {
@@ -171,14 +174,12 @@ impl Party {
     }
 
     fn calls(&self, inner: &Inner) -> Calls {
-        let mut calls = Calls::with_capacity(self.seats.len() + 1);
-        for seat in &self.seats {
+        let records = self.seats.iter().map(|seat| {
             let mut all = redis::cmd("HGETALL");
             all.arg(&seat.record);
-            calls.push(all);
-        }
-        calls.push(Marks::read(&inner.names));
-        calls
+            Call::from(all)
+        });
+        records.chain([Marks::read(&inner.names)]).collect()
     }
 
     fn tell(mut self, mut replies: Vec<RedisResult<Value>>) {
