@@ -9,6 +9,7 @@ mod make_key;
 mod no_vary_search;
 mod normalize;
 mod resolve;
+mod secret;
 mod unkeyed;
 mod vary;
 
@@ -18,6 +19,8 @@ pub use no_vary_search::NoVarySearch;
 pub(crate) use no_vary_search::{NO_VARY_SEARCH, path_key};
 pub use normalize::{normalize, origin, same_origin};
 pub use resolve::resolve;
+#[allow(unused_imports, reason = "the redirects take it next")]
+pub(crate) use secret::is_secret_name;
 pub use vary::{MAX_SELECTING_FIELDS, Selecting, SelectingField, SelectingValue};
 
 use std::fmt;

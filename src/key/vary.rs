@@ -6,6 +6,7 @@ use http::header::{self, HeaderName, HeaderValue};
 
 use super::CacheKey;
 use super::field_value::{canonical, same_value};
+use super::secret::is_secret_name;
 
 /// The most fields that `Vary` may nominate; a response that nominates more is never selected.
 pub const MAX_SELECTING_FIELDS: usize = 64;
@@ -176,7 +177,7 @@ fn selecting_value(name: &HeaderName, request: &HeaderMap, hasher: &Hasher<'_>) 
     }
     let value = combined(name, request);
     let sensitive = lines.iter().any(HeaderValue::is_sensitive);
-    if sensitive || is_secret(name) || value.len() > MAX_PLAIN_LEN {
+    if sensitive || is_secret_name(name) || value.len() > MAX_PLAIN_LEN {
         SelectingValue::Hashed(*hasher.hash(name, &value).as_bytes())
     } else {
         SelectingValue::Plain(value.into())
@@ -204,27 +205,6 @@ fn combined(name: &HeaderName, request: &HeaderMap) -> Vec<u8> {
     let separator: &[u8] = if *name == header::COOKIE { b"; " } else { b", " };
     let lines: Vec<_> = request.get_all(name).iter().map(|line| line.as_bytes().trim_ascii()).collect();
     lines.join(separator)
-}
-
-/// Whether values of this field can let someone in. Hashing one too many costs little.
-fn is_secret(name: &HeaderName) -> bool {
-    // Nearly all that is ever nominated, and no secret.
-    const NEGOTIATED: [HeaderName; 4] =
-        [header::ACCEPT_ENCODING, header::ACCEPT, header::ACCEPT_LANGUAGE, header::ORIGIN];
-    const MARKS: [&str; 11] = [
-        "auth",
-        "cookie",
-        "token",
-        "secret",
-        "api-key",
-        "apikey",
-        "session",
-        "password",
-        "signature",
-        "credential",
-        "jwt",
-    ];
-    !NEGOTIATED.contains(name) && MARKS.iter().any(|mark| name.as_str().contains(mark))
 }
 
 /// Hashes secret values under a key of their own for every stored key.
