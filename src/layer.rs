@@ -7,11 +7,11 @@ use tower_layer::Layer;
 
 use crate::clock::Clock;
 use crate::config::{Config, Counts};
-use crate::key::MakeKey;
+use crate::key::{CacheKey, MakeKey, RequestHead};
 use crate::policy::Policy;
 #[cfg(feature = "follow-redirects")]
 use crate::service::FollowRedirects;
-use crate::service::{Cache, KeyContent};
+use crate::service::{Cache, KeyContent, name};
 use crate::storage::{DynStorage, Storage};
 
 /// Puts a cache in front of an HTTP service.
@@ -104,6 +104,15 @@ impl CacheLayer {
     #[must_use]
     pub fn storage(&self) -> &Arc<dyn DynStorage> {
         &self.config.fill.storage
+    }
+
+    /// The key under which a response to this request is stored, with the part that tells who asks: for
+    /// [`Storage::remove`](crate::storage::Storage::remove). `None` for a request that passes the cache by.
+    ///
+    /// Call it on the layer as it is used: [`make_key`](Self::make_key) and [`policy`](Self::policy) decide about keys.
+    #[must_use]
+    pub fn key<'a>(&self, request: impl Into<RequestHead<'a>>) -> Option<CacheKey> {
+        name::whole_key(&self.config, &request.into())
     }
 
     /// What the services of this layer have done so far.

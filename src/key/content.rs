@@ -1,7 +1,6 @@
 //! Request content as a part of the key (RFC 10008 section 2.7).
 
 use http::header::{CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE};
-use http::request::Parts;
 use http::{HeaderMap, Method};
 
 /// What is known of a request's content; in the request's extensions.
@@ -56,10 +55,5 @@ impl RequestContent {
     /// What the extensions tell of a request with this method.
     pub(crate) fn of<'a>(method: &Method, extensions: &'a http::Extensions) -> Option<&'a Self> {
         extensions.get::<Self>().filter(|content| content.method == *method)
-    }
-
-    /// The digest that belongs into the key of this request.
-    pub(crate) fn digest_of(parts: &Parts) -> Option<&[u8; 32]> {
-        Self::of(&parts.method, &parts.extensions)?.digest()
     }
 }

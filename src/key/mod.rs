@@ -1,23 +1,30 @@
 //! Naming what is asked: the cache key (RFC 9111 section 2).
 //!
-//! [`CacheKey`] is what a stored response is found by; [`MakeKey`] makes it from a request;
-//! [`normalize`] brings URIs to one form; [`Selecting`] tells variants under one key apart (section 4.1).
+//! [`CacheKey`] is what a stored response is found by; [`MakeKey`] makes it from a request; [`Credentials`] and
+//! partitions keep principals apart; [`target_uri`] and [`normalize`] bring URIs to one form; [`Selecting`] tells
+//! variants under one key apart (section 4.1).
 
 mod content;
+mod default_key;
 mod field_value;
 mod make_key;
 mod no_vary_search;
 mod normalize;
+mod principal;
 mod resolve;
 mod secret;
 mod unkeyed;
 mod vary;
 
 pub use content::RequestContent;
-pub use make_key::{DefaultKey, MakeKey, RequestHead};
+pub use default_key::DefaultKey;
+pub use make_key::{MakeKey, RequestHead};
 pub use no_vary_search::NoVarySearch;
 pub(crate) use no_vary_search::{NO_VARY_SEARCH, path_key};
-pub use normalize::{normalize, origin, same_origin};
+pub(crate) use normalize::userinfo;
+pub use normalize::{normalize, origin, same_origin, target_uri};
+pub use principal::Credentials;
+pub(crate) use principal::{Principal, principal_hash_key};
 pub use resolve::resolve;
 #[allow(unused_imports, reason = "the redirects take it next")]
 pub(crate) use secret::is_secret_name;
@@ -29,7 +36,7 @@ use bytes::Bytes;
 
 /// The name under which responses are stored.
 ///
-/// A key is a list of labelled parts (partition, method class, normalised URI, body digest, ...). Its
+/// A key is a list of labelled parts (method class, target URI, body digest, partition, ...). Its
 /// [canonical form](Self::canonical) writes every part behind its length, so that different parts can
 /// never run together into the same key. Storages compare the canonical form on every read and may use
 /// the [digest](Self::digest) as a name of fixed size.
@@ -95,17 +102,19 @@ impl CacheKey {
         self.parts().find(|(found, _)| *found == label).map(|(_, value)| value)
     }
 
-    /// The normalised URI, where the key has one.
+    /// The target URI, where the key has one: without userinfo, its path and query as they are sent.
     #[must_use]
     pub fn uri(&self) -> Option<&str> {
         self.part(Self::URI).and_then(|uri| std::str::from_utf8(uri).ok())
     }
 
-    /// Label of the part that separates principals from each other.
+    /// Label of the keyed hash of the partition, which separates principals from each other.
     pub const PARTITION: &'static str = "p";
+    /// Label of the keyed hash of the request's credentials.
+    pub const CREDENTIALS: &'static str = "c";
     /// Label of the method class: `GET` stands for GET and HEAD.
     pub const METHOD: &'static str = "m";
-    /// Label of the normalised URI.
+    /// Label of the target URI.
     pub const URI: &'static str = "u";
     /// Label of the digest of a request body and its metadata.
     pub const BODY: &'static str = "b";
@@ -173,6 +182,12 @@ impl CacheKeyBuilder {
         self.start_part(label, value.len());
         self.canonical.extend_from_slice(value);
         self.canonical.push(b',');
+        self
+    }
+
+    /// Adds all parts of another key, which are in canonical form already.
+    fn parts_of(mut self, key: &CacheKey) -> Self {
+        self.canonical.extend_from_slice(&key.canonical);
         self
     }
 

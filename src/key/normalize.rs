@@ -1,7 +1,8 @@
 //! Bringing URIs to one form (RFC 3986 section 6.2).
 //!
-//! Only what cannot change the meaning: case of scheme and host, default port, empty path, percent-encoding of
-//! characters that need none, dot segments. Userinfo is left out; a fragment is never part of a request's URI.
+//! [`target_uri`] changes only what the origin does not see: case of scheme and host, default port, empty path.
+//! [`normalize`] goes on to percent-encoding of characters that need none and dot segments, which an origin can tell
+//! apart. Userinfo is left out of both; a fragment is never part of a request's URI.
 
 use std::borrow::Cow;
 
@@ -9,6 +10,9 @@ use http::Uri;
 use http::uri::Authority;
 
 /// The normalised form of an absolute URI, or `None` where scheme or host are missing.
+///
+/// URIs that RFC 3986 section 6.2.2 calls equivalent have one form. An origin can tell them apart all the same, so this
+/// is no key; it is right where one URI too many does no harm, as it is for invalidation.
 ///
 /// ```
 /// # fn main() -> Result<(), http::uri::InvalidUri> {
@@ -19,33 +23,63 @@ use http::uri::Authority;
 /// ```
 #[must_use]
 pub fn normalize(uri: &Uri) -> Option<String> {
-    if let Some(pieces) = normal_pieces(uri) {
-        return Some(pieces.concat());
-    }
     let mut normalized = origin(uri)?;
     normalized.push_str(&path(uri.path()));
-    if let Some(query) = uri.query() {
-        normalized.push('?');
-        normalized.push_str(&percent(query));
-    }
+    push_query(&mut normalized, uri.query().map(percent));
     Some(normalized)
 }
 
-/// The pieces of a URI in which nothing has to be changed: by far the most. May say no too often.
-pub(super) fn normal_pieces(uri: &Uri) -> Option<[&str; 6]> {
-    let scheme = uri.scheme_str()?;
-    let authority = uri.authority()?.as_str();
-    let path = uri.path();
-    let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-');
-    let host = !authority.is_empty() && authority.bytes().all(plain);
-    if !matches!(scheme, "http" | "https") || !host || !is_normal_path(path) {
+/// The target URI as it is sent, or `None` where scheme or host are missing.
+///
+/// Path and query stand as they are, byte for byte. Scheme and host are in lower case, a default port and userinfo are
+/// left out, and an empty path is `/`.
+///
+/// ```
+/// # fn main() -> Result<(), http::uri::InvalidUri> {
+/// let uri = "HTTP://user@Example.com:80/a/../%7euser?x=%c3".parse()?;
+/// assert_eq!(larder::key::target_uri(&uri).as_deref(), Some("http://example.com/a/../%7euser?x=%c3"));
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub fn target_uri(uri: &Uri) -> Option<String> {
+    let mut target = origin(uri)?;
+    target.push_str(uri.path());
+    push_query(&mut target, uri.query().map(Cow::Borrowed));
+    Some(target)
+}
+
+fn push_query(target: &mut String, query: Option<Cow<'_, str>>) {
+    if let Some(query) = query {
+        target.push('?');
+        target.push_str(&query);
+    }
+}
+
+/// The URI with its path and query as [`normalize`] has them; `None` where they are so already.
+pub(super) fn with_normal_target(uri: &Uri) -> Option<Uri> {
+    let mut target = path(uri.path()).into_owned();
+    push_query(&mut target, uri.query().map(percent));
+    if uri.path_and_query().is_none_or(|before| *before == *target) {
         return None;
     }
-    match uri.query() {
-        None => Some([scheme, "://", authority, path, "", ""]),
-        Some(query) if query.as_bytes().contains(&b'%') => None,
-        Some(query) => Some([scheme, "://", authority, path, "?", query]),
-    }
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(target.parse().ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+/// The userinfo of a URI (RFC 3986 section 3.2.1), be it empty.
+pub(crate) fn userinfo(uri: &Uri) -> Option<&str> {
+    Some(uri.authority()?.as_str().rsplit_once('@')?.0)
+}
+
+/// The pieces of an [`origin`] in which nothing has to be changed: by far the most. May say no too often.
+pub(super) fn plain_origin(uri: &Uri) -> Option<[&str; 3]> {
+    let scheme = uri.scheme_str()?;
+    let authority = uri.authority()?.as_str();
+    let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-');
+    let is_plain = !authority.is_empty() && authority.bytes().all(plain);
+    (matches!(scheme, "http" | "https") && is_plain).then_some([scheme, "://", authority])
 }
 
 /// Scheme, host and port in normalised form: `https://example.com`, with the port where it is not the scheme's own.
@@ -126,7 +160,7 @@ fn split_port(authority: &str) -> (&str, Option<&str>) {
 }
 
 /// Whether [`path`] would leave this as it is. May say no too often.
-pub(super) fn is_normal_path(path: &str) -> bool {
+fn is_normal_path(path: &str) -> bool {
     let mut before = 0;
     for byte in path.bytes() {
         if byte == b'%' || (byte == b'.' && before == b'/') {
@@ -138,7 +172,7 @@ pub(super) fn is_normal_path(path: &str) -> bool {
 }
 
 /// A path without dot segments, unreserved characters decoded; the empty path is `/`.
-pub(super) fn path(path: &str) -> Cow<'_, str> {
+fn path(path: &str) -> Cow<'_, str> {
     if is_normal_path(path) {
         return Cow::Borrowed(path);
     }
@@ -223,15 +257,13 @@ pub(super) fn without_dot_segments(path: &str) -> String {
     normalized
 }
 
-/// A query without the parameters named in `ignored`, sorted by name if wished; `None` where nothing is left of it.
+/// A query without its `ignored` parameters, sorted by name if wished; `None` where nothing is left of it.
 ///
 /// Repeated parameters keep their order among themselves: it may mean something.
-pub(super) fn query(query: &str, sort: bool, ignored: &[String]) -> Option<String> {
-    let query = percent(query);
+pub(super) fn query(query: &str, sort: bool, ignored: impl Fn(&str) -> bool) -> Option<String> {
     let mut parameters: Vec<&str> = query.split('&').collect();
-    let before = parameters.len();
-    parameters.retain(|parameter| !ignored.iter().any(|name| name == name_of(parameter)));
-    if parameters.is_empty() && before > 0 {
+    parameters.retain(|parameter| !ignored(name_of(parameter)));
+    if parameters.is_empty() {
         return None;
     }
     if sort {

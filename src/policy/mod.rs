@@ -29,11 +29,11 @@ pub use storable::{NotStored, storable};
 pub use update::{HeadUpdate, updated_by_head};
 pub use validation::{Validated, Validation, preconditions, validated, without_origin};
 
-use http::header::CONTENT_LENGTH;
+use http::header::{AUTHORIZATION, CONTENT_LENGTH};
 use http::{HeaderMap, Method, Uri};
 
 use crate::clock::Timestamp;
-use crate::key::{RequestContent, RequestHead};
+use crate::key::{RequestContent, RequestHead, userinfo};
 use crate::overrides::{CacheMode, CacheOverride};
 
 /// What is asked: the request's head, its directives parsed once, and the user's wishes.
@@ -138,6 +138,14 @@ impl<'a> Asked<'a> {
 }
 
 impl Asked<'_> {
+    /// Whether the request is "a request with an Authorization header field" (RFC 9111 section 3.5): clients send
+    /// userinfo in the URI as one (RFC 9110 section 4.2.4). `Proxy-Authorization` does not count: it is for the proxy on
+    /// the way (RFC 9110 section 11.7.2), which decides nothing about the origin's response, and is never stored (RFC
+    /// 9111 section 3.1).
+    pub(crate) fn is_authorized(&self) -> bool {
+        self.headers.contains_key(AUTHORIZATION) || userinfo(self.uri).is_some()
+    }
+
     /// Whether the answer to another request may do as well, if it may be stored: one that this request would neither
     /// refuse nor fail to bring about itself.
     pub(crate) fn takes_anothers_answer(&self) -> bool {

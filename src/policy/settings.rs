@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::header::HeaderName;
 use http::{Method, StatusCode};
 
+use crate::key::principal_hash_key;
 use crate::policy::freshness::MAX_SECONDS;
 
 /// How the cache decides: as a private or as a shared cache, and the user's settings beside the RFC.
@@ -36,6 +37,8 @@ pub struct Policy {
     set_cookie: SetCookie,
     no_vary_search: bool,
     secret: Arc<[u8]>,
+    /// Derived from `secret`, once.
+    principal_hash_key: [u8; 32],
     fingerprint: u64,
 }
 
@@ -70,6 +73,7 @@ impl Policy {
             set_cookie: SetCookie::Store,
             no_vary_search: true,
             secret: Arc::from([]),
+            principal_hash_key: principal_hash_key(&[]),
             fingerprint: 0,
         }
         .fingerprinted()
@@ -167,10 +171,12 @@ impl Policy {
         self
     }
 
-    /// Key of the hashes that stand for secret selecting fields (a `Vary` on Authorization, Cookie, ...). Whoever
-    /// shares a storage must share it. Default: empty, so that the hashes are salted but not keyed.
+    /// Key of the hashes that stand for what a store must not tell: secret selecting fields (a `Vary` on Authorization,
+    /// Cookie, ...), and the credentials and partitions in keys. Whoever shares a storage must share it. Default: empty,
+    /// so that the hashes are salted but not keyed: who reads the store can then try values that he guesses.
     pub fn secret(mut self, secret: impl AsRef<[u8]>) -> Self {
         self.secret = Arc::from(secret.as_ref());
+        self.principal_hash_key = principal_hash_key(&self.secret);
         self
     }
 
@@ -207,6 +213,10 @@ impl Policy {
 
     pub(crate) fn secret_bytes(&self) -> &[u8] {
         &self.secret
+    }
+
+    pub(crate) fn principal_hash_key(&self) -> &[u8; 32] {
+        &self.principal_hash_key
     }
 
     pub(crate) fn target_fields(&self) -> &[HeaderName] {

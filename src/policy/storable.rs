@@ -4,7 +4,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode, response};
 
 use crate::entry::{BodySummary, StoredHead, StoredRange};
-use crate::key::{CacheKey, Selecting, normalize, resolve};
+use crate::key::{CacheKey, Selecting, resolve, target_uri};
 use crate::policy::combine::describe_whole;
 use crate::policy::date::format_date;
 use crate::policy::directives::{ResponseDirectives, Scope};
@@ -92,7 +92,7 @@ pub fn storable(
     let facts = Facts {
         status,
         headers: &response.headers,
-        authorized: asked.headers.contains_key(header::AUTHORIZATION),
+        authorized: asked.is_authorized(),
         wished: asked.wishes.lifetime.map(seconds),
         response_time: times.response,
     };
@@ -124,7 +124,7 @@ pub fn storable(
     let mut head = StoredHead::new(key.clone(), status);
     head.method = method.clone();
     head.authorized = facts.authorized;
-    head.uri = normalize(asked.uri).unwrap_or_default();
+    head.uri = target_uri(asked.uri).unwrap_or_default();
     head.version = response.version;
     head.headers = headers;
     head.request_time = times.request;
@@ -157,7 +157,7 @@ fn stored_method<'a>(
     let location = response.headers.get(header::CONTENT_LOCATION).and_then(|value| value.to_str().ok());
     let same = location
         .and_then(|location| resolve(asked.uri, location))
-        .is_some_and(|location| normalize(&location) == normalize(asked.uri));
+        .is_some_and(|location| target_uri(&location) == target_uri(asked.uri));
     if *asked.method == Method::POST && response.status == StatusCode::OK && same {
         return Ok(&Method::GET);
     }

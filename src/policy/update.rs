@@ -88,7 +88,7 @@ pub(crate) fn freshened(
     let facts = Facts {
         status: stored.status,
         headers: &headers,
-        authorized: stored.authorized || asked.headers.contains_key(header::AUTHORIZATION),
+        authorized: stored.authorized || asked.is_authorized(),
         wished: wished.or(stored.freshness.wished.then_some(stored.freshness.lifetime)),
         response_time: times.response,
     };

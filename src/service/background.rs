@@ -14,7 +14,7 @@ use super::exchange::exchange;
 use crate::body::CacheBody;
 use crate::config::Config;
 use crate::error::BoxError;
-use crate::key::CacheKey;
+use crate::key::{CacheKey, Principal};
 use crate::overrides::{CacheMode, CacheOverride};
 
 /// Asks the origin again with the request that was just answered from the store, unless somebody does so already
@@ -22,6 +22,7 @@ use crate::overrides::{CacheMode, CacheOverride};
 pub(super) fn refresh<S, B, R>(
     config: &Arc<Config>,
     key: &CacheKey,
+    principal: Principal,
     origin: S,
     mut request: Request<B>,
     mut wishes: CacheOverride,
@@ -46,7 +47,7 @@ pub(super) fn refresh<S, B, R>(
     }
     let config = Arc::clone(config);
     tokio::spawn(async move {
-        let answered = match exchange(Arc::clone(&config), origin, request).await {
+        let answered = match exchange(Arc::clone(&config), principal, origin, request).await {
             Ok(response) if !response.status().is_server_error() => drain(response.into_body()).await,
             Ok(_) | Err(_) => false,
         };

@@ -11,15 +11,16 @@ use tower_service::Service;
 use super::answer::{self, answer};
 use super::collapse::{Asking, InTurn};
 use super::confirm::confirm;
-use super::forward::{Sent, head_of, name, outgoing, pass, send};
+use super::forward::{Sent, head_of, outgoing, pass, send};
 use super::keep::{answers_get, keep};
 use super::lookup::{Found, look_up};
+use super::name::{name, rewrite};
 use super::ready::prepare;
 use super::{background, report, spoil};
 use crate::body::CacheBody;
 use crate::config::Config;
 use crate::error::BoxError;
-use crate::key::CacheKey;
+use crate::key::{CacheKey, Principal};
 use crate::overrides::CacheOverride;
 use crate::policy::{Asked, Reuse, Times, Validation, without_origin};
 use crate::status::{CacheStatus, Fwd};
@@ -28,6 +29,7 @@ use crate::status::{CacheStatus, Fwd};
 pub(super) struct Exchanged<'a> {
     pub(super) config: &'a Arc<Config>,
     pub(super) key: &'a CacheKey,
+    pub(super) principal: &'a Principal,
     pub(super) original: &'a Parts,
     pub(super) asked: &'a Asked<'a>,
     pub(super) found: &'a Found,
@@ -36,10 +38,12 @@ pub(super) struct Exchanged<'a> {
 
 /// Answers one request: from the store where RFC 9111 allows it, from the origin otherwise.
 ///
+/// `principal` asks; for a hop of a redirect it is the one of the caller's own request.
 /// `origin` has been polled ready and is called at most once. What can be done at once is done before the future is
 /// made: a hit moves all of it, so it carries no more than a hit needs.
 pub(super) fn exchange<S, B, R>(
     config: Arc<Config>,
+    principal: Principal,
     origin: S,
     request: Request<B>,
 ) -> impl Future<Output = Result<Response<CacheBody<R>>, S::Error>> + Send
@@ -55,7 +59,8 @@ where
     let (mut parts, body) = request.into_parts();
     let wishes = parts.extensions.remove::<CacheOverride>().unwrap_or_default();
     // 2. Name it (section 2).
-    let key = name(&config, &parts, &wishes);
+    rewrite(&config, &mut parts, &wishes);
+    let key = name(&config, &principal, &parts, &wishes);
     async move {
         let Some(key) = &key else {
             // Boxed, like what follows below, because hits would carry the room for it.
@@ -78,7 +83,7 @@ where
                         if serve.refresh {
                             let of_part = turn.found.holds_part(serve.index);
                             let request = Request::from_parts(parts, body);
-                            background::refresh(&config, key, origin, request, wishes, of_part);
+                            background::refresh(&config, key, principal, origin, request, wishes, of_part);
                         }
                         return Ok(response);
                     }
@@ -116,8 +121,9 @@ where
                 }
             };
             status.fwd_status = Some(response.status);
+            let (config, principal, original) = (&config, &principal, &parts);
             let exchanged =
-                Exchanged { config: &config, key, original: &parts, asked: &asked, found: &found, times };
+                Exchanged { config, key, principal, original, asked: &asked, found: &found, times };
             let body = match confirm(&exchanged, &validation, ready, &response, body, &status).await {
                 ControlFlow::Break(from_store) => return Ok(from_store),
                 ControlFlow::Continue(body) => body,

@@ -3,39 +3,20 @@
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::{Method, Request, Response, Uri};
+use http::{Request, Response};
 use tower_service::Service;
 
 use super::report;
 use crate::body::CacheBody;
 use crate::config::Config;
 use crate::entry::StoredResponse;
-use crate::key::{CacheKey, RequestContent, RequestHead};
-use crate::overrides::{CacheMode, CacheOverride};
+use crate::key::RequestHead;
 use crate::policy::{Times, Validation, preconditions};
 use crate::status::{CacheStatus, Fwd};
 
 /// What of a request decides.
 pub(super) fn head_of(parts: &Parts) -> RequestHead<'_> {
-    let head = RequestHead::new(&parts.method, &parts.uri, &parts.headers, &parts.extensions);
-    match RequestContent::digest_of(parts) {
-        Some(digest) => head.with_body_digest(digest),
-        None => head,
-    }
-}
-
-/// The key of this request; `None` when the cache is to be passed by.
-pub(super) fn name(config: &Config, parts: &Parts, wishes: &CacheOverride) -> Option<CacheKey> {
-    if wishes.mode == CacheMode::Bypass {
-        return None;
-    }
-    wishes.key.clone().or_else(|| config.make_key.make_key(&head_of(parts)))
-}
-
-/// The key under which a response to GET for `uri` is stored, for a client like the one that sent `original`.
-pub(super) fn key_of(config: &Config, original: &Parts, uri: &Uri) -> Option<CacheKey> {
-    let request = RequestHead::new(&Method::GET, uri, &original.headers, &original.extensions);
-    config.make_key.make_key(&request)
+    RequestHead::from(parts)
 }
 
 /// Lets a request pass the cache by.

@@ -8,7 +8,7 @@ use http::{HeaderMap, Method, Response, StatusCode, Version, response};
 use http_body::Body;
 
 use super::exchange::Exchanged;
-use super::forward::key_of;
+use super::name::key_of;
 use super::no_vary_search;
 use crate::body::{ALIAS_BODY, CacheBody, Fill, Join, Leading, StoredSlice, detach, gather};
 use crate::entry::{Alias, BodyEnd, BodySummary, EntryId, StoredBody, StoredHead, StoredResponse};
@@ -52,11 +52,11 @@ where
 /// The key under which the response to a POST answers later GETs (RFC 9110 section 9.3.3), for a cache that does not
 /// store POST itself. It was invalidated just now, so its fence has to be fetched anew.
 pub(super) fn answers_get(exchanged: &Exchanged<'_>, response: &response::Parts) -> Option<CacheKey> {
-    let Exchanged { config, asked, original, .. } = *exchanged;
+    let Exchanged { config, asked, original, principal, .. } = *exchanged;
     let may = *asked.method == Method::POST
         && !asked.is_handled(&config.policy)
         && response.headers.contains_key(CONTENT_LOCATION);
-    may.then(|| key_of(config, original, asked.uri)).flatten()
+    may.then(|| key_of(config, principal, original, asked.uri)).flatten()
 }
 
 /// Makes stored parts whole with what the origin sent (section 3.4), and stores the whole on the way.
@@ -101,7 +101,7 @@ fn fill<R: Body>(
     response: &response::Parts,
     body: &R,
 ) -> Result<Fill, &'static str> {
-    let Exchanged { config, key, asked, found, times, original } = *exchanged;
+    let Exchanged { config, key, principal, asked, found, times, original } = *exchanged;
     let mut head = storable(&config.policy, asked, key, response, times).map_err(NotStored::as_str)?;
     let fence = found.fence.ok_or("storage failed")?;
     if !config.health.writes.allows() {
@@ -123,7 +123,7 @@ fn fill<R: Body>(
         return Ok(Fill::new(config.fill.clone(), head, fence, expected));
     }
     let target = redirect::target(asked.uri, head.status, &head.headers)
-        .and_then(|target| key_of(config, original, &target));
+        .and_then(|target| key_of(config, principal, original, &target));
     no_vary_search::note(exchanged, &head);
     let replaces = found.replaced_by(&head);
     let fill = Fill::new(config.fill.clone(), head, fence, expected);
@@ -171,7 +171,7 @@ fn answered_below(exchanged: &Exchanged<'_>, response: &response::Parts) -> Opti
     if uri == exchanged.original.uri {
         return None;
     }
-    key_of(exchanged.config, exchanged.original, &uri).filter(|key| key != exchanged.key)
+    key_of(exchanged.config, exchanged.principal, exchanged.original, &uri).filter(|key| key != exchanged.key)
 }
 
 /// Stores the way from the URI that was asked for to the key of the one that answered.

@@ -13,6 +13,7 @@ mod join;
 mod keep;
 mod key_content;
 mod lookup;
+pub(crate) mod name;
 mod no_vary_search;
 mod ready;
 mod report;
@@ -33,6 +34,7 @@ use tower_service::Service;
 use crate::body::CacheBody;
 use crate::config::{Config, Counts};
 use crate::error::BoxError;
+use crate::key::{CacheKey, RequestHead};
 use crate::overrides::CacheOverride;
 use crate::storage::DynStorage;
 
@@ -57,6 +59,12 @@ impl<S> Cache<S> {
     #[must_use]
     pub fn storage(&self) -> &Arc<dyn DynStorage> {
         &self.config.fill.storage
+    }
+
+    /// The key under which a response to this request is stored: [`CacheLayer::key`](crate::CacheLayer::key).
+    #[must_use]
+    pub fn key<'a>(&self, request: impl Into<RequestHead<'a>>) -> Option<CacheKey> {
+        name::whole_key(&self.config, &request.into())
     }
 
     /// What the services of this layer have done so far.
@@ -91,7 +99,8 @@ where
         // The service that was polled ready is the one to call; its clone stays behind for the next request.
         let next = self.inner.clone();
         let ready = std::mem::replace(&mut self.inner, next);
-        ResponseFuture::exchange(exchange::exchange(Arc::clone(&self.config), ready, request))
+        let principal = name::principal(&self.config, &request);
+        ResponseFuture::exchange(exchange::exchange(Arc::clone(&self.config), principal, ready, request))
     }
 }
 

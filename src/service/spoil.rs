@@ -5,16 +5,16 @@ use std::sync::Arc;
 use http::response::Parts;
 
 use super::exchange::Exchanged;
-use super::forward::key_of;
+use super::name::key_of;
 use super::no_vary_search;
 use crate::policy::{HeadUpdate, invalidated, invalidated_groups, updated_by_head};
 use crate::storage::within;
 
 /// Removes what an unsafe method invalidated, and waits for it: the caller must not read its own past.
 pub(super) async fn invalidate(exchanged: &Exchanged<'_>, response: &Parts) {
-    let Exchanged { config, asked, original, .. } = *exchanged;
+    let Exchanged { config, asked, original, principal, .. } = *exchanged;
     for uri in invalidated(asked, response) {
-        let Some(key) = key_of(config, original, &uri) else { continue };
+        let Some(key) = key_of(config, principal, original, &uri) else { continue };
         let removal = config.fill.storage.remove(&key);
         match within(config.fill.deadline, "invalidating", removal).await {
             Ok(_) => config.counters.count(|counters| &counters.invalidated),

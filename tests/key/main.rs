@@ -12,5 +12,6 @@ mod canonical;
 mod make_key;
 mod no_vary_search;
 mod normalize;
+mod principal;
 mod resolve;
 mod vary;

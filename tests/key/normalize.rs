@@ -1,7 +1,7 @@
 //! RFC 3986 section 6.2.
 
 use http::Uri;
-use larder::key::{normalize, origin, same_origin};
+use larder::key::{normalize, origin, same_origin, target_uri};
 use proptest::prelude::*;
 
 #[test]
@@ -40,9 +40,25 @@ fn the_rfcs_examples_and_the_corners() {
 }
 
 #[test]
+fn the_target_uri_keeps_path_and_query_byte_for_byte() {
+    for (uri, expected) in [
+        ("HTTP://Example.com", "http://example.com/"),
+        ("http://example.com?", "http://example.com/?"),
+        ("https://user:pass@[2001:DB8::1]:443/", "https://[2001:db8::1]/"),
+        (
+            "http://example.com:8080/%7e/../%2e%2E/./a%2f?%7e/../%3d",
+            "http://example.com:8080/%7e/../%2e%2E/./a%2f?%7e/../%3d",
+        ),
+    ] {
+        assert_eq!(target_uri(&uri.parse().unwrap()).as_deref(), Some(expected), "{uri}");
+    }
+}
+
+#[test]
 fn uris_without_scheme_or_host_have_no_normal_form() {
     for uri in ["/a", "*", "example.com:80", "http://:80/", "http://:/", "http://[@]e/"] {
         assert_eq!(normalize(&uri.parse().unwrap()), None, "{uri}");
+        assert_eq!(target_uri(&uri.parse().unwrap()), None, "{uri}");
         assert_eq!(origin(&uri.parse().unwrap()), None, "{uri}");
     }
 }

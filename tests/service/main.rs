@@ -18,6 +18,7 @@ mod groups;
 mod no_vary_search;
 mod overrides;
 mod partial;
+mod principals;
 mod ranges;
 mod redirects;
 mod stack;

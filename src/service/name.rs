@@ -1,0 +1,73 @@
+//! Naming what is asked (RFC 9111 section 2), and who asks.
+
+use http::request::Parts;
+use http::{Method, Uri};
+
+use super::forward::head_of;
+use crate::config::Config;
+use crate::key::{CacheKey, Credentials, Principal, RequestHead};
+use crate::overrides::{CacheMode, CacheOverride};
+
+/// Who asks: worked out once for a call, from the request as the caller made it.
+pub(super) fn principal<'a>(config: &Config, request: impl Into<RequestHead<'a>>) -> Principal {
+    Principal::of(&*config.make_key, &request.into())
+}
+
+/// Gives a request the target it is sent with, before it is named by it.
+pub(super) fn rewrite(config: &Config, parts: &mut Parts, overrides: &CacheOverride) {
+    if overrides.mode != CacheMode::Bypass
+        && let Some(uri) = config.make_key.rewrite(&parts.uri)
+    {
+        parts.uri = uri;
+    }
+}
+
+/// The key of this request; `None` when the cache is to be passed by.
+pub(super) fn name(
+    config: &Config,
+    principal: &Principal,
+    parts: &Parts,
+    overrides: &CacheOverride,
+) -> Option<CacheKey> {
+    named(config, principal, &head_of(parts), overrides)
+}
+
+/// The whole key of a request that has not been sent yet.
+pub(crate) fn whole_key(config: &Config, request: &RequestHead<'_>) -> Option<CacheKey> {
+    let computed = CacheOverride::default();
+    let overrides = request.extensions.get::<CacheOverride>().unwrap_or(&computed);
+    named(config, &principal(config, *request), request, overrides)
+}
+
+/// The key under which a response to GET for `uri` is stored, for a client like the one that sent `original`.
+pub(super) fn key_of(
+    config: &Config,
+    principal: &Principal,
+    original: &Parts,
+    uri: &Uri,
+) -> Option<CacheKey> {
+    let request = RequestHead::new(&Method::GET, uri, &original.headers, &original.extensions);
+    let key = config.make_key.make_key(&request)?;
+    Some(isolated(config, principal, &request, key))
+}
+
+fn named(
+    config: &Config,
+    principal: &Principal,
+    request: &RequestHead<'_>,
+    overrides: &CacheOverride,
+) -> Option<CacheKey> {
+    if overrides.mode == CacheMode::Bypass {
+        return None;
+    }
+    let key = overrides.key.clone().or_else(|| config.make_key.make_key(request))?;
+    Some(isolated(config, principal, request, key))
+}
+
+/// A key that no other principal has, whoever made it.
+fn isolated(config: &Config, principal: &Principal, request: &RequestHead<'_>, key: CacheKey) -> CacheKey {
+    // RFC 9111 section 3.5 says when a shared cache may reuse the response to an authorized request.
+    let credentials =
+        if config.policy.is_shared() { Credentials::Shared } else { config.make_key.credentials() };
+    principal.add_to(key, request, credentials, config.policy.principal_hash_key())
+}
