@@ -31,6 +31,43 @@ use crate::storage::{DynStorage, Storage};
 /// # drop(client);
 /// ```
 ///
+/// # Whose responses
+///
+/// A [private](Policy::private) cache, the default, keeps a keyed hash of the request's credentials in every key:
+/// requests with different `Authorization`, `Proxy-Authorization` or userinfo never share a stored response. A
+/// [shared](Policy::shared) cache follows RFC 9111 section 3.5. [`DefaultKey`](crate::key::DefaultKey) has options for
+/// both: to share, and to separate by anything else.
+///
+/// The cache sees the request as it arrives. **Credentials that are added below the cache cannot separate anything**: a
+/// client's default headers, its cookie jar, a client certificate, an authentication layer nearer to the origin. Put
+/// what adds credentials above the cache. Where that cannot be, and the client always is the same principal, give it a
+/// [partition](crate::key::DefaultKey::partition) of its own, so that another client with the same store does not get
+/// its responses:
+///
+/// ```
+/// use http::{HeaderValue, header::AUTHORIZATION};
+/// use larder::CacheLayer;
+/// use larder::key::DefaultKey;
+/// use larder::storage::MemoryStorage;
+/// use tower::ServiceBuilder;
+/// # fn with_token(mut request: http::Request<String>) -> http::Request<String> {
+/// #     request.headers_mut().insert(AUTHORIZATION, HeaderValue::from_static("Bearer 4711"));
+/// #     request
+/// # }
+/// # async fn call(_: http::Request<String>) -> Result<http::Response<String>, std::convert::Infallible> {
+/// #     Ok(http::Response::new(String::new()))
+/// # }
+///
+/// // The cache sees the token: what adds it stands above.
+/// let cache = CacheLayer::new(MemoryStorage::new());
+/// let client = ServiceBuilder::new().map_request(with_token).layer(cache).service_fn(call);
+///
+/// // It does not: the client itself adds the token. The partition says whose it is.
+/// let cache = CacheLayer::new(MemoryStorage::new()).make_key(DefaultKey::new().partition("account-4711"));
+/// let client = ServiceBuilder::new().layer(cache).map_request(with_token).service_fn(call);
+/// # drop(client);
+/// ```
+///
 /// A Tokio runtime with its timer on must run the services.
 #[derive(Clone, Debug)]
 #[must_use = "a layer does nothing until it wraps a service"]
@@ -59,7 +96,8 @@ impl CacheLayer {
         self.with(|config| config.clock = Arc::new(clock))
     }
 
-    /// How to make keys; [`DefaultKey`](crate::key::DefaultKey) by default.
+    /// How to make keys; [`DefaultKey`](crate::key::DefaultKey) by default. Who asks is added to every key: see
+    /// [above](Self#whose-responses).
     pub fn make_key(self, make_key: impl MakeKey) -> Self {
         self.with(|config| config.make_key = Arc::new(make_key))
     }

@@ -74,8 +74,11 @@
 //! - It does not decompress. What the client below makes of a body is what is stored.
 //! - It does not tidy up by itself what is of no use any more. Stores with a limit make room when they need it, servers
 //!   with a TTL delete by themselves; otherwise call [`maintain`](storage::Storage::maintain) now and then.
-//! - It does not encrypt. Who can read the store can read the responses; request fields are stored only where `Vary`
-//!   names them, and secret ones only as hashes.
+//! - It does not encrypt. Who can read the store can read the responses and the URIs, queries included; request fields
+//!   are stored only where `Vary` names them, and secret ones, credentials and partitions only as hashes, keyed with
+//!   [`Policy::secret`].
+//! - It does not see what is added to a request below it: see [`CacheLayer`](CacheLayer#whose-responses) for
+//!   credentials.
 //!
 //! # Features
 //!

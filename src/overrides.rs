@@ -77,7 +77,8 @@ impl CacheOverride {
     }
 
     /// Sets the key, in place of the computed one. Requests with the same key share one stored response, whatever
-    /// their URIs.
+    /// their URIs; but not those of different principals: the partition, and in a private cache the credentials, are
+    /// added to this key as to any other. [`DefaultKey::credentials`](crate::key::DefaultKey::credentials) shares.
     ///
     /// ```
     /// use larder::key::CacheKey;

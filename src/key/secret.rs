@@ -8,20 +8,37 @@ use http::header::{self, HeaderName};
 /// little, one too few costs a secret.
 pub(crate) fn is_secret_name(name: &HeaderName) -> bool {
     // Nearly all that is ever nominated, and no secret.
-    const NEGOTIATED: [HeaderName; 4] =
-        [header::ACCEPT_ENCODING, header::ACCEPT, header::ACCEPT_LANGUAGE, header::ORIGIN];
-    const MARKS: [&str; 11] = [
+    const NEGOTIATED: [HeaderName; 5] = [
+        header::ACCEPT_ENCODING,
+        header::ACCEPT,
+        header::ACCEPT_LANGUAGE,
+        header::ORIGIN,
+        header::USER_AGENT,
+    ];
+    // `Authorization`, `X-Api-Key`, `Ocp-Apim-Subscription-Key`, `X-CSRF-Token`, `Remote-User`, `X-Sid`, ...
+    const MARKS: [&str; 22] = [
+        "-sid",
+        "assertion",
         "auth",
+        "cert",
         "cookie",
-        "token",
-        "secret",
-        "api-key",
-        "apikey",
-        "session",
-        "password",
-        "signature",
         "credential",
+        "csrf",
+        "hmac",
+        "identity",
         "jwt",
+        "key",
+        "oidc",
+        "otp",
+        "pass",
+        "principal",
+        "saml",
+        "secret",
+        "sess",
+        "signature",
+        "token",
+        "user",
+        "xsrf",
     ];
     !NEGOTIATED.contains(name) && MARKS.iter().any(|mark| name.as_str().contains(mark))
 }

@@ -56,6 +56,14 @@ pub enum SetCookie {
 
 impl Policy {
     /// A private cache: for one user, the default.
+    ///
+    /// Since one process often has the tokens of many, a keyed hash of the request's credentials is part of every key:
+    /// responses to different credentials are kept apart, as if each had a cache of its own.
+    /// [`DefaultKey::credentials`](crate::key::DefaultKey::credentials) shares them. Cookies are no such credentials; where
+    /// they tell users apart, [`partition_by_cookie`](crate::key::DefaultKey::partition_by_cookie) does so.
+    ///
+    /// What is added to the request below the cache (a client's default headers, a cookie jar, an authentication layer)
+    /// cannot be seen: [`CacheLayer`](crate::CacheLayer#whose-responses) says what to do then.
     pub fn private() -> Self {
         Self {
             shared: false,
@@ -80,6 +88,14 @@ impl Policy {
     }
 
     /// A shared cache: for several users, with the stricter rules of RFC 9111 for them.
+    ///
+    /// Credentials are not part of the key. The response to a request with `Authorization`, or with userinfo in its URI,
+    /// is stored only where the response allows that (`public`, `s-maxage`, `must-revalidate`; section 3.5).
+    /// `Proxy-Authorization` does not count: it is for a proxy on the way, and says nothing about the origin's response.
+    ///
+    /// Credentials that are added to the request below the cache (a client's default headers, a cookie jar, an
+    /// authentication layer) cannot be seen, and the responses to such requests would be given to everybody:
+    /// [`CacheLayer`](crate::CacheLayer#whose-responses) says what to do then.
     pub fn shared() -> Self {
         Self { shared: true, set_cookie: SetCookie::Strip, ..Self::private() }.fingerprinted()
     }

@@ -28,6 +28,15 @@
 //! * **Expiry is a matter of space.** A storage may delete a response when its
 //!   [`usable_until`](crate::entry::StoredHead::usable_until) has passed; the layer never uses it from then on.
 //!
+//! # What can be read
+//!
+//! No storage encrypts. Who can read one reads the responses, their heads and bodies, and the keys: the method and the
+//! URI **with its query**, in clear, where tokens and signatures often are. Userinfo is in neither. Credentials,
+//! partitions and secret selecting fields are in keys and heads only as hashes, keyed with
+//! [`Policy::secret`](crate::Policy::secret): set it where others can read the store.
+//!
+//! # For those who write one
+//!
 //! Nothing here has a default implementation: a storage that forgets a method does not compile. Convenience
 //! built from the contract lives in [`StorageExt`]. The suite in `conformance` (feature `conformance`) checks
 //! every sentence above.

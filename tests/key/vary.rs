@@ -139,9 +139,42 @@ fn a_cookie_split_by_http2_is_put_together() {
 /// FAULTS 37: values that let someone in are kept as keyed hashes.
 #[test]
 fn secrets_are_kept_as_keyed_hashes() {
-    for name in
-        ["authorization", "proxy-authorization", "cookie", "x-api-key", "x-auth-token", "x-session-id"]
-    {
+    for name in [
+        "authorization",
+        "proxy-authorization",
+        "cookie",
+        "x-api-key",
+        "x-apikey",
+        "apikey",
+        "ocp-apim-subscription-key",
+        "x-functions-key",
+        "x-access-key",
+        "x-goog-api-key",
+        "x-auth-token",
+        "x-access-token",
+        "x-vault-token",
+        "private-token",
+        "x-amz-security-token",
+        "x-csrf",
+        "x-csrf-token",
+        "x-csrftoken",
+        "x-xsrf-token",
+        "x-session-id",
+        "x-sess",
+        "x-sid",
+        "x-client-secret",
+        "x-hub-signature-256",
+        "x-password",
+        "x-passwd",
+        "remote-user",
+        "x-remote-user",
+        "x-forwarded-user",
+        "x-webauth-user",
+        "x-ms-client-principal",
+        "x-amzn-oidc-data",
+        "x-client-cert",
+        "cf-access-jwt-assertion",
+    ] {
         let request = fields(&[(name, "hidden-value")]);
         let make = |uri, secret| Selecting::new(&fields(&[("vary", name)]), &request, &key(uri), secret);
         let selecting = make("http://a/", SECRET);
@@ -153,6 +186,16 @@ fn secrets_are_kept_as_keyed_hashes() {
         assert!(matches(&selecting, &[(name, "hidden-value")]));
         assert!(!matches(&selecting, &[(name, "other-value")]));
         assert!(!matches(&selecting, &[]));
+    }
+}
+
+#[test]
+fn what_is_negotiated_is_kept_as_it_is() {
+    for name in
+        ["accept", "accept-encoding", "accept-language", "accept-charset", "origin", "user-agent", "x-tenant"]
+    {
+        let selecting = selecting(&[name], &[(name, "value")]);
+        assert!(matches!(selecting.fields[0].value, SelectingValue::Plain(_)), "{name}");
     }
 }
 
