@@ -46,7 +46,7 @@ use crate::entry::{
 use crate::key::{CacheKey, Selecting, SelectingField, SelectingValue};
 
 /// The version of the format that is written, and the only one that is read.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// The longest encoded head that is decoded. Responses with larger heads can be encoded, but come back as corrupt:
 /// do not store them.
@@ -235,6 +235,7 @@ fn write_head(out: &mut Output, head: &StoredHead, body: Option<BodySummary>) {
         body: _,
         range,
         groups,
+        as_of,
     } = head;
     with_preamble(out, HEAD_MAGIC, |out| {
         let own_uri = key.uri() != Some(uri.as_str());
@@ -269,6 +270,7 @@ fn write_head(out: &mut Output, head: &StoredHead, body: Option<BodySummary>) {
             out.bytes(origin.as_bytes());
             out.bytes(name.as_bytes());
         }
+        out.number(*as_of);
     });
 }
 
@@ -303,6 +305,7 @@ fn read_head(input: &mut Input<'_>) -> Result<StoredHead, DecodeError> {
             None
         },
         groups: read_groups(input)?,
+        as_of: input.number()?,
     })
 }
 

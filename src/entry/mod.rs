@@ -6,9 +6,11 @@
 mod bytes_io;
 pub mod codec;
 mod freshness;
+mod group;
 mod names;
 
 pub use freshness::Freshness;
+pub use group::{Group, GroupId};
 
 use std::fmt;
 use std::sync::Arc;
@@ -97,6 +99,9 @@ pub struct StoredHead {
     pub range: Option<StoredRange>,
     /// The groups (RFC 9875) the response belongs to, each already qualified by its origin.
     pub groups: Vec<Group>,
+    /// How many invalidations the storage had counted at the lookup that led to this response, or to the 304 that last
+    /// freshened it: [`Lookup::as_of`](crate::storage::Lookup::as_of). 0 is before all of them.
+    pub as_of: u64,
 }
 
 impl StoredHead {
@@ -121,6 +126,7 @@ impl StoredHead {
             body: None,
             range: None,
             groups: Vec::new(),
+            as_of: 0,
         }
     }
 
@@ -174,15 +180,6 @@ pub struct StoredRange {
     pub complete_len: Option<u64>,
 }
 
-/// A cache group (RFC 9875): an origin and a name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Group {
-    /// Scheme, host and port, normalised: `https://example.com`.
-    pub origin: String,
-    /// The group's name, case-sensitive.
-    pub name: String,
-}
-
 /// A stored response as a storage hands it out: the shared head and the body or the way to it.
 #[derive(Clone, Debug)]
 pub struct StoredResponse {
@@ -190,7 +187,8 @@ pub struct StoredResponse {
     pub head: Arc<StoredHead>,
     /// The body, where it came with the head.
     pub body: StoredBody,
-    /// Whether one of the response's groups was invalidated after it arrived: it must then be validated before use.
+    /// Whether one of the response's [groups](StoredHead::group_ids) was invalidated since the lookup that led to it: it
+    /// must then be validated before use.
     pub invalidated: bool,
 }
 

@@ -13,6 +13,7 @@ mod normalize;
 mod principal;
 mod resolve;
 mod secret;
+mod target;
 mod unkeyed;
 mod vary;
 
@@ -28,6 +29,7 @@ pub(crate) use principal::{Principal, principal_hash_key};
 pub use resolve::resolve;
 #[allow(unused_imports, reason = "the redirects take it next")]
 pub(crate) use secret::is_secret_name;
+pub(crate) use target::{normalized_target, target_of};
 pub use vary::{MAX_SELECTING_FIELDS, Selecting, SelectingField, SelectingValue};
 
 use std::fmt;

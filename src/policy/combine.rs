@@ -302,6 +302,8 @@ fn merged(
     head.authorized = authorized;
     head.trailers = None;
     head.range = None;
+    // As old as its oldest part: an invalidation of that one concerns the whole.
+    head.as_of = heads.iter().map(|head| head.as_of).min().unwrap_or(0);
     head.groups = heads.iter().flat_map(|head| head.groups.iter().cloned()).collect();
     head.groups.sort();
     head.groups.dedup();

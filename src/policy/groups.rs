@@ -1,13 +1,12 @@
 //! Cache groups (RFC 9875).
 
 use http::header::HeaderName;
-use http::{HeaderMap, Uri, response};
+use http::{HeaderMap, Uri};
 use sfv::{BareItem, List, ListEntry, Parser};
 
 use crate::entry::Group;
-use crate::key::{normalize, origin};
-use crate::policy::invalidation::{invalidated, is_non_error, is_safe};
-use crate::policy::{Asked, Content, targeted};
+use crate::key::origin;
+use crate::policy::{Asked, targeted};
 
 const CACHE_GROUPS: HeaderName = HeaderName::from_static("cache-groups");
 const CACHE_GROUP_INVALIDATION: HeaderName = HeaderName::from_static("cache-group-invalidation");
@@ -32,28 +31,9 @@ pub(crate) fn of_response(asked: &Asked<'_>, headers: &HeaderMap) -> Vec<Group> 
     groups
 }
 
-/// The groups that this exchange invalidates: `Cache-Group-Invalidation` "MUST be ignored on responses to requests
-/// that have a safe method"; the groups are those of the request's own origin.
-#[must_use]
-pub fn invalidated_groups(asked: &Asked<'_>, response: &response::Parts) -> Vec<Group> {
-    if is_safe(asked.method) || !is_non_error(response.status) {
-        return Vec::new();
-    }
-    let mut groups = named(asked.uri, &response.headers, &CACHE_GROUP_INVALIDATION);
-    // Where content is looked at, there can be responses to QUERY for the URIs that this exchange invalidates.
-    if asked.content == Content::Unknown {
-        groups.extend(invalidated(asked, response).iter().filter_map(of_target));
-    }
-    groups
-}
-
-/// The group of all responses for a URI whose keys have request content in them. RFC 9111 section 4.4 invalidates "all
-/// stored responses" for a URI, and nobody knows the digests of all contents that were ever sent there.
-///
-/// An origin cannot name it: the names that it sends are ASCII.
-pub(crate) fn of_target(uri: &Uri) -> Option<Group> {
-    let digest = blake3::hash(normalize(uri)?.as_bytes());
-    Some(Group { origin: origin(uri)?, name: format!("\u{2192}{}", digest.to_hex()) })
+/// The groups that `Cache-Group-Invalidation` names; they are of the request's own origin.
+pub(crate) fn invalidated_by(asked: &Asked<'_>, headers: &HeaderMap) -> Vec<Group> {
+    named(asked.uri, headers, &CACHE_GROUP_INVALIDATION)
 }
 
 /// A list of strings; parameters are ignored, and a field that is no such list as a whole.

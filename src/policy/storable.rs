@@ -4,7 +4,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode, response};
 
 use crate::entry::{BodySummary, StoredHead, StoredRange};
-use crate::key::{CacheKey, Selecting, resolve, target_uri};
+use crate::key::{CacheKey, Selecting, resolve, target_of, target_uri};
 use crate::policy::combine::describe_whole;
 use crate::policy::date::format_date;
 use crate::policy::directives::{ResponseDirectives, Scope};
@@ -124,7 +124,7 @@ pub fn storable(
     let mut head = StoredHead::new(key.clone(), status);
     head.method = method.clone();
     head.authorized = facts.authorized;
-    head.uri = target_uri(asked.uri).unwrap_or_default();
+    head.uri = target_of(asked.uri, asked.headers).unwrap_or_default();
     head.version = response.version;
     head.headers = headers;
     head.request_time = times.request;
@@ -136,9 +136,6 @@ pub fn storable(
     let part = range.filter(|_| whole.is_none());
     head.range = part.map(|range| StoredRange { first: range.first, complete_len: range.complete_len });
     head.groups = groups::of_response(asked, &response.headers);
-    if key.part(CacheKey::BODY).is_some() {
-        head.groups.extend(groups::of_target(asked.uri));
-    }
     Ok(head)
 }
 

@@ -79,6 +79,7 @@ where
     // What has just come from the origin has no age of its own.
     response.headers_mut().remove(AGE);
     let expected = head.body.map(|body| body.len);
+    let head = StoredHead { as_of: exchanged.found.as_of, ..head };
     let fill = Fill::new(exchanged.config.fill.clone(), head, fence, expected);
     response.map(|()| CacheBody::completed(before, body, after, part_or_whole(exchanged, fill)))
 }
@@ -103,12 +104,13 @@ fn fill<R: Body>(
 ) -> Result<Fill, &'static str> {
     let Exchanged { config, key, principal, asked, found, times, original } = *exchanged;
     let mut head = storable(&config.policy, asked, key, response, times).map_err(NotStored::as_str)?;
+    head.as_of = found.as_of;
     let fence = found.fence.ok_or("storage failed")?;
     if !config.health.writes.allows() {
         return Err("storage left alone");
     }
     if let Some((index, head)) = held_already(&config.policy, asked, &found.stored, &head, response, times) {
-        found.write_head(config, index, Arc::new(head));
+        found.write_head(config, index, Arc::new(StoredHead { as_of: found.as_of, ..head }));
         return Err("held already");
     }
     let expected = expected_length(&head, response, body, config.store_close_delimited)?;

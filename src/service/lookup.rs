@@ -20,6 +20,8 @@ pub(super) struct Found {
     pub(super) path_fence: Option<Fence>,
     /// `None` when the storage failed: then nothing may be stored either.
     pub(super) fence: Option<Fence>,
+    /// What is stored as a consequence carries it.
+    pub(super) as_of: u64,
     /// What the storage said, for people.
     pub(super) trouble: Option<&'static str>,
 }
@@ -49,10 +51,10 @@ async fn ask(config: &Config, key: &CacheKey) -> Result<Found, StorageError> {
         // A publication that hangs must not hang those who wait for it; they see what is there without it.
         let _ = Box::pin(tokio::time::timeout(fill.deadline, fill.publishing.settled(key))).await;
     }
-    let Lookup { mut responses, alias, fence } =
+    let Lookup { mut responses, alias, fence, as_of } =
         within(fill.deadline, "lookup", fill.storage.lookup(key)).await?;
     let Some(alias) = alias else {
-        let mut found = Found { stored: responses, fence: Some(fence), ..Found::default() };
+        let mut found = Found { stored: responses, fence: Some(fence), as_of, ..Found::default() };
         if found.stored.is_empty() {
             let equivalents = Box::pin(no_vary_search::look_up(config, key)).await?;
             (found.stored, found.path_fence) = (equivalents.stored, equivalents.fence);
@@ -61,12 +63,18 @@ async fn ask(config: &Config, key: &CacheKey) -> Result<Found, StorageError> {
     };
     if redirect::is_redirect(alias.response.head.status) {
         responses.push(alias.response.clone());
-        return Ok(Found { stored: responses, alias: Some(alias), fence: Some(fence), ..Found::default() });
+        return Ok(Found {
+            stored: responses,
+            alias: Some(alias),
+            fence: Some(fence),
+            as_of,
+            ..Found::default()
+        });
     }
     // Redirects were followed below the cache: the response is stored under the key of the URI that answered.
     let target = within(fill.deadline, "lookup", fill.storage.lookup(&alias.target)).await?;
     responses.extend(target.responses);
-    Ok(Found { stored: responses, fence: Some(fence), ..Found::default() })
+    Ok(Found { stored: responses, fence: Some(fence), as_of, ..Found::default() })
 }
 
 impl Found {
@@ -74,7 +82,7 @@ impl Found {
     pub(super) fn freshened(&self, config: &Config, updates: Vec<(usize, StoredHead)>) -> Self {
         let mut freshened = self.clone();
         for (index, head) in updates {
-            let head = Arc::new(head);
+            let head = Arc::new(StoredHead { as_of: self.as_of, ..head });
             if let Some(stored) = freshened.stored.get_mut(index) {
                 *stored = StoredResponse { head: Arc::clone(&head), invalidated: false, ..stored.clone() };
             }
@@ -99,11 +107,11 @@ impl Found {
                     let put = fill.storage.put_alias(alias, fence);
                     within(fill.deadline, "freshening an alias", put).await.map(drop)
                 }
-                (Some(_), None) => Ok(()),
-                (None, _) => {
+                (None, Some(fence)) => {
                     let head = Arc::unwrap_or_clone(head);
-                    within(fill.deadline, "freshening", fill.storage.freshen(head)).await.map(drop)
+                    within(fill.deadline, "freshening", fill.storage.freshen(head, fence)).await.map(drop)
                 }
+                (_, None) => Ok(()),
             };
             if let Err(error) = written {
                 health.trouble(&error);

@@ -31,11 +31,11 @@ pub(super) async fn look_up(config: &Config, key: &CacheKey) -> Result<Equivalen
     };
     let latest = find(config, &path).await?;
     let mut found = Equivalents { stored: Vec::new(), fence: Some(latest.fence) };
-    let Some(latest) = latest.alias.and_then(|alias| NoVarySearch::of(&alias.response.head.headers)) else {
-        return Ok(found);
-    };
-    let Some(equivalent) = latest.key(key) else { return Ok(found) };
-    let Some(alias) = find(config, &equivalent).await?.alias else { return Ok(found) };
+    // After an unsafe request nobody knows which of the path's queries are equivalent.
+    let valid = |alias: &Arc<Alias>| !alias.response.invalidated;
+    let latest = latest.alias.filter(valid).and_then(|alias| NoVarySearch::of(&alias.response.head.headers));
+    let Some(equivalent) = latest.and_then(|latest| latest.key(key)) else { return Ok(found) };
+    let Some(alias) = find(config, &equivalent).await?.alias.filter(valid) else { return Ok(found) };
     found.stored = find(config, &alias.target).await?.responses;
     found.stored.retain(|stored| answers_for(&stored.head, key));
     Ok(found)
@@ -113,11 +113,4 @@ fn alias(head: &StoredHead, key: CacheKey) -> Alias {
     let body = StoredBody::Inline(Bytes::new());
     let response = StoredResponse { head: Arc::new(own), body, invalidated: false };
     Alias { response, target: head.key.clone() }
-}
-
-/// Forgets what is known of the path: after an unsafe request nobody knows which of its queries are equivalent, and
-/// none of them may be answered with what was there before.
-pub(super) async fn forget(config: &Config, key: &CacheKey) -> Result<(), StorageError> {
-    let Some(path) = path_key(key).filter(|_| applies(config, key)) else { return Ok(()) };
-    within(config.fill.deadline, "invalidating", config.fill.storage.remove(&path)).await.map(drop)
 }

@@ -6,7 +6,7 @@ use http::response::Parts;
 
 use super::exchange::Exchanged;
 use super::name::key_of;
-use super::no_vary_search;
+use crate::entry::StoredHead;
 use crate::policy::{HeadUpdate, invalidated, invalidated_groups, updated_by_head};
 use crate::storage::within;
 
@@ -20,13 +20,11 @@ pub(super) async fn invalidate(exchanged: &Exchanged<'_>, response: &Parts) {
             Ok(_) => config.counters.count(|counters| &counters.invalidated),
             Err(error) => config.health.trouble(&error),
         }
-        if let Err(error) = no_vary_search::forget(config, &key).await {
-            config.health.trouble(&error);
-        }
     }
-    for group in invalidated_groups(asked, response) {
-        let invalidation = config.fill.storage.invalidate_group(&group, exchanged.times.response);
-        if let Err(error) = within(config.fill.deadline, "invalidating a group", invalidation).await {
+    let groups = invalidated_groups(asked, response);
+    if !groups.is_empty() {
+        let invalidation = config.fill.storage.invalidate(&groups);
+        if let Err(error) = within(config.fill.deadline, "invalidating", invalidation).await {
             config.health.trouble(&error);
         }
     }
@@ -39,7 +37,10 @@ pub(super) fn update_by_head(exchanged: &Exchanged<'_>, response: &Parts) {
         return;
     }
     for update in updated_by_head(&config.policy, asked, &found.stored, response, times) {
-        let (HeadUpdate::Freshen(index, head) | HeadUpdate::Outdated(index, head)) = update;
+        let (index, head) = match update {
+            HeadUpdate::Freshen(index, head) => (index, StoredHead { as_of: found.as_of, ..head }),
+            HeadUpdate::Outdated(index, head) => (index, head),
+        };
         found.write_head(config, index, Arc::new(head));
     }
 }

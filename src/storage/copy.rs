@@ -70,6 +70,8 @@ async fn copy_response<S: DynStorage + ?Sized>(
     head: StoredHead,
 ) -> Result<Outcome, StorageError> {
     let there = target.lookup(&head.key).await?;
+    // Each storage counts for itself.
+    let head = StoredHead { as_of: there.as_of, ..head };
     let same =
         |other: &&StoredResponse| other.head.selecting == head.selecting && other.head.range == head.range;
     if let Some(other) = there.responses.iter().find(same) {
@@ -78,7 +80,8 @@ async fn copy_response<S: DynStorage + ?Sized>(
         }
         if other.head.id == head.id {
             // The same body, validated since: writing it again under the same id would mix two writers.
-            let freshened = target.freshen(head).await?;
+            invalidate(source, target, &head, false).await?;
+            let freshened = target.freshen(head, there.fence).await?;
             return Ok(if freshened { Outcome::Copied } else { Outcome::Refused });
         }
     }
@@ -121,19 +124,19 @@ async fn copy_alias<S: DynStorage + ?Sized>(
         return Ok(Outcome::Skipped);
     }
     invalidate(source, target, head, true).await?;
+    let head = StoredHead { as_of: there.as_of, ..StoredHead::clone(head) };
+    let response = StoredResponse { head: head.into(), ..alias.response };
+    let alias = Alias { response, target: alias.target };
     target.put_alias(alias, there.fence).await.map(published).or_else(refused)
 }
 
-/// Carries an invalidation over: at what time which of the groups was invalidated cannot be asked, only whether one was.
+/// Carries an invalidation over: which of the groups was invalidated cannot be asked, only whether one was.
 async fn invalidate<S: DynStorage + ?Sized>(
     source: &S,
     target: &dyn DynStorage,
     head: &StoredHead,
     alias: bool,
 ) -> Result<(), StorageError> {
-    if head.groups.is_empty() {
-        return Ok(());
-    }
     let here = source.lookup(&head.key).await?;
     let invalidated = if alias {
         here.alias.is_some_and(|alias| alias.response.invalidated)
@@ -141,9 +144,7 @@ async fn invalidate<S: DynStorage + ?Sized>(
         here.responses.iter().any(|response| response.head.id == head.id && response.invalidated)
     };
     if invalidated {
-        for group in &head.groups {
-            target.invalidate_group(group, head.response_time).await?;
-        }
+        target.invalidate(&head.group_ids().collect::<Vec<_>>()).await?;
     }
     Ok(())
 }

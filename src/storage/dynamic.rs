@@ -11,7 +11,7 @@ use super::{
     StorageError, Usage,
 };
 use crate::clock::Timestamp;
-use crate::entry::{Alias, BodyEnd, EntryId, Group, StoredHead};
+use crate::entry::{Alias, BodyEnd, EntryId, GroupId, StoredHead};
 use crate::key::CacheKey;
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StorageError>> + Send + 'a>>;
@@ -20,14 +20,15 @@ type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StorageError>> + S
 #[allow(missing_docs, reason = "documented at Storage")]
 pub trait DynStorage: fmt::Debug + Send + Sync + 'static {
     fn name(&self) -> &'static str;
+    fn max_body(&self) -> u64;
     fn lookup<'a>(&'a self, key: &'a CacheKey) -> BoxFuture<'a, Lookup>;
     fn open<'a>(&'a self, head: &'a StoredHead) -> BoxFuture<'a, AnyReader>;
     fn begin(&self, head: StoredHead, fence: Fence) -> BoxFuture<'_, AnyWriter>;
-    fn freshen(&self, head: StoredHead) -> BoxFuture<'_, bool>;
+    fn freshen(&self, head: StoredHead, fence: Fence) -> BoxFuture<'_, bool>;
     fn put_alias(&self, alias: Alias, fence: Fence) -> BoxFuture<'_, Published>;
     fn remove<'a>(&'a self, key: &'a CacheKey) -> BoxFuture<'a, bool>;
     fn remove_entry<'a>(&'a self, key: &'a CacheKey, id: EntryId) -> BoxFuture<'a, bool>;
-    fn invalidate_group<'a>(&'a self, group: &'a Group, at: Timestamp) -> BoxFuture<'a, ()>;
+    fn invalidate<'a>(&'a self, groups: &'a [GroupId]) -> BoxFuture<'a, ()>;
     fn responses<'a>(&'a self, after: Option<&'a Cursor>, limit: usize) -> BoxFuture<'a, Page<StoredHead>>;
     fn aliases<'a>(&'a self, after: Option<&'a Cursor>, limit: usize) -> BoxFuture<'a, Page<Alias>>;
     fn usage(&self) -> BoxFuture<'_, Usage>;
@@ -38,6 +39,10 @@ pub trait DynStorage: fmt::Debug + Send + Sync + 'static {
 impl<S: Storage> DynStorage for S {
     fn name(&self) -> &'static str {
         Storage::name(self)
+    }
+
+    fn max_body(&self) -> u64 {
+        Storage::max_body(self)
     }
 
     fn lookup<'a>(&'a self, key: &'a CacheKey) -> BoxFuture<'a, Lookup> {
@@ -52,8 +57,8 @@ impl<S: Storage> DynStorage for S {
         Box::pin(async move { Ok(AnyWriter(Box::new(Storage::begin(self, head, fence).await?))) })
     }
 
-    fn freshen(&self, head: StoredHead) -> BoxFuture<'_, bool> {
-        Box::pin(Storage::freshen(self, head))
+    fn freshen(&self, head: StoredHead, fence: Fence) -> BoxFuture<'_, bool> {
+        Box::pin(Storage::freshen(self, head, fence))
     }
 
     fn put_alias(&self, alias: Alias, fence: Fence) -> BoxFuture<'_, Published> {
@@ -68,8 +73,8 @@ impl<S: Storage> DynStorage for S {
         Box::pin(Storage::remove_entry(self, key, id))
     }
 
-    fn invalidate_group<'a>(&'a self, group: &'a Group, at: Timestamp) -> BoxFuture<'a, ()> {
-        Box::pin(Storage::invalidate_group(self, group, at))
+    fn invalidate<'a>(&'a self, groups: &'a [GroupId]) -> BoxFuture<'a, ()> {
+        Box::pin(Storage::invalidate(self, groups))
     }
 
     fn responses<'a>(&'a self, after: Option<&'a Cursor>, limit: usize) -> BoxFuture<'a, Page<StoredHead>> {

@@ -19,11 +19,17 @@
 //!   carries a fence from before a [`remove`](Storage::remove) or [`clear`](Storage::clear) that covers its key
 //!   is refused with [`Published::Superseded`], in this process and in every other one that shares the data.
 //!   Refusing too often is allowed, too seldom is not.
+//! * **No clock decides an invalidation.** The storage counts [invalidations](Storage::invalidate). Every lookup hands
+//!   out the count, whatever is stored or freshened as its consequence carries it
+//!   ([`as_of`](crate::entry::StoredHead::as_of)), and a response is invalidated if one of its
+//!   [groups](crate::entry::StoredHead::group_ids) has a higher number. Numbers of several groups may be kept as one:
+//!   marking too much is allowed, too little is not.
 //! * **Readers are safe.** An open reader yields the body it was opened for, to the end, or an error; never
 //!   other bytes and never a short body. A piece of a body is verified before it is handed out.
 //! * **Keys are compared whole.** What is stored under another canonical key, whatever its hash, is never returned.
 //! * **Garbage is a miss.** Bytes that do not decode are no error of [`lookup`](Storage::lookup): the entry is
-//!   skipped and should be removed.
+//!   skipped and should be removed. What another version of a format wrote is a miss too, and stays: two versions
+//!   that share a storage must not erase each other's entries.
 //! * **Errors are errors of this call.** After an error the storage is as usable as before.
 //! * **Expiry is a matter of space.** A storage may delete a response when its
 //!   [`usable_until`](crate::entry::StoredHead::usable_until) has passed; the layer never uses it from then on.
@@ -92,7 +98,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::clock::Timestamp;
-use crate::entry::{Alias, BodyEnd, EntryId, Group, StoredHead, StoredResponse};
+use crate::entry::{Alias, BodyEnd, EntryId, GroupId, StoredHead, StoredResponse};
 use crate::key::CacheKey;
 
 /// A place for stored responses. See the [module](self) for the contract in prose.
@@ -106,6 +112,9 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
 
     /// A short lower-case name of the backend for logs and errors: `sqlite`.
     fn name(&self) -> &'static str;
+
+    /// The longest body that is taken, in bytes; `u64::MAX` where there is no limit. Costs nothing to ask.
+    fn max_body(&self) -> u64;
 
     /// Everything stored under `key`, in both keyspaces, in one trip.
     ///
@@ -139,12 +148,18 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self::Writer, StorageError>> + Send;
 
     /// Replaces the head of the response that is stored under `head.key` with the id `head.id`, and only that one.
-    /// The body is not touched. Returns whether there was such a response.
+    /// The body is not touched, and what is stored of it stays what the head says of it, whatever
+    /// [`head.body`](StoredHead::body) is. Returns whether there was such a response, and none of its key was removed
+    /// since the lookup that handed out the fence.
     ///
     /// # Errors
     ///
     /// When the storage cannot be asked.
-    fn freshen(&self, head: StoredHead) -> impl Future<Output = Result<bool, StorageError>> + Send;
+    fn freshen(
+        &self,
+        head: StoredHead,
+        fence: Fence,
+    ) -> impl Future<Output = Result<bool, StorageError>> + Send;
 
     /// Stores or replaces the alias under `alias.response.head.key`.
     ///
@@ -176,18 +191,15 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
         id: EntryId,
     ) -> impl Future<Output = Result<bool, StorageError>> + Send;
 
-    /// Invalidates a group: from now on, lookups mark its members whose
-    /// [`response_time`](StoredHead::response_time) is not after `at` as
-    /// [invalidated](StoredResponse::invalidated). The cost does not depend on the number of members.
+    /// Invalidates groups: from now on, lookups mark what has one of them among its
+    /// [group ids](StoredHead::group_ids) and was stored or freshened [as of](StoredHead::as_of) before now as
+    /// [invalidated](StoredResponse::invalidated). The cost does not depend on the number of members, and what is
+    /// kept of it is bounded.
     ///
     /// # Errors
     ///
-    /// When the storage cannot be asked.
-    fn invalidate_group(
-        &self,
-        group: &Group,
-        at: Timestamp,
-    ) -> impl Future<Output = Result<(), StorageError>> + Send;
+    /// When the storage cannot be asked; some of the groups may be invalidated then.
+    fn invalidate(&self, groups: &[GroupId]) -> impl Future<Output = Result<(), StorageError>> + Send;
 
     /// One page of all stored responses' heads, in an order of the storage's own, without bodies.
     ///
@@ -280,6 +292,9 @@ pub struct Lookup {
     pub alias: Option<Arc<Alias>>,
     /// Must be carried by whatever is stored as a consequence of this lookup.
     pub fence: Fence,
+    /// How many invalidations the storage had counted before this lookup, or fewer; never more. Whatever is stored or
+    /// freshened as a consequence of this lookup carries it as its head's [`as_of`](StoredHead::as_of).
+    pub as_of: u64,
 }
 
 /// A storage's mark of the moment of a lookup, so that a removal after it wins over a fill from before it.

@@ -26,6 +26,13 @@ fn spoil(path: &PathBuf, head: &StoredHead, damage: Damage) -> Result<bool, Stor
             "DELETE FROM chunks WHERE body = (SELECT chunked FROM responses WHERE id = ?1)",
         ],
         Damage::GarbleHead => &["UPDATE responses SET head = x'0102030405' WHERE id = ?1"],
+        // The fourth byte of a head says which version wrote it.
+        Damage::OtherVersion => {
+            &["UPDATE responses SET head = unhex('6c6468' || 'fe' || substr(hex(head), 9)) WHERE id = ?1"]
+        }
+        Damage::OwnVersion => {
+            &["UPDATE responses SET head = unhex('6c6468' || '02' || substr(hex(head), 9)) WHERE id = ?1"]
+        }
         _ => &[],
     };
     let changed: usize = statements.iter().map(|statement| sql.execute(statement, [id]).unwrap()).sum();

@@ -1,6 +1,9 @@
 //! "A piece of a body is verified before it is handed out", "garbage is a miss".
 
-use super::sample::{assert_nothing, check_only, key, lookup, only, store_at, try_check};
+use super::sample::{
+    ARRIVED, SampleBody, assert_nothing, check, check_only, key, lookup, only, store, store_at, try_check,
+    variant,
+};
 use super::{Damage, Fixture};
 use crate::storage::StorageErrorKind;
 
@@ -54,6 +57,36 @@ pub async fn a_garbled_head_is_a_miss(fixture: Fixture) {
         }
         let newer = store_at(storage, &key("garbled"), 3, len).await;
         check_only(storage, &newer).await;
+        storage.clear(None).await.expect("clear");
+    }
+}
+
+/// "What another version of a format wrote is a miss too, and stays": neither a lookup, nor a listing, nor maintenance,
+/// nor a response that is stored under the same key takes it away.
+pub async fn what_another_version_wrote_is_a_miss_and_stays(fixture: Fixture) {
+    let storage = &*fixture.storage;
+    for len in [100, 300_000] {
+        let key = key(&format!("versions-{len}"));
+        let theirs = variant(&key, "de", SampleBody { seed: 1, len });
+        store(storage, theirs.clone()).await;
+        let stored = only(storage, &key).await.head;
+        if !fixture.spoil(&stored, Damage::OtherVersion).await {
+            return;
+        }
+        for _ in 0..2 {
+            assert_nothing(storage, &key).await;
+            assert!(storage.responses(None, 10).await.expect("responses").items.is_empty());
+        }
+        storage.maintain(ARRIVED).await.expect("maintain");
+        let ours = variant(&key, "en", SampleBody { seed: 2, len });
+        store(storage, ours.clone()).await;
+        check_only(storage, &ours).await;
+        assert!(fixture.spoil(&stored, Damage::OwnVersion).await, "it is still there");
+        let found = lookup(storage, &key).await.responses;
+        assert_eq!(found.len(), 2, "both versions have what they stored");
+        for response in &found {
+            check(storage, response).await;
+        }
         storage.clear(None).await.expect("clear");
     }
 }

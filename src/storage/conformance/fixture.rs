@@ -36,6 +36,10 @@ pub enum Damage {
     LoseBody,
     /// Overwrite the head with bytes that mean nothing.
     GarbleHead,
+    /// Make the head one that another version of its format wrote: change its number of the version.
+    OtherVersion,
+    /// Undo [`OtherVersion`](Self::OtherVersion).
+    OwnVersion,
 }
 
 impl Fixture {

@@ -160,10 +160,14 @@ macro_rules! __larder_requirements {
             }
             groups {
                 members_are_marked_when_their_group_is_invalidated,
-                responses_that_arrived_later_are_not_marked,
+                all_groups_of_one_call_are_invalidated,
+                everything_stored_for_a_target_is_marked_when_it_is_invalidated,
+                what_is_stored_after_the_invalidation_is_not_marked,
+                what_was_looked_up_before_the_invalidation_is_marked,
                 a_freshened_response_is_no_longer_marked,
                 origins_and_names_are_kept_apart,
                 aliases_are_marked_too,
+                invalidating_what_is_not_stored_takes_bounded_room,
                 another_handle_sees_the_invalidation,
             }
             keys {
@@ -188,6 +192,7 @@ macro_rules! __larder_requirements {
                 a_flipped_bit_in_a_large_body_is_never_handed_out,
                 a_lost_body_is_an_error_and_never_short,
                 a_garbled_head_is_a_miss,
+                what_another_version_wrote_is_a_miss_and_stays,
             }
             errors {
                 opening_an_unknown_body_is_missing,

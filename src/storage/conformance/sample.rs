@@ -141,8 +141,8 @@ pub(super) async fn assert_nothing(storage: &dyn DynStorage, key: &CacheKey) {
 }
 
 pub(super) async fn begin(storage: &dyn DynStorage, head: StoredHead) -> AnyWriter {
-    let fence = fence(storage, &head.key).await;
-    storage.begin(head, fence).await.expect("begin")
+    let found = lookup(storage, &head.key).await;
+    storage.begin(StoredHead { as_of: found.as_of, ..head }, found.fence).await.expect("begin")
 }
 
 pub(super) async fn write(writer: &mut AnyWriter, body: SampleBody) {
@@ -155,9 +155,9 @@ pub(super) async fn write(writer: &mut AnyWriter, body: SampleBody) {
 }
 
 pub(super) async fn try_store(storage: &dyn DynStorage, head: StoredHead) -> Result<Published, StorageError> {
-    let fence = storage.lookup(&head.key).await?.fence;
+    let found = storage.lookup(&head.key).await?;
     let body = body_of(&head);
-    let mut writer = storage.begin(head, fence).await?;
+    let mut writer = storage.begin(StoredHead { as_of: found.as_of, ..head }, found.fence).await?;
     let mut at = 0;
     while at < body.len {
         let piece = body.piece(at, PIECE);
@@ -173,6 +173,13 @@ pub(super) async fn store(storage: &dyn DynStorage, head: StoredHead) {
     assert_eq!(published, Published::Stored, "nothing was removed since the lookup");
 }
 
+/// Replaces a head as the layer does: as of a lookup of this moment.
+pub(super) async fn freshen(storage: &dyn DynStorage, head: StoredHead) -> bool {
+    let found = lookup(storage, &head.key).await;
+    let head = StoredHead { as_of: found.as_of, ..head };
+    storage.freshen(head, found.fence).await.expect("freshen")
+}
+
 /// Stores a response of `len` bytes under `key`.
 pub(super) async fn store_at(storage: &dyn DynStorage, key: &CacheKey, seed: u64, len: usize) -> StoredHead {
     let head = head(key, SampleBody { seed, len });
@@ -181,8 +188,12 @@ pub(super) async fn store_at(storage: &dyn DynStorage, key: &CacheKey, seed: u64
 }
 
 pub(super) async fn put_alias(storage: &dyn DynStorage, alias: Alias) {
-    let fence = fence(storage, &alias.response.head.key).await;
-    let published = storage.put_alias(alias, fence).await.expect("put_alias");
+    let head = &alias.response.head;
+    let found = lookup(storage, &head.key).await;
+    let head = StoredHead { as_of: found.as_of, ..StoredHead::clone(head) };
+    let alias =
+        Alias { response: StoredResponse { head: head.into(), ..alias.response }, target: alias.target };
+    let published = storage.put_alias(alias, found.fence).await.expect("put_alias");
     assert_eq!(published, Published::Stored, "nothing was removed since the lookup");
 }
 

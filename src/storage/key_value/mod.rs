@@ -41,7 +41,7 @@ use super::{
     Usage,
 };
 use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::entry::{Alias, EntryId, Group, StoredHead, StoredResponse, codec};
+use crate::entry::{Alias, EntryId, GroupId, StoredHead, StoredResponse, codec};
 use crate::key::CacheKey;
 
 const DEFAULT_INLINE: usize = 32 * 1024;
@@ -49,6 +49,10 @@ const DEFAULT_MAX_BODY: u64 = 1024 * 1024 * 1024;
 const STRIPES: usize = 64;
 /// Changed by every clearing.
 const EPOCH: &str = "epoch";
+/// How many invalidations there were.
+const INVALIDATIONS: &str = "invalidations";
+/// So many numbers of invalidations are kept at most.
+const SLOTS: u32 = 1 << 14;
 
 /// A store of named values: all that is needed for a storage of your own.
 ///
@@ -243,28 +247,33 @@ impl<T: ByteStore> Storage for KeyValueStorage<T> {
         self.inner.store.name()
     }
 
+    fn max_body(&self) -> u64 {
+        self.inner.max_body
+    }
+
     async fn lookup(&self, key: &CacheKey) -> Result<Lookup, StorageError> {
         let inner = &*self.inner;
         let name = key.hex_digest();
         let epoch = inner.epoch.load(Ordering::Acquire);
+        let as_of = inner.number(INVALIDATIONS).await?.unwrap_or(0);
         let record = inner.record(&name).await?;
         let fence = record.fence(epoch);
         let mut responses = Vec::with_capacity(record.variants.len());
         for variant in &record.variants {
             if let Some((head, body)) = variant.response(key) {
-                let invalidated = inner.invalidated(&head).await?;
+                let invalidated = inner.invalidated(&head, as_of).await?;
                 responses.push(StoredResponse { head: Arc::new(head), body, invalidated });
             }
         }
         let alias = inner.alias(&name).await?.filter(|alias| alias.response.head.key == *key);
         let alias = match alias {
             Some(mut alias) => {
-                alias.response.invalidated = inner.invalidated(&alias.response.head).await?;
+                alias.response.invalidated = inner.invalidated(&alias.response.head, as_of).await?;
                 Some(Arc::new(alias))
             }
             None => None,
         };
-        Ok(Lookup { responses, alias, fence })
+        Ok(Lookup { responses, alias, fence, as_of })
     }
 
     async fn open(&self, head: &StoredHead) -> Result<KeyValueReader<T>, StorageError> {
@@ -275,11 +284,14 @@ impl<T: ByteStore> Storage for KeyValueStorage<T> {
         body::begin(&self.inner, head, fence)
     }
 
-    async fn freshen(&self, head: StoredHead) -> Result<bool, StorageError> {
+    async fn freshen(&self, head: StoredHead, fence: Fence) -> Result<bool, StorageError> {
         let inner = &*self.inner;
         let name = head.key.hex_digest();
         let _writing = inner.write(&name).await;
         let mut record = inner.record(&name).await?;
+        if record.fence(inner.current_epoch().await?) != fence {
+            return Ok(false);
+        }
         let found = record.variants.iter_mut().find_map(|variant| {
             let (stored, _) = variant.response(&head.key)?;
             (stored.id == head.id).then_some((variant, stored.body))
@@ -327,12 +339,8 @@ impl<T: ByteStore> Storage for KeyValueStorage<T> {
         Ok(removed > 0)
     }
 
-    async fn invalidate_group(&self, group: &Group, at: Timestamp) -> Result<(), StorageError> {
-        let inner = &*self.inner;
-        let name = group_name(group);
-        let _writing = inner.write(&name).await;
-        let at = inner.group_time(&name).await?.map_or(at, |before| before.max(at));
-        inner.store.put(Space::Marks, &name, Bytes::copy_from_slice(&at.as_millis().to_le_bytes())).await
+    async fn invalidate(&self, groups: &[GroupId]) -> Result<(), StorageError> {
+        self.inner.invalidate(groups).await
     }
 
     async fn responses(
@@ -445,23 +453,40 @@ impl<T: ByteStore> Inner<T> {
         Ok(())
     }
 
-    async fn invalidated(&self, head: &StoredHead) -> Result<bool, StorageError> {
-        for group in &head.groups {
-            if self.group_time(&group_name(group)).await?.is_some_and(|at| head.response_time <= at) {
+    /// Whether one of the head's groups was invalidated since it was stored; `count` is of all invalidations.
+    async fn invalidated(&self, head: &StoredHead, count: u64) -> Result<bool, StorageError> {
+        if count <= head.as_of {
+            return Ok(false);
+        }
+        for group in head.group_ids() {
+            if self.number(&slot_name(group)).await?.is_some_and(|number| number > head.as_of) {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    async fn group_time(&self, name: &str) -> Result<Option<Timestamp>, StorageError> {
+    async fn invalidate(&self, groups: &[GroupId]) -> Result<(), StorageError> {
+        let _writing = self.write(INVALIDATIONS).await;
+        let number = self.number(INVALIDATIONS).await?.unwrap_or(0).saturating_add(1);
+        self.put_number(INVALIDATIONS, number).await?;
+        for group in groups {
+            self.put_number(&slot_name(*group), number).await?;
+        }
+        Ok(())
+    }
+
+    async fn number(&self, name: &str) -> Result<Option<u64>, StorageError> {
         let value = self.store.get(Space::Marks, name).await?;
-        Ok(value.and_then(|value| Some(Timestamp::from_millis(i64::from_le_bytes(*value.first_chunk()?)))))
+        Ok(value.and_then(|value| value.first_chunk().copied()).map(u64::from_le_bytes))
+    }
+
+    async fn put_number(&self, name: &str, number: u64) -> Result<(), StorageError> {
+        self.store.put(Space::Marks, name, Bytes::copy_from_slice(&number.to_le_bytes())).await
     }
 
     async fn current_epoch(&self) -> Result<u64, StorageError> {
-        let value = self.store.get(Space::Marks, EPOCH).await?;
-        let epoch = value.and_then(|value| value.first_chunk().copied()).map_or(0, u64::from_le_bytes);
+        let epoch = self.number(EPOCH).await?.unwrap_or(0);
         self.epoch.store(epoch, Ordering::Release);
         Ok(epoch)
     }
@@ -469,7 +494,7 @@ impl<T: ByteStore> Inner<T> {
     /// From now on, no fence handed out before is good.
     async fn next_epoch(&self) -> Result<(), StorageError> {
         let epoch = fastrand::u64(1..);
-        self.store.put(Space::Marks, EPOCH, Bytes::copy_from_slice(&epoch.to_le_bytes())).await?;
+        self.put_number(EPOCH, epoch).await?;
         self.epoch.store(epoch, Ordering::Release);
         Ok(())
     }
@@ -491,11 +516,7 @@ impl<T: ByteStore> Inner<T> {
     }
 }
 
-/// Origin and name behind their lengths, so that they cannot run into each other.
-fn group_name(group: &Group) -> String {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&(group.origin.len() as u64).to_le_bytes());
-    hasher.update(group.origin.as_bytes());
-    hasher.update(group.name.as_bytes());
-    hasher.finalize().to_hex().to_string()
+/// Groups whose ids fall into the same slot are invalidated together.
+fn slot_name(group: GroupId) -> String {
+    format!("invalidated-{:04x}", group.slot(SLOTS))
 }

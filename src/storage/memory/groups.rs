@@ -1,77 +1,47 @@
-//! Which groups were invalidated, and when.
+//! Invalidated groups: a number for every few of them, in a table of fixed size.
 
-use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::clock::Timestamp;
-use crate::entry::{Group, StoredHead};
+use crate::entry::{GroupId, StoredHead};
 
-/// Beyond this many groups the older half is remembered as if all groups had been invalidated then.
-const REMEMBERED: usize = 8192;
+/// Groups whose ids fall into the same slot are invalidated together, which costs a validation now and then.
+const SLOTS: u32 = 1 << 14;
 
-#[derive(Default)]
-pub(super) struct InvalidatedGroups(RwLock<Times>);
-
-#[derive(Default)]
-struct Times {
-    of: HashMap<Group, Timestamp>,
-    of_all: Option<Timestamp>,
+pub(super) struct Invalidations {
+    /// How many there were.
+    count: AtomicU64,
+    /// The number of the latest one in each slot.
+    latest: Box<[AtomicU64]>,
 }
 
-impl InvalidatedGroups {
-    pub(super) fn invalidate(&self, group: &Group, at: Timestamp) {
-        let mut times = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        if times.of.len() >= REMEMBERED && !times.of.contains_key(group) {
-            times.forget_older_half();
-        }
-        let time = times.of.entry(group.clone()).or_insert(at);
-        *time = at.max(*time);
+impl Invalidations {
+    pub(super) fn new() -> Self {
+        Self { count: AtomicU64::new(0), latest: (0..SLOTS).map(|_| AtomicU64::new(0)).collect() }
     }
 
-    pub(super) fn invalidated(&self, head: &StoredHead) -> bool {
-        if head.groups.is_empty() {
-            return false;
-        }
-        let times = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let covers = |at: &Timestamp| head.response_time <= *at;
-        times.of_all.as_ref().is_some_and(covers)
-            || head.groups.iter().any(|group| times.of.get(group).is_some_and(covers))
+    pub(super) fn count(&self) -> u64 {
+        self.count.load(Ordering::Acquire)
     }
-}
 
-impl Times {
-    fn forget_older_half(&mut self) {
-        let mut all: Vec<_> = self.of.values().copied().collect();
-        let middle = all.len() / 2;
-        let (_, median, _) = all.select_nth_unstable(middle);
-        let until = *median;
-        self.of.retain(|_, at| *at > until);
-        self.of_all = self.of_all.max(Some(until));
+    pub(super) fn add(&self, groups: &[GroupId]) {
+        // The count first: who reads it asks the origin after this moment, and what he stores is of after it.
+        let number = self.count.fetch_add(1, Ordering::AcqRel) + 1;
+        for group in groups {
+            if let Some(latest) = self.slot(*group) {
+                latest.fetch_max(number, Ordering::AcqRel);
+            }
+        }
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use http::StatusCode;
+    pub(super) fn cover(&self, head: &StoredHead) -> bool {
+        // The usual case costs no hash: nothing was invalidated since.
+        self.count() > head.as_of
+            && head.group_ids().any(|group| {
+                self.slot(group).is_some_and(|latest| latest.load(Ordering::Acquire) > head.as_of)
+            })
+    }
 
-    use super::{Group, InvalidatedGroups, REMEMBERED, StoredHead, Timestamp};
-    use crate::key::CacheKey;
-
-    #[test]
-    fn forgetting_marks_too_much_and_never_too_little() {
-        let groups = InvalidatedGroups::default();
-        let group =
-            |number: usize| Group { origin: "https://a.example".to_owned(), name: number.to_string() };
-        for number in 0..3 * REMEMBERED {
-            groups.invalidate(&group(number), Timestamp::from_millis(number as i64));
-        }
-        let mut head = StoredHead::new(CacheKey::builder().build(), StatusCode::OK);
-        for number in 0..3 * REMEMBERED {
-            head.groups = vec![group(number)];
-            head.response_time = Timestamp::from_millis(number as i64);
-            assert!(groups.invalidated(&head), "{number}");
-        }
-        head.response_time = Timestamp::from_millis(3 * REMEMBERED as i64);
-        assert!(!groups.invalidated(&head));
+    fn slot(&self, group: GroupId) -> Option<&AtomicU64> {
+        self.latest.get(group.slot(SLOTS) as usize)
     }
 }

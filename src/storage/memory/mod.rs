@@ -30,14 +30,14 @@ use bytes::Bytes;
 
 use self::body::{Chunks, Gathered, InFlight};
 use self::fences::Fences;
-use self::groups::InvalidatedGroups;
+use self::groups::Invalidations;
 use self::map::{Kept, Map, Slot};
 use super::{
     BodyReader, BodyWriter, Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage,
     StorageError, StorageErrorKind, Usage,
 };
 use crate::clock::Timestamp;
-use crate::entry::{Alias, BodyEnd, BodySummary, EntryId, Group, StoredBody, StoredHead, StoredResponse};
+use crate::entry::{Alias, BodyEnd, BodySummary, EntryId, GroupId, StoredBody, StoredHead, StoredResponse};
 use crate::key::CacheKey;
 
 const NAME: &str = "memory";
@@ -92,7 +92,7 @@ struct Inner {
     stripes: Box<[Mutex<Fences>]>,
     /// Counts removals. A lookup's fence is the number of the last removal before it.
     removals: AtomicU64,
-    groups: InvalidatedGroups,
+    invalidations: Invalidations,
     in_flight: InFlight,
 }
 
@@ -135,7 +135,7 @@ impl MemoryStorage {
             map,
             stripes,
             removals: AtomicU64::new(0),
-            groups: InvalidatedGroups::default(),
+            invalidations: Invalidations::new(),
             in_flight: InFlight::new(settings.max_bytes),
         };
         Self { inner: Arc::new(inner) }
@@ -162,6 +162,10 @@ impl Storage for MemoryStorage {
         NAME
     }
 
+    fn max_body(&self) -> u64 {
+        self.inner.settings.max_body()
+    }
+
     async fn lookup(&self, key: &CacheKey) -> Result<Lookup, StorageError> {
         Ok(self.inner.lookup(key))
     }
@@ -184,8 +188,8 @@ impl Storage for MemoryStorage {
         Ok(MemoryWriter { inner: Arc::clone(&self.inner), head: Some(head), fence, body, limit })
     }
 
-    async fn freshen(&self, head: StoredHead) -> Result<bool, StorageError> {
-        self.inner.freshen(head)
+    async fn freshen(&self, head: StoredHead, fence: Fence) -> Result<bool, StorageError> {
+        Ok(self.inner.freshen(head, fence))
     }
 
     async fn put_alias(&self, alias: Alias, fence: Fence) -> Result<Published, StorageError> {
@@ -200,8 +204,8 @@ impl Storage for MemoryStorage {
         Ok(self.inner.retain(key, |head| head.id != id) > 0)
     }
 
-    async fn invalidate_group(&self, group: &Group, at: Timestamp) -> Result<(), StorageError> {
-        self.inner.groups.invalidate(group, at);
+    async fn invalidate(&self, groups: &[GroupId]) -> Result<(), StorageError> {
+        self.inner.invalidations.add(groups);
         Ok(())
     }
 
@@ -247,22 +251,23 @@ impl Inner {
     fn lookup(&self, key: &CacheKey) -> Lookup {
         // Before the map is read, so that a removal in between refuses the fill.
         let fence = Fence(self.removals.load(Ordering::Acquire));
+        let as_of = self.invalidations.count();
         let Some(slot) = self.map.get(key.hash128(), key) else {
-            return Lookup { fence, ..Lookup::default() };
+            return Lookup { fence, as_of, ..Lookup::default() };
         };
         let responses = slot.responses.iter().map(|kept| self.marked(&kept.response)).collect();
         let alias = slot.alias.as_ref().map(|alias| self.marked_alias(alias));
-        Lookup { responses, alias, fence }
+        Lookup { responses, alias, fence, as_of }
     }
 
     fn marked(&self, response: &StoredResponse) -> StoredResponse {
         let mut response = response.clone();
-        response.invalidated = self.groups.invalidated(&response.head);
+        response.invalidated = self.invalidations.cover(&response.head);
         response
     }
 
     fn marked_alias(&self, alias: &Arc<Alias>) -> Arc<Alias> {
-        let marked = self.groups.invalidated(&alias.response.head);
+        let marked = self.invalidations.cover(&alias.response.head);
         if marked == alias.response.invalidated {
             return Arc::clone(alias);
         }
@@ -292,22 +297,26 @@ impl Inner {
         Ok(Published::Stored)
     }
 
-    fn freshen(&self, mut head: StoredHead) -> Result<bool, StorageError> {
+    fn freshen(&self, mut head: StoredHead, fence: Fence) -> bool {
         own_head(&mut head);
         let hash = head.key.hash128();
-        let _writing = self.stripe(hash);
-        let Some(slot) = self.map.peek(hash, &head.key) else { return Ok(false) };
+        let fences = self.stripe(hash);
+        if fences.refuse(hash, Keyspace::Responses, fence) {
+            return false;
+        }
+        let Some(slot) = self.map.peek(hash, &head.key) else { return false };
         let Some(position) = slot.responses.iter().position(|kept| kept.response.head.id == head.id) else {
-            return Ok(false);
+            return false;
         };
         let mut slot = (*slot).clone();
         let key = head.key.clone();
         if let Some(kept) = slot.responses.get_mut(position) {
+            head.body = kept.response.head.body;
             let body = kept.response.body.clone();
             *kept = Kept::new(StoredResponse { head: Arc::new(head), body, invalidated: false });
         }
         self.place(hash, &key, slot);
-        Ok(true)
+        true
     }
 
     fn put_alias(&self, alias: Alias, fence: Fence) -> Result<Published, StorageError> {

@@ -7,14 +7,16 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
 
 use super::error::{BACKEND, Fault};
-use crate::entry::{Alias, BodySummary, StoredBody, StoredHead, StoredResponse, codec};
+use super::store;
+use crate::entry::codec::{self, DecodeError};
+use crate::entry::{Alias, BodySummary, StoredBody, StoredHead, StoredResponse};
 use crate::key::CacheKey;
 use crate::storage::{Cursor, Fence, Keyspace, Lookup, Page, StorageError, StorageErrorKind, Usage};
 
 /// Three point queries in one statement: they see one state of the database and take its lock once. The arms are run
 /// one after the other, so the fence is not younger than what follows.
 const LOOKUP: &str = "
-    SELECT 0, fence, invalidated_groups, NULL, NULL FROM state
+    SELECT 0, fence, invalidations, NULL, NULL FROM state
     UNION ALL SELECT 1, entry, chunked, head, body FROM responses WHERE hash = ?1
     UNION ALL SELECT 2, entry, target_key, head, body FROM redirects WHERE hash = ?1";
 
@@ -57,7 +59,6 @@ pub(super) struct Found {
 
 pub(super) fn lookup(connection: &Connection, key: &CacheKey) -> Result<Found, Fault> {
     let mut found = Found::default();
-    let mut any_group_invalidated = false;
     let mut statement = connection.prepare_cached(LOOKUP)?;
     let mut rows = statement.query([hash(key)])?;
     while let Some(row) = rows.next()? {
@@ -66,36 +67,36 @@ pub(super) fn lookup(connection: &Connection, key: &CacheKey) -> Result<Found, F
         match keyspace {
             0 => {
                 found.lookup.fence = Fence(number as u64);
-                any_group_invalidated = row.get::<_, i64>(2)? > 0;
+                found.lookup.as_of = row.get::<_, i64>(2)? as u64;
             }
             1 => match response(row, StoredAs::Either) {
-                Some(response) if response.head.key == *key => {
+                Ok(response) if response.head.key == *key => {
                     found.used.push(Entry::Response(number).mark());
                     found.lookup.responses.push(response);
                 }
-                Some(_) => {}
-                None => found.garbage.push(Entry::Response(number)),
+                Ok(_) | Err(DecodeError::Version(_)) => {}
+                Err(_) => found.garbage.push(Entry::Response(number)),
             },
             _ => match alias(row) {
-                Some(alias) if alias.response.head.key == *key => {
+                Ok(alias) if alias.response.head.key == *key => {
                     found.used.push(Entry::Redirect(number).mark());
                     found.lookup.alias = Some(Arc::new(alias));
                 }
-                Some(_) => {}
-                None => found.garbage.push(Entry::Redirect(number)),
+                Ok(_) | Err(DecodeError::Version(_)) => {}
+                Err(_) => found.garbage.push(Entry::Redirect(number)),
             },
         }
     }
     // The index yields the rows in the order they were stored in.
     found.lookup.responses.reverse();
-    if any_group_invalidated {
-        for response in &mut found.lookup.responses {
-            response.invalidated = is_invalidated(connection, &response.head)?;
-        }
-        if let Some(alias) = &mut found.lookup.alias {
-            let invalidated = is_invalidated(connection, &alias.response.head)?;
-            Arc::make_mut(alias).response.invalidated = invalidated;
-        }
+    let as_of = found.lookup.as_of;
+    for response in &mut found.lookup.responses {
+        response.invalidated = is_invalidated(connection, &response.head, as_of)?;
+    }
+    if let Some(alias) = &mut found.lookup.alias
+        && is_invalidated(connection, &alias.response.head, as_of)?
+    {
+        Arc::make_mut(alias).response.invalidated = true;
     }
     Ok(found)
 }
@@ -108,25 +109,31 @@ enum StoredAs {
     Inline,
 }
 
-/// The response in the columns 2 to 4 of a row; `None` when they are not what was written.
-fn response(row: &Row<'_>, place: StoredAs) -> Option<StoredResponse> {
+/// The response in the columns 2 to 4 of a row.
+fn response(row: &Row<'_>, place: StoredAs) -> Result<StoredResponse, DecodeError> {
     let head = head(row, 3)?;
     let chunked = matches!((place, row.get_ref(2)), (StoredAs::Either, Ok(ValueRef::Integer(_))));
-    let body = if chunked { StoredBody::Streamed } else { StoredBody::Inline(inline(row, 4, &head)?) };
-    Some(StoredResponse { head: Arc::new(head), body, invalidated: false })
+    let body = if chunked {
+        StoredBody::Streamed
+    } else {
+        StoredBody::Inline(inline(row, 4, &head).ok_or(DecodeError::Corrupt)?)
+    };
+    Ok(StoredResponse { head: Arc::new(head), body, invalidated: false })
 }
 
-fn alias(row: &Row<'_>) -> Option<Alias> {
-    let target = CacheKey::from_canonical(blob(row, 2)?)?;
-    Some(Alias { response: response(row, StoredAs::Inline)?, target })
+fn alias(row: &Row<'_>) -> Result<Alias, DecodeError> {
+    let response = response(row, StoredAs::Inline)?;
+    let target = CacheKey::from_canonical(blob(row, 2)?).ok_or(DecodeError::Corrupt)?;
+    Ok(Alias { response, target })
 }
 
-fn head(row: &Row<'_>, column: usize) -> Option<StoredHead> {
-    codec::decode(&blob(row, column)?).ok()
+fn head(row: &Row<'_>, column: usize) -> Result<StoredHead, DecodeError> {
+    codec::decode(&blob(row, column)?)
 }
 
-fn blob(row: &Row<'_>, column: usize) -> Option<Bytes> {
-    Some(Bytes::copy_from_slice(row.get_ref(column).ok()?.as_blob().ok()?))
+fn blob(row: &Row<'_>, column: usize) -> Result<Bytes, DecodeError> {
+    let blob = row.get_ref(column).ok().and_then(|value| value.as_blob().ok());
+    blob.map(Bytes::copy_from_slice).ok_or(DecodeError::Corrupt)
 }
 
 /// A body in its head's row, verified.
@@ -138,22 +145,34 @@ pub(super) fn inline(row: &Row<'_>, column: usize, head: &StoredHead) -> Option<
     (head.body == Some(BodySummary::of(&body))).then_some(body)
 }
 
-fn is_invalidated(connection: &Connection, head: &StoredHead) -> Result<bool, Fault> {
-    let mut statement = connection
-        .prepare_cached("SELECT 1 FROM group_times WHERE origin = ?1 AND name = ?2 AND time >= ?3")?;
-    for group in &head.groups {
-        if statement.exists(params![group.origin, group.name, head.response_time.as_millis()])? {
+/// Whether one of the head's groups was invalidated since it was stored or freshened; `count` is of all invalidations.
+fn is_invalidated(connection: &Connection, head: &StoredHead, count: u64) -> Result<bool, Fault> {
+    // The usual case: nothing was invalidated since.
+    if count <= head.as_of {
+        return Ok(false);
+    }
+    let mut statement =
+        connection.prepare_cached("SELECT 1 FROM invalidated WHERE slot = ?1 AND number > ?2")?;
+    for group in head.group_ids() {
+        if statement.exists(params![group.slot(store::SLOTS), head.as_of as i64])? {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-/// A row under a key and its head; garbage has none.
+/// A row under a key and its head, or why there is none.
 #[derive(Debug)]
 pub(super) struct KeyRow {
     pub(super) entry: Entry,
-    pub(super) head: Option<StoredHead>,
+    pub(super) head: Result<StoredHead, DecodeError>,
+}
+
+impl KeyRow {
+    /// Whether another version of the format wrote it, perhaps under another key: it is none of ours.
+    pub(super) fn is_foreign(&self) -> bool {
+        matches!(self.head, Err(DecodeError::Version(_)))
+    }
 }
 
 /// The rows under a key in one keyspace, from the oldest on, and the garbage there that could be under any key.
@@ -171,7 +190,7 @@ pub(super) fn rows(
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let head = head(row, 1);
-        if head.as_ref().is_none_or(|head| head.key == *key) {
+        if head.as_ref().map_or(true, |head| head.key == *key) {
             found.push(KeyRow { entry: entry(row.get(0)?), head });
         }
     }
@@ -193,13 +212,13 @@ pub(super) fn responses(
     limit: usize,
 ) -> Result<Page<StoredHead>, Fault> {
     let sql = "SELECT entry, head FROM responses WHERE entry > ?1 ORDER BY entry LIMIT ?2";
-    page(connection, sql, after, limit, |row| head(row, 1))
+    page(connection, sql, after, limit, |row| head(row, 1).ok())
 }
 
 pub(super) fn aliases(connection: &Connection, after: i64, limit: usize) -> Result<Page<Alias>, Fault> {
     let sql = "SELECT entry, NULL, target_key, head, body FROM redirects
                WHERE entry > ?1 ORDER BY entry LIMIT ?2";
-    page(connection, sql, after, limit, alias)
+    page(connection, sql, after, limit, |row| alias(row).ok())
 }
 
 fn page<T>(

@@ -23,7 +23,7 @@
 //! | `responses` | stored response | `url`, `method`, `status`, `body_length`, `requested`, `received`, `usable` |
 //! | `redirects` | redirect alias | the same, and `target` |
 //! | `chunks` | piece of at most 128 KiB of a body over the inline threshold, with its checksum | |
-//! | `group_times` | invalidated group | `origin`, `name` |
+//! | `invalidated` | slot of invalidated groups | `slot`, `number` |
 //!
 //! `head` holds a head in its exact form, which is what the cache reads; the columns beside it are copies for you. The
 //! other tables count what is stored and keep fills apart from removals. Rows may be deleted by hand: triggers see to
@@ -92,7 +92,7 @@ use self::reclaim::Bodies;
 use self::store::{AliasRow, Sweep};
 use self::writer::{Session, Writer};
 use crate::clock::Timestamp;
-use crate::entry::{Alias, BodySummary, EntryId, Group, StoredBody, StoredHead, codec};
+use crate::entry::{Alias, BodySummary, EntryId, GroupId, StoredBody, StoredHead, codec};
 use crate::key::CacheKey;
 use crate::storage::{
     Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage, StorageError, StorageErrorKind,
@@ -336,6 +336,10 @@ impl Storage for SqliteStorage {
         BACKEND
     }
 
+    fn max_body(&self) -> u64 {
+        self.inner.state.options.body_limit()
+    }
+
     async fn lookup(&self, key: &CacheKey) -> Result<Lookup, StorageError> {
         let key = key.clone();
         match self.inner.readers.quick(move |connection| lookup::lookup(connection, &key)).await {
@@ -358,8 +362,8 @@ impl Storage for SqliteStorage {
         SqliteWriter::begin(Arc::clone(&self.inner), head, fence)
     }
 
-    async fn freshen(&self, head: StoredHead) -> Result<bool, StorageError> {
-        self.write("freshening a response in", move |session| store::freshen(session, &head)).await
+    async fn freshen(&self, head: StoredHead, fence: Fence) -> Result<bool, StorageError> {
+        self.write("freshening a response in", move |session| store::freshen(session, &head, fence)).await
     }
 
     async fn put_alias(&self, alias: Alias, fence: Fence) -> Result<Published, StorageError> {
@@ -387,10 +391,9 @@ impl Storage for SqliteStorage {
         self.write("removing an entry from", move |session| store::remove_entry(session, &key, id)).await
     }
 
-    async fn invalidate_group(&self, group: &Group, at: Timestamp) -> Result<(), StorageError> {
-        let group = group.clone();
-        let work = move |session: &Session<'_>| store::invalidate_group(session, &group, at);
-        self.write("invalidating a group in", work).await
+    async fn invalidate(&self, groups: &[GroupId]) -> Result<(), StorageError> {
+        let groups = groups.to_vec();
+        self.write("invalidating responses in", move |session| store::invalidate(session, &groups)).await
     }
 
     async fn responses(
@@ -430,7 +433,6 @@ impl Storage for SqliteStorage {
             expired += self.sweep(ACTION, sweep).await?;
         }
         let orphans = self.write(ACTION, reclaim::condemn_orphans).await?;
-        self.write(ACTION, store::forget_groups).await?;
         Ok(Maintained::new(expired, orphans))
     }
 }

@@ -10,7 +10,7 @@ use crate::storage::StorageErrorKind;
 
 /// "lrdr": tells our files from everybody else's.
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"lrdr");
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
 const SCHEMA: &str = include_str!("schema.sql");
 
 /// What is in a database.
@@ -54,7 +54,7 @@ pub(super) fn ensure(connection: &Connection) -> Result<(), Fault> {
         // Starting from the time, a file made anew refuses every fill that began with the one before.
         let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
         transaction.execute(
-            "INSERT INTO state (id, fence, responses_floor, redirects_floor) VALUES (1, ?1, ?1, ?1)",
+            "INSERT INTO state (id, fence, responses_floor, redirects_floor, invalidations) VALUES (1, ?1, ?1, ?1, ?1)",
             params![i64::try_from(start).unwrap_or(i64::MAX / 2)],
         )?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;

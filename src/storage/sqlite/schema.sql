@@ -12,8 +12,8 @@ CREATE TABLE state (
     response_bytes INTEGER NOT NULL DEFAULT 0,
     redirects INTEGER NOT NULL DEFAULT 0,
     redirect_bytes INTEGER NOT NULL DEFAULT 0,
-    -- Number of rows in group_times.
-    invalidated_groups INTEGER NOT NULL DEFAULT 0,
+    -- How many invalidations there were.
+    invalidations INTEGER NOT NULL DEFAULT 0,
     -- Where the next eviction looks first.
     responses_hand INTEGER NOT NULL DEFAULT 0,
     redirects_hand INTEGER NOT NULL DEFAULT 0
@@ -89,14 +89,8 @@ CREATE TABLE fences (hash INTEGER PRIMARY KEY, fence INTEGER NOT NULL);
 -- Entries used since the eviction last came by; a redirect has the negative number.
 CREATE TABLE used (entry INTEGER PRIMARY KEY);
 
--- When groups of responses were last invalidated (RFC 9875).
-CREATE TABLE group_times (
-    id INTEGER PRIMARY KEY,
-    origin TEXT NOT NULL,
-    name TEXT NOT NULL,
-    time INTEGER NOT NULL,
-    UNIQUE (origin, name)
-);
+-- Number of the last invalidation of the groups that fall into this slot (RFC 9111 section 4.4, RFC 9875).
+CREATE TABLE invalidated (slot INTEGER PRIMARY KEY, number INTEGER NOT NULL);
 
 CREATE TRIGGER response_stored AFTER INSERT ON responses BEGIN
     UPDATE state SET responses = responses + 1, response_bytes = response_bytes + new.size;
@@ -115,10 +109,4 @@ END;
 CREATE TRIGGER redirect_deleted AFTER DELETE ON redirects BEGIN
     UPDATE state SET redirects = redirects - 1, redirect_bytes = redirect_bytes - old.size;
     DELETE FROM used WHERE entry = -old.entry;
-END;
-CREATE TRIGGER group_invalidated AFTER INSERT ON group_times BEGIN
-    UPDATE state SET invalidated_groups = invalidated_groups + 1;
-END;
-CREATE TRIGGER group_forgotten AFTER DELETE ON group_times BEGIN
-    UPDATE state SET invalidated_groups = invalidated_groups - 1;
 END;

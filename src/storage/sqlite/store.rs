@@ -11,7 +11,8 @@ use super::lookup::{self, Entry};
 use super::reclaim;
 use super::writer::Session;
 use crate::clock::Timestamp;
-use crate::entry::{Alias, EntryId, Group, StoredHead, codec};
+use crate::entry::codec::{self, DecodeError};
+use crate::entry::{Alias, EntryId, GroupId, StoredHead};
 use crate::key::CacheKey;
 use crate::storage::{Fence, Keyspace, Published, StorageErrorKind};
 
@@ -21,6 +22,8 @@ const VARIANTS: usize = 32;
 const FENCES: i64 = 4096;
 /// So many rows are looked at in one transaction of a sweep.
 const SWEEP: i64 = 1000;
+/// Groups whose ids fall into the same slot are invalidated together, which costs a validation now and then.
+pub(super) const SLOTS: u32 = 1 << 16;
 
 const BOTH: [Keyspace; 2] = [Keyspace::Responses, Keyspace::Aliases];
 
@@ -92,10 +95,12 @@ fn replace_equals(connection: &Connection, head: &StoredHead) -> Result<(), Faul
     let (mut others, mut goes) = (Vec::new(), Vec::new());
     for row in lookup::rows(connection, Keyspace::Responses, &head.key)? {
         match row.head {
-            Some(other) if other.selecting != head.selecting || other.range != head.range => {
+            Ok(other) if other.selecting != head.selecting || other.range != head.range => {
                 others.push(row.entry);
             }
-            _ => goes.push(row.entry),
+            // It counts, so that two versions together keep the limit.
+            Err(DecodeError::Version(_)) => others.push(row.entry),
+            Ok(_) | Err(_) => goes.push(row.entry),
         }
     }
     let surplus = (others.len() + 1).saturating_sub(VARIANTS);
@@ -104,11 +109,14 @@ fn replace_equals(connection: &Connection, head: &StoredHead) -> Result<(), Faul
 }
 
 /// Replaces a head, and nothing else.
-pub(super) fn freshen(session: &Session<'_>, head: &StoredHead) -> Result<bool, Fault> {
+pub(super) fn freshen(session: &Session<'_>, head: &StoredHead, fence: Fence) -> Result<bool, Fault> {
     let connection = session.connection;
+    if is_fenced_off(connection, Keyspace::Responses, &head.key, fence)? {
+        return Ok(false);
+    }
     let rows = lookup::rows(connection, Keyspace::Responses, &head.key)?;
     let stored = rows.into_iter().find_map(|row| match (row.entry, row.head) {
-        (Entry::Response(entry), Some(stored)) if stored.id == head.id => Some((entry, stored)),
+        (Entry::Response(entry), Ok(stored)) if stored.id == head.id => Some((entry, stored)),
         _ => None,
     });
     let Some((entry, stored)) = stored else { return Ok(false) };
@@ -151,7 +159,9 @@ pub(super) fn put_alias(session: &Session<'_>, row: &AliasRow, fence: Fence) -> 
         return Ok(Published::Superseded);
     }
     for row in lookup::rows(connection, Keyspace::Aliases, &head.key)? {
-        delete(connection, row.entry)?;
+        if !row.is_foreign() {
+            delete(connection, row.entry)?;
+        }
     }
     let target = &row.alias.target;
     connection
@@ -186,7 +196,7 @@ pub(super) fn remove(session: &Session<'_>, key: &CacheKey) -> Result<bool, Faul
     for keyspace in BOTH {
         for row in lookup::rows(connection, keyspace, key)? {
             delete(connection, row.entry)?;
-            any |= row.head.is_some();
+            any |= row.head.is_ok();
         }
     }
     Ok(any)
@@ -198,7 +208,7 @@ pub(super) fn remove_entry(session: &Session<'_>, key: &CacheKey, id: EntryId) -
     let mut any = false;
     for keyspace in BOTH {
         for row in lookup::rows(connection, keyspace, key)? {
-            if row.head.is_some_and(|head| head.id == id) {
+            if row.head.is_ok_and(|head| head.id == id) {
                 delete(connection, row.entry)?;
                 any = true;
             }
@@ -342,25 +352,16 @@ pub(super) fn sweep(session: &Session<'_>, sweep: Sweep) -> Result<(u64, Option<
     Ok((deleted as u64, Some(Sweep { done: end, ..sweep })))
 }
 
-/// Notes when a group was invalidated.
-pub(super) fn invalidate_group(session: &Session<'_>, group: &Group, at: Timestamp) -> Result<(), Fault> {
-    session
-        .connection
-        .prepare_cached(
-            "INSERT INTO group_times (origin, name, time) VALUES (?1, ?2, ?3)
-             ON CONFLICT (origin, name) DO UPDATE SET time = max(time, excluded.time)",
-        )?
-        .execute(params![group.origin, group.name, at.as_millis()])?;
-    Ok(())
-}
-
-/// Forgets the invalidations that concern nothing stored any more: they would pile up.
-pub(super) fn forget_groups(session: &Session<'_>) -> Result<(), Fault> {
-    let oldest = "SELECT min(time) FROM (SELECT min(response_time) AS time FROM responses
-                                         UNION ALL SELECT min(response_time) FROM redirects)";
-    session
-        .connection
-        .execute(&format!("DELETE FROM group_times WHERE time < coalesce(({oldest}), {})", i64::MIN), [])?;
+/// Counts an invalidation, and gives its number to the groups.
+pub(super) fn invalidate(session: &Session<'_>, groups: &[GroupId]) -> Result<(), Fault> {
+    let connection = session.connection;
+    connection.prepare_cached("UPDATE state SET invalidations = invalidations + 1")?.execute([])?;
+    let mut statement = connection.prepare_cached(
+        "INSERT OR REPLACE INTO invalidated (slot, number) SELECT ?1, invalidations FROM state",
+    )?;
+    for group in groups {
+        statement.execute([group.slot(SLOTS)])?;
+    }
     Ok(())
 }
 

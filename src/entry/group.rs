@@ -1,0 +1,88 @@
+//! What can be invalidated together: the groups of RFC 9875, and the target URI of RFC 9111 section 4.4.
+
+use xxhash_rust::xxh3::Xxh3Default;
+
+use super::StoredHead;
+use crate::key::{NO_VARY_SEARCH, normalized_target};
+
+/// A cache group (RFC 9875): an origin and a name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Group {
+    /// Scheme, host and port, normalised: `https://example.com`.
+    pub origin: String,
+    /// The group's name, case-sensitive.
+    pub name: String,
+}
+
+/// Names a set of stored responses that is invalidated at once: a [`Group`], or everything stored for one URI.
+///
+/// A storage keeps a number for each id, or for several ids together: invalidating too much costs a validation,
+/// invalidating too little is a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GroupId(u128);
+
+impl GroupId {
+    /// The members of a cache group.
+    #[must_use]
+    pub fn of(group: &Group) -> Self {
+        Self::hash(Kind::Named, group.origin.as_bytes(), group.name.as_bytes())
+    }
+
+    /// Everything that is stored for a URI: every method, content, variant, key and principal.
+    ///
+    /// `target` is the URI with its query, normalised as far as RFC 3986 section 6.2 goes, so that no spelling of it
+    /// escapes.
+    #[must_use]
+    pub fn of_target(target: &str) -> Self {
+        let target = normalized_target(target);
+        Self::hash(Kind::Target, target.as_bytes(), &[])
+    }
+
+    /// Everything that is stored for a path and answers for more than one query (`No-Vary-Search`).
+    #[must_use]
+    pub fn of_path(target: &str) -> Self {
+        let target = normalized_target(target);
+        let path = target.split('?').next().unwrap_or_default();
+        Self::hash(Kind::Path, path.as_bytes(), &[])
+    }
+
+    /// The 128 bits of the id.
+    #[must_use]
+    pub const fn bits(self) -> u128 {
+        self.0
+    }
+
+    /// One of `slots` places for the numbers of all ids: few storages can keep one for each.
+    #[must_use]
+    pub const fn slot(self, slots: u32) -> u32 {
+        // The remainder is less than a u32.
+        (self.0 % slots as u128) as u32
+    }
+
+    fn hash(kind: Kind, first: &[u8], second: &[u8]) -> Self {
+        let mut hasher = Xxh3Default::new();
+        hasher.update(&[kind as u8]);
+        // The length goes first, so that two texts cannot run together into others.
+        hasher.update(&(first.len() as u64).to_le_bytes());
+        hasher.update(first);
+        hasher.update(second);
+        Self(hasher.digest128())
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Named = 0,
+    Target = 1,
+    Path = 2,
+}
+
+impl StoredHead {
+    /// The groups whose invalidation concerns this response: that of its target URI, that of its path where it
+    /// answers for more than one query, and those it [names](Self::groups).
+    pub fn group_ids(&self) -> impl Iterator<Item = GroupId> + '_ {
+        let path = self.headers.contains_key(NO_VARY_SEARCH).then(|| GroupId::of_path(&self.uri));
+        let named = self.groups.iter().map(GroupId::of);
+        std::iter::once_with(|| GroupId::of_target(&self.uri)).chain(path).chain(named)
+    }
+}
