@@ -6,13 +6,14 @@ use std::time::Duration;
 use tower_layer::Layer;
 
 use crate::clock::Clock;
-use crate::config::{Config, Counts};
+use crate::config::Config;
 use crate::key::{CacheKey, MakeKey, RequestHead};
 use crate::policy::Policy;
 #[cfg(feature = "follow-redirects")]
 use crate::service::FollowRedirects;
 use crate::service::{Cache, KeyContent, name};
 use crate::storage::{DynStorage, Storage};
+use crate::store::Counts;
 
 /// Puts a cache in front of an HTTP service.
 ///
@@ -116,7 +117,7 @@ impl CacheLayer {
     /// How long a single operation of the storage may take (2 s by default). A lookup that takes longer is a miss;
     /// a write that takes longer is given up.
     pub fn storage_deadline(self, deadline: Duration) -> Self {
-        self.with(|config| config.fill.deadline = deadline)
+        self.with(|config| config.store.deadline = deadline)
     }
 
     /// How long a request waits for another one that is at the origin already and asks the same (5 s by default; zero
@@ -126,10 +127,16 @@ impl CacheLayer {
         self.with(|config| config.collapse = wait)
     }
 
-    /// How long the caller of a large body may be held up, each time the store is more than a few chunks behind,
-    /// before storing it is given up (250 ms by default). Short bodies never wait.
+    /// How long the caller of one body may be held up in all, while the store is more than a few chunks behind, before
+    /// storing it is given up. Bodies up to 64 KiB never wait. Default: 250 ms.
     pub fn storage_patience(self, patience: Duration) -> Self {
-        self.with(|config| config.fill.patience = patience)
+        self.with(|config| config.store.patience = patience)
+    }
+
+    /// How many bytes of bodies may be in memory on their way to the store, for all requests of this layer together.
+    /// A response for which there is no room is not stored; [`Counts::crowded_out`] counts them. Default: 64 MiB.
+    pub fn storage_backlog(self, bytes: usize) -> Self {
+        self.with(|config| config.store.backlog = bytes)
     }
 
     /// Whether to store HTTP/1 bodies that end with the connection; off by default, since they cannot be told
@@ -141,7 +148,7 @@ impl CacheLayer {
     /// The storage, to look into it or to clear it while the cache runs.
     #[must_use]
     pub fn storage(&self) -> &Arc<dyn DynStorage> {
-        &self.config.fill.storage
+        &self.config.store.storage
     }
 
     /// The key under which a response to this request is stored, with the part that tells who asks: for
@@ -157,6 +164,15 @@ impl CacheLayer {
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.config.counters.snapshot()
+    }
+
+    /// Waits until everything is written that is under way to the store: responses whose bodies have been read to their
+    /// end, freshened heads, removals and invalidations. Call it before a program ends.
+    ///
+    /// With SQLite and files a program may also just return from `main`: their threads write to the end what was handed
+    /// to them, unless the process is ended by [`std::process::exit`] or the layer is in a `static`.
+    pub async fn flush(&self) {
+        self.config.store.flush().await;
     }
 
     /// Follows up to `limit` redirects inside the cache, hop by hop: each hop is answered from the store where it may

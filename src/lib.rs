@@ -122,9 +122,10 @@ pub mod redirect;
 pub mod service;
 pub mod status;
 pub mod storage;
+mod store;
+mod underway;
 
 pub use body::{CacheBody, KeyedBody};
-pub use config::Counts;
 pub use error::BodyError;
 #[cfg(feature = "follow-redirects")]
 pub use layer::FollowLayer;
@@ -133,6 +134,7 @@ pub use overrides::{CacheMode, CacheOverride};
 pub use policy::Policy;
 pub use service::Cache;
 pub use status::CacheStatus;
+pub use store::Counts;
 
 /// The example of the README, compiled.
 #[cfg(doctest)]

@@ -1,61 +1,31 @@
 //! Storing one response while its body passes.
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Waker};
-use std::time::Duration;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use sync_wrapper::SyncWrapper;
 
-use super::leading::Leading;
 use super::pipe::{Inlet, Outlet, Piece, pipe};
-use super::publishing::{Mark, Publishing};
 use super::union::Join;
 use crate::entry::{
     Alias, BodyEnd, BodySummary, EntryId, StoredBody, StoredHead, StoredRange, StoredResponse,
 };
 use crate::key::CacheKey;
-use crate::storage::{AnyWriter, DynStorage, Fence, Published, StorageError, within};
+use crate::storage::{Fence, Published, StorageError};
+use crate::store::{Room, Store, spawn};
+use crate::underway::{Leading, Mark};
 
-/// So many bytes may wait for the store before the caller's side is asked to pause.
-const PIPE: usize = 256 * 1024;
+/// So many bytes of a long body may wait for the store before the caller's side is asked to pause.
+pub(super) const PIPE: usize = 256 * 1024;
 /// A redirect's body up to this length is stored with its alias.
 pub(crate) const ALIAS_BODY: u64 = 16 * 1024;
 
-/// The storage, and how patient to be with it.
-#[derive(Clone)]
-pub(crate) struct FillSettings {
-    pub(crate) storage: Arc<dyn DynStorage>,
-    /// For every single operation of the storage.
-    pub(crate) deadline: Duration,
-    /// How long the caller's side may be held up, each time the store is behind, before the fill is given up.
-    pub(crate) patience: Duration,
-    pub(crate) publishing: Publishing,
-    pub(crate) observer: Arc<dyn Observe>,
-}
-
-/// Hears what became of each fill.
-pub(crate) trait Observe: Send + Sync {
-    /// `None`: the body did not arrive whole, or the store was too slow for it.
-    fn filled(&self, result: Option<&Result<Published, StorageError>>);
-}
-
-impl fmt::Debug for FillSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { storage, deadline, patience, .. } = self;
-        f.debug_struct("FillSettings")
-            .field("storage", storage)
-            .field("deadline", deadline)
-            .field("patience", patience)
-            .finish_non_exhaustive()
-    }
-}
-
 /// One response on its way into the store.
 pub(crate) struct Fill {
-    settings: FillSettings,
+    store: Store,
     head: StoredHead,
     fence: Fence,
     /// For a redirect: the key it leads to.
@@ -80,16 +50,11 @@ pub(super) struct Complete {
 
 impl Fill {
     /// `expected` is the length the body must have to be complete, where that is known.
-    pub(crate) fn new(
-        settings: FillSettings,
-        mut head: StoredHead,
-        fence: Fence,
-        expected: Option<u64>,
-    ) -> Self {
+    pub(crate) fn new(store: Store, mut head: StoredHead, fence: Fence, expected: Option<u64>) -> Self {
         head.body = expected.map(|len| BodySummary { len, checksum: 0 });
         let (replaces, outgrows) = (Vec::new(), Vec::new());
         let (resumable, join, leading) = (None, None, None);
-        Self { settings, head, fence, target: None, replaces, outgrows, resumable, join, leading }
+        Self { store, head, fence, target: None, replaces, outgrows, resumable, join, leading }
     }
 
     /// Makes it a redirect alias that leads to `target`.
@@ -137,6 +102,10 @@ impl Fill {
         &self.head
     }
 
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
     pub(super) fn expected(&self) -> Option<u64> {
         self.head.body.map(|body| body.len)
     }
@@ -155,32 +124,37 @@ impl Fill {
         self.head.range.unwrap_or(StoredRange { first: 0, complete_len: self.expected() })
     }
 
-    pub(super) fn patience(&self) -> Duration {
-        self.settings.patience
-    }
-
     /// Whether trailer fields are to come: then the body is not complete with its last byte.
     pub(super) fn announces_trailers(&self) -> bool {
         self.head.headers.contains_key(http::header::TRAILER)
     }
 
-    /// Stores a response whose whole body is at hand, without keeping the caller.
-    pub(crate) fn store(mut self, body: Vec<Bytes>, end: BodyEnd) -> Retraction {
+    /// Stores a response that has no body.
+    pub(crate) fn store_empty(self) {
+        let room = self.store.room();
+        self.store_whole(Vec::new(), BodyEnd::default(), room);
+    }
+
+    /// Stores a response whose whole body is at hand, without keeping the caller. The body holds its room in memory
+    /// until it is stored.
+    pub(super) fn store_whole(mut self, body: Vec<Bytes>, end: BodyEnd, room: Room) -> Retraction {
         let retraction = self.retraction();
-        let mark = self.settings.publishing.mark(&self.head.key);
+        let mark = self.store.mark(&self.head.key);
         // From here on whoever asks waits for the mark.
         drop(self.take_leading());
         let mut after = self.after();
         after.ended(&end);
-        detach(async move {
+        let store = self.store.clone();
+        store.clone().run_or_spawn(async move {
+            let turn = store.turn().await;
             let len = body.iter().map(|piece| piece.len() as u64).sum::<u64>();
-            let settings = self.settings.clone();
             let result = match self.target.clone() {
                 Some(target) if len <= ALIAS_BODY => self.put_alias(target, &body, end).await,
                 _ => self.put_response(body, end).await,
             };
-            after.tidy(&settings, &result).await;
-            settings.observer.filled(Some(&result));
+            drop((turn, room));
+            after.tidy(&store, &result).await;
+            store.filled(Some(&result));
             after.join(&result, mark).await;
         });
         retraction
@@ -188,7 +162,7 @@ impl Fill {
 
     fn retraction(&self) -> Retraction {
         let ids = [Some(self.head.id), self.join.as_ref().map(|(_, union)| *union)];
-        Retraction { settings: self.settings.clone(), key: self.head.key.clone(), ids }
+        Retraction { store: self.store.clone(), key: self.head.key.clone(), ids }
     }
 
     /// What is left to do once this response is stored.
@@ -204,25 +178,25 @@ impl Fill {
     }
 
     /// Begins to store a body that is too long to be kept back until it is complete.
-    pub(super) fn start(self) -> Filling {
+    pub(super) fn start(self, room: Room) -> Filling {
         let (inlet, outlet) = pipe(PIPE);
         let retraction = self.retraction();
-        tokio::spawn(self.follow(outlet));
-        Filling { inlet, retraction }
+        let following: Following = Box::pin(self.follow(outlet, room));
+        Filling { inlet, retraction, following: Some(SyncWrapper::new(following)) }
     }
 
     /// Gives up before anything was written.
     pub(super) fn abandon(self) {
-        self.settings.observer.filled(None);
+        self.store.filled(None);
     }
 
     async fn put_response(self, body: Vec<Bytes>, end: BodyEnd) -> Result<Published, StorageError> {
-        let Self { settings, head, fence, .. } = self;
-        let mut writer = settings.begin(head, fence).await?;
+        let Self { store, head, fence, .. } = self;
+        let mut writer = store.begin(head, fence).await?;
         for piece in body {
-            settings.write(&mut writer, piece).await?;
+            store.write(&mut writer, piece).await?;
         }
-        settings.publish(writer, end).await
+        store.publish(writer, end).await
     }
 
     async fn put_alias(
@@ -231,31 +205,31 @@ impl Fill {
         body: &[Bytes],
         end: BodyEnd,
     ) -> Result<Published, StorageError> {
-        let Self { settings, mut head, fence, .. } = self;
+        let Self { store, mut head, fence, .. } = self;
         let body = Bytes::from(body.concat());
         head.finish(BodySummary::of(&body), end);
         let response =
             StoredResponse { head: Arc::new(head), body: StoredBody::Inline(body), invalidated: false };
-        let put = settings.storage.put_alias(Alias { response, target }, fence);
-        within(settings.deadline, "storing an alias", put).await
+        store.put_alias(Alias { response, target }, fence).await
     }
 
     /// Writes what comes through the pipe.
-    async fn follow(self, mut outlet: Outlet<Complete>) {
+    async fn follow(self, mut outlet: Outlet<Complete>, room: Room) {
         let mut after = self.after();
-        let Self { settings, head, fence, .. } = self;
-        // Held until the observer has heard, so that whoever waits for the key sees the counters too.
+        let Self { store, head, fence, .. } = self;
+        // Held until the counters know, so that whoever waits for the key sees them too.
         let mut last_mark = None;
         let result = async {
-            let mut writer = settings.begin(head, fence).await?;
+            let mut writer = store.begin(head, fence).await?;
             loop {
                 match outlet.next().await {
-                    Piece::Data(data) => settings.write(&mut writer, data).await?,
+                    Piece::Data(data) => store.write(&mut writer, data).await?,
                     Piece::Complete(Complete { end, mark }) => {
                         last_mark = Some(mark);
                         after.ended(&end);
-                        return settings.publish(writer, end).await.map(Some);
+                        return store.publish(writer, end).await.map(Some);
                     }
+                    // Counted where it was given up.
                     Piece::Aborted => {
                         writer.abort().await;
                         return Ok(None);
@@ -264,12 +238,11 @@ impl Fill {
             }
         }
         .await;
-        let result = result.transpose();
-        if let Some(result) = &result {
-            after.tidy(&settings, result).await;
-        }
-        settings.observer.filled(result.as_ref());
-        if let (Some(mark), Some(result)) = (last_mark, result) {
+        drop((outlet, room));
+        let Some(result) = result.transpose() else { return };
+        after.tidy(&store, &result).await;
+        store.filled(Some(&result));
+        if let Some(mark) = last_mark {
             after.join(&result, mark).await;
         }
     }
@@ -294,10 +267,10 @@ impl After {
         }
     }
 
-    async fn tidy(&self, settings: &FillSettings, result: &Result<Published, StorageError>) {
+    async fn tidy(&self, store: &Store, result: &Result<Published, StorageError>) {
         if let Ok(published) = result {
-            settings.tidy(&self.key, &self.replaces, *published).await;
-            settings.tidy(&self.key, &self.outgrows, *published).await;
+            tidy(store, &self.key, &self.replaces, *published).await;
+            tidy(store, &self.key, &self.outgrows, *published).await;
         }
     }
 
@@ -308,24 +281,66 @@ impl After {
     }
 }
 
+/// Removes what the new response replaced. Should that fail, the newer `Date` still wins on reuse.
+pub(super) async fn tidy(store: &Store, key: &CacheKey, replaced: &[EntryId], published: Published) {
+    if published == Published::Stored {
+        for id in replaced {
+            let _ = store.remove_entry(key, *id).await;
+        }
+    }
+}
+
+type Following = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// A body that is being stored piece by piece. Dropped before it is complete, nothing of it is published.
+///
+/// The work is done whenever the body is polled, so that all of it has been handed to the storage, and a storage with a
+/// thread of its own writes it, before the caller has seen the last byte.
 pub(super) struct Filling {
     pub(super) inlet: Inlet<Complete>,
     retraction: Retraction,
+    /// `None` when it is over: the storage failed.
+    following: Option<SyncWrapper<Following>>,
 }
 
 impl Filling {
-    pub(super) fn complete(self, end: BodyEnd) -> Retraction {
-        let mark = self.retraction.settings.publishing.mark(&self.retraction.key);
+    /// Works on what has been handed over. The caller's task is woken when more can be done.
+    pub(super) fn work(&mut self, cx: &mut Context<'_>) {
+        if let Some(following) = &mut self.following
+            && following.get_mut().as_mut().poll(cx).is_ready()
+        {
+            self.following = None;
+        }
+    }
+
+    pub(super) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
+        self.inlet.poll_room(cx)
+    }
+
+    pub(super) fn complete(mut self, end: BodyEnd) -> Retraction {
+        let mark = self.retraction.store.mark(&self.retraction.key);
         self.inlet.complete(Complete { end, mark });
+        if let Some(following) = self.following.take() {
+            self.retraction.store.run_or_spawn(following.into_inner());
+        }
         self.retraction
+    }
+
+    /// Takes back what has been written.
+    pub(super) fn abort(self) {
+        let Self { inlet, following, retraction } = self;
+        drop(inlet);
+        if let Some(following) = following {
+            retraction.store.filled(None);
+            spawn(following.into_inner());
+        }
     }
 }
 
 /// The way back: takes a response out of the store whose body went on after its promised end.
 #[derive(Debug)]
 pub(crate) struct Retraction {
-    settings: FillSettings,
+    store: Store,
     key: CacheKey,
     /// Its own, and that of what it may have become a part of.
     ids: [Option<EntryId>; 2],
@@ -333,43 +348,11 @@ pub(crate) struct Retraction {
 
 impl Retraction {
     pub(super) fn retract(self) {
-        detach(async move {
-            let Self { settings, key, ids } = self;
-            settings.publishing.settled(&key).await;
+        let Self { store, key, ids } = self;
+        store.clone().run_or_spawn(async move {
+            store.settled(&key).await;
             let ids: Vec<_> = ids.into_iter().flatten().collect();
-            settings.tidy(&key, &ids, Published::Stored).await;
+            tidy(&store, &key, &ids, Published::Stored).await;
         });
-    }
-}
-
-impl FillSettings {
-    pub(super) async fn begin(&self, head: StoredHead, fence: Fence) -> Result<AnyWriter, StorageError> {
-        within(self.deadline, "beginning to store", self.storage.begin(head, fence)).await
-    }
-
-    pub(super) async fn write(&self, writer: &mut AnyWriter, data: Bytes) -> Result<(), StorageError> {
-        within(self.deadline, "writing a body", Box::pin(writer.write(data))).await
-    }
-
-    pub(super) async fn publish(&self, writer: AnyWriter, end: BodyEnd) -> Result<Published, StorageError> {
-        within(self.deadline, "publishing", Box::pin(writer.publish(end))).await
-    }
-
-    /// Removes what the new response replaced. Should that fail, the newer `Date` still wins on reuse.
-    pub(super) async fn tidy(&self, key: &CacheKey, replaced: &[EntryId], published: Published) {
-        if published == Published::Stored {
-            for id in replaced {
-                let removal = self.storage.remove_entry(key, *id);
-                let _ = within(self.deadline, "removing a replaced response", removal).await;
-            }
-        }
-    }
-}
-
-/// Runs a task to its end where it is, when it never has to wait (memory), and beside the caller otherwise.
-pub(crate) fn detach(task: impl Future<Output = ()> + Send + 'static) {
-    let mut task: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(task);
-    if task.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
-        tokio::spawn(task);
     }
 }

@@ -4,23 +4,19 @@ mod fill;
 mod gather;
 mod joined;
 mod keyed;
-mod leading;
 mod pipe;
-mod publishing;
 mod stored;
 mod tee;
 mod union;
 
-pub(crate) use fill::{ALIAS_BODY, Fill, FillSettings, Observe, detach};
+pub(crate) use fill::{ALIAS_BODY, Fill};
 use gather::Gathered;
 pub(crate) use gather::gather;
 use joined::Joined;
 pub use keyed::KeyedBody;
-pub(crate) use leading::{Leaders, Leading, Led, Turn};
-pub(crate) use publishing::{Mark, Publishing};
 pub(crate) use stored::StoredSlice;
 use tee::Tee;
-pub(crate) use union::{Join, Joining, Piece};
+pub(crate) use union::{Join, Joining, Piece, open_piece, unite};
 
 use std::fmt;
 use std::pin::Pin;
@@ -48,8 +44,8 @@ pin_project! {
     #[project = KindProjection]
     enum Kind<B> {
         Passing { #[pin] inner: B },
-        Recorded { #[pin] tee: Tee<B> },
-        Completed { #[pin] tee: Tee<Joined<B>> },
+        Recorded { tee: Tee<B> },
+        Completed { tee: Tee<Joined<B>> },
         Stored { slice: StoredSlice },
         Gathered { gathered: Gathered<B> },
     }
@@ -62,7 +58,11 @@ impl<B> CacheBody<B> {
     }
 
     /// The inner body, stored as it passes.
-    pub(crate) fn recorded(inner: B, fill: Fill) -> Self {
+    pub(crate) fn recorded(inner: B, fill: Fill) -> Self
+    where
+        B: Body + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
         Self { kind: Kind::Recorded { tee: Tee::new(inner, fill) } }
     }
 
@@ -71,7 +71,11 @@ impl<B> CacheBody<B> {
     }
 
     /// Stored parts and the rest from the origin between them, stored as a whole while they pass.
-    pub(crate) fn completed(before: Vec<StoredSlice>, inner: B, after: Vec<StoredSlice>, fill: Fill) -> Self {
+    pub(crate) fn completed(before: Vec<StoredSlice>, inner: B, after: Vec<StoredSlice>, fill: Fill) -> Self
+    where
+        B: Body + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
         Self { kind: Kind::Completed { tee: Tee::new(Joined::new(before, inner, after), fill) } }
     }
 
@@ -110,8 +114,8 @@ where
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Passing { inner } => inner.is_end_stream(),
-            Kind::Recorded { tee } => tee.inner().is_end_stream(),
-            Kind::Completed { tee } => tee.inner().is_end_stream(),
+            Kind::Recorded { tee } => tee.inner().is_none_or(Body::is_end_stream),
+            Kind::Completed { tee } => tee.inner().is_none_or(Body::is_end_stream),
             Kind::Stored { slice } => slice.is_end_stream(),
             Kind::Gathered { gathered } => gathered.is_end_stream(),
         }
@@ -120,12 +124,26 @@ where
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Passing { inner } => inner.size_hint(),
-            Kind::Recorded { tee } => tee.inner().size_hint(),
-            Kind::Completed { tee } => tee.inner().size_hint(),
+            Kind::Recorded { tee } => tee.inner().map_or_else(SizeHint::default, Body::size_hint),
+            Kind::Completed { tee } => tee.inner().map_or_else(SizeHint::default, Body::size_hint),
             Kind::Stored { slice } => SizeHint::with_exact(slice.remaining()),
             Kind::Gathered { gathered } => gathered.size_hint(),
         }
     }
+}
+
+/// Reads a body to its end, so that all of it is stored. Returns whether it arrived whole.
+async fn read_to_end<B>(mut tee: Tee<B>) -> bool
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    while let Some(frame) = std::future::poll_fn(|cx| tee.poll_frame(cx)).await {
+        if frame.is_err() {
+            return false;
+        }
+    }
+    true
 }
 
 /// For `Bytes`, and everything that hands itself out as `Bytes`, no byte is copied here.

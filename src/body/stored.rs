@@ -4,7 +4,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -13,7 +12,8 @@ use sync_wrapper::SyncWrapper;
 
 use crate::entry::{StoredBody, StoredResponse};
 use crate::error::BodyError;
-use crate::storage::{AnyReader, DynStorage, StorageError, StorageErrorKind, within};
+use crate::storage::{AnyReader, StorageError, StorageErrorKind};
+use crate::store::Store;
 
 /// Bytes `skip..skip + remaining` of a stored body, then its trailers.
 pub(crate) struct StoredSlice {
@@ -27,7 +27,7 @@ pub(crate) struct StoredSlice {
 enum Source {
     Inline(Bytes),
     Shared { pieces: Arc<[Bytes]>, next: usize },
-    Streamed { first: Bytes, reading: SyncWrapper<Reading>, deadline: Duration },
+    Streamed { first: Bytes, reading: SyncWrapper<Reading>, store: Store },
 }
 
 /// A read under way owns the reader and hands it back with the result.
@@ -49,14 +49,9 @@ impl StoredSlice {
     }
 
     /// `first` was read from `reader` before the answer began, so that a storage that fails at once is still a miss.
-    fn streamed(first: Bytes, reader: AnyReader, len: u64, deadline: Duration) -> Self {
-        let reading = SyncWrapper::new(read(reader, deadline));
-        Self {
-            source: Source::Streamed { first, reading, deadline },
-            skip: 0,
-            remaining: len,
-            trailers: None,
-        }
+    fn streamed(first: Bytes, reader: AnyReader, len: u64, store: Store) -> Self {
+        let reading = SyncWrapper::new(read(reader, store.clone()));
+        Self { source: Source::Streamed { first, reading, store }, skip: 0, remaining: len, trailers: None }
     }
 
     /// All of a body that came with its head, without its trailers.
@@ -69,17 +64,13 @@ impl StoredSlice {
     }
 
     /// All of a stored body, without its trailers.
-    pub(crate) async fn open(
-        storage: &dyn DynStorage,
-        deadline: Duration,
-        stored: &StoredResponse,
-    ) -> Result<Self, StorageError> {
+    pub(crate) async fn open(store: &Store, stored: &StoredResponse) -> Result<Self, StorageError> {
         if let Some(body) = Self::at_hand(stored) {
             return Ok(body);
         }
-        let mut reader = within(deadline, "opening a body", storage.open(&stored.head)).await?;
-        let first = within(deadline, "reading a body", Box::pin(reader.next())).await?;
-        Ok(Self::streamed(first.unwrap_or_default(), reader, stored.head.body_len(), deadline))
+        let mut reader = store.open(&stored.head).await?;
+        let first = store.read(&mut reader).await?;
+        Ok(Self::streamed(first.unwrap_or_default(), reader, stored.head.body_len(), store.clone()))
     }
 
     pub(crate) fn with_trailers(mut self, trailers: Option<HeaderMap>) -> Self {
@@ -152,9 +143,9 @@ impl Source {
                 piece
             }
             Self::Streamed { first, .. } if !first.is_empty() => Some(std::mem::take(first)),
-            Self::Streamed { reading, deadline, .. } => {
+            Self::Streamed { reading, store, .. } => {
                 let (reader, piece) = ready!(reading.get_mut().as_mut().poll(cx));
-                *reading = SyncWrapper::new(read(reader, *deadline));
+                *reading = SyncWrapper::new(read(reader, store.clone()));
                 match piece {
                     Ok(piece) => piece,
                     Err(error) => return Poll::Ready(Err(error)),
@@ -167,9 +158,9 @@ impl Source {
     }
 }
 
-fn read(mut reader: AnyReader, deadline: Duration) -> Reading {
+fn read(mut reader: AnyReader, store: Store) -> Reading {
     Box::pin(async move {
-        let piece = within(deadline, "reading a body", Box::pin(reader.next())).await;
+        let piece = store.read(&mut reader).await;
         (reader, piece)
     })
 }

@@ -1,40 +1,45 @@
 //! A body on its way to the caller that is stored as it passes.
 //!
 //! hyper stops polling a body as soon as it knows its end, so the end is taken from the first of: the last byte
-//! that `Content-Length` promised, `is_end_stream` after a frame, and `None`. Never from `Drop`.
+//! that `Content-Length` promised, `is_end_stream` after a frame, and `None`. Never from `Drop`: a body that is dropped
+//! before its end is given up, or read to its end in the background where little of it is left.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame};
-use pin_project_lite::pin_project;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 
-use super::fill::{Fill, Filling, Retraction};
-use super::into_bytes;
-use super::leading::Leading;
+use super::fill::{Fill, Filling, PIPE, Retraction};
+use super::{into_bytes, read_to_end};
 use crate::entry::{BodyEnd, StoredRange};
 use crate::error::{BodyError, BoxError};
+use crate::store::{Room, spawn};
+use crate::underway::Leading;
 
 /// A body up to this length is kept back until it is complete and then stored in one go.
 const KEEP_BACK: usize = 64 * 1024;
+/// Of a body that its caller drops, so many bytes that are known to be left are read in the background.
+const SHORT_REST: u64 = 64 * 1024;
+/// For no longer than this.
+const READING_ON: Duration = Duration::from_secs(5);
 
-pin_project! {
-    pub(super) struct Tee<B> {
-        #[pin]
-        inner: B,
-        recorder: Box<Recorder>,
-    }
+/// The body, and what stores it.
+pub(super) struct Tee<B> {
+    parts: Option<(Pin<Box<B>>, Box<Recorder>)>,
+    /// What becomes of a body that is dropped before its end. A pointer, because only its maker knows that the body can
+    /// be read on elsewhere.
+    leave: fn(Pin<Box<B>>, Box<Recorder>),
 }
 
 struct Recorder {
     state: State,
+    room: Option<Room>,
     expected: Option<u64>,
     seen: u64,
-    /// Runs while the store is behind.
-    stall: Option<Pin<Box<Sleep>>>,
-    patience: std::time::Duration,
+    stalls: Stalls,
     awaits_trailers: bool,
     resumable: Option<u64>,
     /// What a body that breaks off is a part of.
@@ -57,24 +62,38 @@ enum State {
     Over,
 }
 
-impl<B> Tee<B> {
+/// How long the caller may still be held up.
+struct Stalls {
+    left: Duration,
+    /// The stall of this moment.
+    now: Option<(Instant, Pin<Box<Sleep>>)>,
+}
+
+impl<B> Tee<B>
+where
+    B: Body + Send + 'static,
+    B::Error: Into<BoxError>,
+{
     pub(super) fn new(inner: B, mut fill: Fill) -> Self {
         let recorder = Box::new(Recorder {
+            room: Some(fill.store().room()),
             expected: fill.expected(),
             seen: 0,
-            stall: None,
-            patience: fill.patience(),
+            stalls: Stalls { left: fill.store().patience, now: None },
             awaits_trailers: fill.announces_trailers(),
             resumable: fill.resumable_beyond(),
             broken: fill.broken(),
             leading: fill.take_leading(),
             state: State::KeepingBack { fill, body: Vec::new(), len: 0 },
         });
-        Self { inner, recorder }
+        Self { parts: Some((Box::pin(inner), recorder)), leave: read_on }
     }
+}
 
-    pub(super) fn inner(&self) -> &B {
-        &self.inner
+impl<B> Tee<B> {
+    /// `None` once the body has been left to be read elsewhere, which is when this is dropped.
+    pub(super) fn inner(&self) -> Option<&B> {
+        self.parts.as_ref().map(|(inner, _)| &**inner)
     }
 }
 
@@ -84,36 +103,77 @@ where
     B::Error: Into<BoxError>,
 {
     pub(super) fn poll_frame(
-        self: Pin<&mut Self>,
+        &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let mut this = self.project();
-        ready!(this.recorder.poll_room(cx));
-        let frame = ready!(this.inner.as_mut().poll_frame(cx)).map(into_bytes);
+        let Some((inner, recorder)) = &mut self.parts else { return Poll::Ready(None) };
+        ready!(recorder.poll_room(cx));
+        let frame = ready!(inner.as_mut().poll_frame(cx)).map(into_bytes);
         match &frame {
             Some(Ok(frame)) => {
-                this.recorder.record(frame);
-                if this.inner.is_end_stream() {
-                    this.recorder.end(BodyEnd::default());
+                recorder.record(frame);
+                if inner.is_end_stream() {
+                    recorder.end(BodyEnd::default());
                 }
             }
-            Some(Err(_)) => this.recorder.break_off(),
-            None => this.recorder.end(BodyEnd::default()),
+            Some(Err(_)) => recorder.break_off(),
+            None => recorder.end(BodyEnd::default()),
         }
+        recorder.work(cx);
         Poll::Ready(frame)
     }
 }
 
+impl<B> Drop for Tee<B> {
+    fn drop(&mut self) {
+        if let Some((inner, recorder)) = self.parts.take()
+            && recorder.is_open()
+        {
+            (self.leave)(inner, recorder);
+        }
+    }
+}
+
+/// Reads the rest of a dropped body, where it is known to be short, so that the response is stored. Whoever asks only for
+/// the head of a response, or stops where he has found what he wanted, usually does not mean to fetch it again.
+fn read_on<B>(inner: Pin<Box<B>>, mut recorder: Box<Recorder>)
+where
+    B: Body + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    let announced = recorder.expected.map(|expected| expected.saturating_sub(recorder.seen));
+    let rest = announced.or_else(|| inner.size_hint().upper());
+    if rest.is_some_and(|rest| rest <= SHORT_REST) && tokio::runtime::Handle::try_current().is_ok() {
+        let tee = Tee { parts: Some((inner, recorder)), leave: |_, mut recorder| recorder.give_up() };
+        spawn(Box::pin(async move {
+            let _ = timeout(READING_ON, read_to_end(tee)).await;
+        }));
+    } else {
+        recorder.give_up();
+    }
+}
+
 impl Recorder {
+    fn is_open(&self) -> bool {
+        matches!(self.state, State::KeepingBack { .. } | State::Filling(_))
+    }
+
+    /// Has the storage take what has been handed over.
+    fn work(&mut self, cx: &mut Context<'_>) {
+        if let State::Filling(filling) = &mut self.state {
+            filling.work(cx);
+        }
+    }
+
     /// Ready when the next frame may be fetched: the store keeps up, or has been given up because it does not.
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let State::Filling(filling) = &self.state else { return Poll::Ready(()) };
-        if filling.inlet.poll_room(cx).is_ready() {
-            self.stall = None;
+        let State::Filling(filling) = &mut self.state else { return Poll::Ready(()) };
+        filling.work(cx);
+        if filling.poll_room(cx).is_ready() {
+            self.stalls.end();
             return Poll::Ready(());
         }
-        let patience = self.patience;
-        ready!(self.stall.get_or_insert_with(|| Box::pin(sleep(patience))).as_mut().poll(cx));
+        ready!(self.stalls.poll(cx));
         self.give_up();
         Poll::Ready(())
     }
@@ -137,6 +197,8 @@ impl Recorder {
                 body.push(data.clone());
                 if *len > KEEP_BACK && self.expected != Some(self.seen) {
                     self.start_filling();
+                } else {
+                    self.take_room(data.len());
                 }
             }
             State::Filling(filling) => {
@@ -153,13 +215,30 @@ impl Recorder {
         }
     }
 
-    fn start_filling(&mut self) {
-        if let State::KeepingBack { fill, body, .. } = std::mem::replace(&mut self.state, State::Over) {
-            let filling = fill.start();
-            for data in body {
-                filling.inlet.push(data);
+    /// Takes room for what is kept in memory; gives up where there is none.
+    fn take_room(&mut self, bytes: usize) {
+        if self.room.as_mut().is_some_and(|room| !room.grow(bytes)) {
+            if let State::KeepingBack { fill, .. } = &self.state {
+                fill.store().counters().count(|counters| &counters.crowded_out);
             }
-            self.state = State::Filling(filling);
+            self.give_up();
+        }
+    }
+
+    fn start_filling(&mut self) {
+        // From here on the caller is held up before more than this is in memory.
+        self.take_room(PIPE);
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::KeepingBack { fill, body, .. } => {
+                if let Some(room) = self.room.take() {
+                    let filling = fill.start(room);
+                    for data in body {
+                        filling.inlet.push(data);
+                    }
+                    self.state = State::Filling(filling);
+                }
+            }
+            state => self.state = state,
         }
     }
 
@@ -183,24 +262,42 @@ impl Recorder {
     }
 
     fn conclude(&mut self, end: BodyEnd) {
-        self.state = match std::mem::replace(&mut self.state, State::Over) {
-            State::KeepingBack { fill, body, .. } => State::Whole(fill.store(body, end)),
-            State::Filling(filling) => State::Whole(filling.complete(end)),
-            State::Whole(retraction) if end.trailers.is_some() => {
+        self.state = match (std::mem::replace(&mut self.state, State::Over), self.room.take()) {
+            (State::KeepingBack { fill, body, .. }, Some(room)) => {
+                State::Whole(fill.store_whole(body, end, room))
+            }
+            (State::Filling(filling), _) => State::Whole(filling.complete(end)),
+            (State::Whole(retraction), _) if end.trailers.is_some() => {
                 retraction.retract();
                 State::Over
             }
-            state => state,
+            (state, _) => state,
         };
         self.leading = None;
     }
 
     fn give_up(&mut self) {
-        (self.stall, self.leading) = (None, None);
+        (self.room, self.leading) = (None, None);
         match std::mem::replace(&mut self.state, State::Over) {
             State::KeepingBack { fill, .. } => fill.abandon(),
+            State::Filling(filling) => filling.abort(),
             State::Whole(retraction) => retraction.retract(),
-            State::Filling(_) | State::Over => {}
+            State::Over => {}
+        }
+    }
+}
+
+impl Stalls {
+    /// Ready when the caller has been held up long enough.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let left = self.left;
+        let (_, sleeping) = self.now.get_or_insert_with(|| (Instant::now(), Box::pin(sleep(left))));
+        sleeping.as_mut().poll(cx)
+    }
+
+    fn end(&mut self) {
+        if let Some((began, _)) = self.now.take() {
+            self.left = self.left.saturating_sub(began.elapsed());
         }
     }
 }

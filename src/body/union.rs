@@ -4,13 +4,14 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 
-use super::fill::FillSettings;
-use super::publishing::Mark;
+use super::fill::tidy;
 use super::stored::StoredSlice;
 use crate::entry::{BodyEnd, EntryId, StoredHead, StoredResponse};
 use crate::error::BodyError;
 use crate::key::CacheKey;
 use crate::storage::{AnyWriter, Fence, Published, StorageError, StorageErrorKind};
+use crate::store::Store;
+use crate::underway::Mark;
 
 /// Puts a part of a representation that has just been stored together with those stored beside it.
 ///
@@ -31,55 +32,49 @@ pub(crate) struct Piece<'a> {
     pub(crate) len: u64,
 }
 
-impl FillSettings {
-    /// Opens a piece of a stored body.
-    pub(crate) async fn open(&self, piece: Piece<'_>) -> Result<StoredSlice, StorageError> {
-        let slice = StoredSlice::open(&*self.storage, self.deadline, piece.stored).await?;
-        Ok(slice.range(piece.skip, piece.len))
-    }
+/// Opens a piece of a stored body.
+pub(crate) async fn open_piece(store: &Store, piece: Piece<'_>) -> Result<StoredSlice, StorageError> {
+    let slice = StoredSlice::open(store, piece.stored).await?;
+    Ok(slice.range(piece.skip, piece.len))
+}
 
-    /// Stores what the pieces are in their order, a few bytes at a time.
-    pub(crate) async fn unite(
-        &self,
-        head: StoredHead,
-        pieces: Vec<Piece<'_>>,
-        replaces: Vec<EntryId>,
-        fence: Fence,
-    ) -> Result<Published, StorageError> {
-        let (key, range) = (head.key.clone(), head.range);
-        let mut writer = self.begin(head, fence).await?;
-        for piece in pieces {
-            let id = piece.stored.head.id;
-            if let Err(error) = self.copy(piece, &mut writer).await {
-                writer.abort().await;
-                if matches!(error.kind(), StorageErrorKind::Missing | StorageErrorKind::Corrupt) {
-                    self.tidy(&key, &[id], Published::Stored).await;
-                }
-                return Err(error);
+/// Stores what the pieces are in their order, a few bytes at a time.
+pub(crate) async fn unite(
+    store: &Store,
+    head: StoredHead,
+    pieces: Vec<Piece<'_>>,
+    replaces: Vec<EntryId>,
+    fence: Fence,
+) -> Result<Published, StorageError> {
+    let (key, range) = (head.key.clone(), head.range);
+    let mut writer = store.begin(head, fence).await?;
+    for piece in pieces {
+        let id = piece.stored.head.id;
+        if let Err(error) = copy(store, piece, &mut writer).await {
+            writer.abort().await;
+            if matches!(error.kind(), StorageErrorKind::Missing | StorageErrorKind::Corrupt) {
+                tidy(store, &key, &[id], Published::Stored).await;
             }
+            return Err(error);
         }
-        let published = self.publish(writer, BodyEnd { trailers: None, range }).await?;
-        self.tidy(&key, &replaces, published).await;
-        Ok(published)
     }
+    let published = store.publish(writer, BodyEnd { trailers: None, range }).await?;
+    tidy(store, &key, &replaces, published).await;
+    Ok(published)
+}
 
-    async fn copy(&self, piece: Piece<'_>, writer: &mut AnyWriter) -> Result<(), StorageError> {
-        let (mut due, mut slice) = (piece.len, self.open(piece).await?);
-        while let Some(frame) = poll_fn(|cx| slice.poll_frame(cx)).await {
-            if let Ok(data) = frame.map_err(reason)?.into_data() {
-                due = due.saturating_sub(data.len() as u64);
-                self.write(writer, data).await?;
-            }
+async fn copy(store: &Store, piece: Piece<'_>, writer: &mut AnyWriter) -> Result<(), StorageError> {
+    let (mut due, mut slice) = (piece.len, open_piece(store, piece).await?);
+    while let Some(frame) = poll_fn(|cx| slice.poll_frame(cx)).await {
+        if let Ok(data) = frame.map_err(reason)?.into_data() {
+            due = due.saturating_sub(data.len() as u64);
+            store.write(writer, data).await?;
         }
-        if due > 0 {
-            return Err(StorageError::new(
-                StorageErrorKind::Missing,
-                "any",
-                "reading a part: it is too short",
-            ));
-        }
-        Ok(())
     }
+    if due > 0 {
+        return Err(store.error(StorageErrorKind::Missing, "reading a part: it is too short"));
+    }
+    Ok(())
 }
 
 /// What the storage said.

@@ -29,7 +29,7 @@ pub(super) async fn answer<R>(
     opened: Option<StoredSlice>,
 ) -> Result<Response<CacheBody<R>>, StorageError> {
     let Some(stored) = found.stored.get(serve.index) else {
-        return Err(StorageError::new(StorageErrorKind::Other, "any", "answering: no such response"));
+        return Err(config.store.error(StorageErrorKind::Other, "answering: no such response"));
     };
     let body = if !has_content(serve.answer) {
         StoredSlice::empty()
@@ -37,11 +37,8 @@ pub(super) async fn answer<R>(
         body
     } else {
         // Boxed, because most bodies come with their heads, and all answers would carry the room for it.
-        let opening = Box::pin(StoredSlice::open(&*config.fill.storage, config.fill.deadline, stored));
-        opening.await.inspect_err(|error| {
-            config.health.trouble(error);
-            found.discard(config, serve.index);
-        })?
+        let opening = Box::pin(StoredSlice::open(&config.store, stored));
+        opening.await.inspect_err(|_| found.discard(config, serve.index))?
     };
     let mut response = response_of(&stored.head, body, serve);
     report::attach(config, Some(key), &mut response, status);

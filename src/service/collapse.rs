@@ -15,12 +15,13 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::forward::head_of;
 use super::lookup::{Found, look_up};
-use crate::body::{Leading, Led, Turn};
-use crate::config::{Config, Counters};
+use crate::config::Config;
 use crate::key::CacheKey;
 use crate::overrides::CacheOverride;
 use crate::policy::{Asked, Reuse, reuse};
 use crate::status::{CacheStatus, Fwd};
+use crate::store::Counters;
+use crate::underway::{Leading, Led, Turn};
 
 /// A body that moves no further for so long is not waited for: its caller may be waiting for us.
 const STALLED: Duration = Duration::from_millis(250);

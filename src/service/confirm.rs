@@ -26,7 +26,7 @@ pub(super) async fn confirm<R>(
     status: &CacheStatus,
 ) -> ControlFlow<Response<CacheBody<R>>, R>
 where
-    R: Body,
+    R: Body + Send + 'static,
     R::Error: Into<BoxError>,
 {
     if !validation.asks() {

@@ -129,7 +129,7 @@ where
                 ControlFlow::Continue(body) => body,
             };
             // 8. Spoil others (section 4.4), before the caller can ask for them and before anything new is stored.
-            spoil::invalidate(&exchanged, &response).await;
+            spoil::invalidate(config, principal, &asked, original, &response).await;
             spoil::update_by_head(&exchanged, &response);
             // 6, 7. Keep it as it passes, if it may be kept (section 3).
             let (mut response, kept) = match answers_get(&exchanged, &response) {

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::body::{Join, Joining, Mark, Piece};
+use crate::body::{Join, Joining, Piece, unite};
 use crate::config::Config;
 use crate::entry::{EntryId, StoredResponse};
 use crate::key::CacheKey;
 use crate::policy::{Combination, Union, combine};
-use crate::storage::{Lookup, StorageError, within};
+use crate::storage::StorageError;
+use crate::underway::Mark;
 
 /// Who asks for the key does not wait for the copying of more bytes than this.
 const WAITED_FOR: u64 = 1024 * 1024;
@@ -16,9 +17,8 @@ impl Join for Config {
     fn join(self: Arc<Self>, key: CacheKey, part: EntryId, union: EntryId, mark: Mark) -> Joining {
         Box::pin(async move {
             // The part stays what it is if this fails.
-            if let Err(error) = join(&self, &key, part, union, mark).await {
-                self.health.trouble(&error);
-            }
+            let joined = join(&self, &key, part, union, mark).await;
+            self.store.heard_beside(&joined);
         })
     }
 }
@@ -30,13 +30,13 @@ async fn join(
     id: EntryId,
     mark: Mark,
 ) -> Result<(), StorageError> {
-    let fill = &config.fill;
+    let store = &config.store;
     // Looked up anew: other parts may have come since the request was sent.
-    let Lookup { responses: stored, fence, .. } =
-        within(fill.deadline, "lookup", fill.storage.lookup(key)).await?;
+    let Ok(found) = store.lookup_unsettled(key).await else { return Ok(()) };
+    let (stored, fence) = (found.responses, found.fence);
     let Combination { union, superfluous } = combine(&config.policy, &stored, part);
     for id in ids(&stored, &superfluous) {
-        within(fill.deadline, "removing a part", fill.storage.remove_entry(key, id)).await?;
+        store.remove_entry(key, id).await?;
     }
     let Some(Union { mut head, pieces, replaces }) = union else { return Ok(()) };
     head.id = id;
@@ -44,7 +44,7 @@ async fn join(
     let pieces = pieces.iter().filter_map(|piece| {
         stored.get(piece.index).map(|stored| Piece { stored, skip: piece.skip, len: piece.len })
     });
-    let united = fill.unite(head, pieces.collect(), ids(&stored, &replaces), fence).await;
+    let united = unite(store, head, pieces.collect(), ids(&stored, &replaces), fence).await;
     drop(mark);
     united.map(drop)
 }

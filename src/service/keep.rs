@@ -10,13 +10,14 @@ use http_body::Body;
 use super::exchange::Exchanged;
 use super::name::key_of;
 use super::no_vary_search;
-use crate::body::{ALIAS_BODY, CacheBody, Fill, Join, Leading, StoredSlice, detach, gather};
-use crate::entry::{Alias, BodyEnd, BodySummary, EntryId, StoredBody, StoredHead, StoredResponse};
+use crate::body::{ALIAS_BODY, CacheBody, Fill, Join, StoredSlice, gather};
+use crate::entry::{Alias, BodySummary, EntryId, StoredBody, StoredHead, StoredResponse};
 use crate::error::BoxError;
 use crate::key::CacheKey;
 use crate::policy::{NotStored, held_already, resumable, storable};
 use crate::redirect;
-use crate::storage::{Fence, within};
+use crate::storage::Fence;
+use crate::underway::Leading;
 
 /// Whether a response is being stored; if not, why.
 pub(super) type Kept = Result<(), &'static str>;
@@ -29,7 +30,7 @@ pub(super) async fn keep<R>(
     leading: Option<Leading>,
 ) -> (Response<CacheBody<R>>, Kept)
 where
-    R: Body,
+    R: Body + Send + 'static,
     R::Error: Into<BoxError>,
 {
     let fill = match fill(exchanged, &response, &body) {
@@ -37,14 +38,14 @@ where
         Err(reason) => return (Response::from_parts(response, CacheBody::passing(body)), Err(reason)),
     };
     if body.is_end_stream() {
-        fill.store(Vec::new(), BodyEnd::default());
+        fill.store_empty();
         return (Response::from_parts(response, CacheBody::passing(body)), Ok(()));
     }
     let is_alias = fill.is_alias();
     let mut body = CacheBody::recorded(body, fill);
     if is_alias {
         // Whoever follows the redirect will not read its body.
-        body = gather(body, ALIAS_BODY, exchanged.config.fill.patience).await;
+        body = gather(body, ALIAS_BODY, exchanged.config.store.patience).await;
     }
     (Response::from_parts(response, body), Ok(()))
 }
@@ -69,7 +70,7 @@ pub(super) fn complete<R>(
     after: Vec<StoredSlice>,
 ) -> Response<CacheBody<R>>
 where
-    R: Body,
+    R: Body + Send + 'static,
     R::Error: Into<BoxError>,
 {
     let mut response = Response::new(());
@@ -80,7 +81,7 @@ where
     response.headers_mut().remove(AGE);
     let expected = head.body.map(|body| body.len);
     let head = StoredHead { as_of: exchanged.found.as_of, ..head };
-    let fill = Fill::new(exchanged.config.fill.clone(), head, fence, expected);
+    let fill = Fill::new(exchanged.config.store.clone(), head, fence, expected);
     response.map(|()| CacheBody::completed(before, body, after, part_or_whole(exchanged, fill)))
 }
 
@@ -106,7 +107,7 @@ fn fill<R: Body>(
     let mut head = storable(&config.policy, asked, key, response, times).map_err(NotStored::as_str)?;
     head.as_of = found.as_of;
     let fence = found.fence.ok_or("storage failed")?;
-    if !config.health.writes.allows() {
+    if !config.store.takes_writes() {
         return Err("storage left alone");
     }
     if let Some((index, head)) = held_already(&config.policy, asked, &found.stored, &head, response, times) {
@@ -114,6 +115,9 @@ fn fill<R: Body>(
         return Err("held already");
     }
     let expected = expected_length(&head, response, body, config.store_close_delimited)?;
+    if expected.is_some_and(|expected| expected > config.store.storage.max_body()) {
+        return Err("too large for the storage");
+    }
     if let Some(answered) = answered_below(exchanged, response) {
         // What answered is stored once, under its own key; the way there only if the user vouches for it.
         if asked.wishes.lifetime.is_none() && !config.policy.overrides_lifetime() {
@@ -122,13 +126,13 @@ fn fill<R: Body>(
         vouch(exchanged, &head, answered.clone(), fence);
         head.key = answered;
         head.id = EntryId::random();
-        return Ok(Fill::new(config.fill.clone(), head, fence, expected));
+        return Ok(Fill::new(config.store.clone(), head, fence, expected));
     }
     let target = redirect::target(asked.uri, head.status, &head.headers)
         .and_then(|target| key_of(config, principal, original, &target));
     no_vary_search::note(exchanged, &head);
     let replaces = found.replaced_by(&head);
-    let fill = Fill::new(config.fill.clone(), head, fence, expected);
+    let fill = Fill::new(config.store.clone(), head, fence, expected);
     Ok(part_or_whole(exchanged, fill.leading_to(target).replacing(replaces)))
 }
 
@@ -181,13 +185,5 @@ fn vouch(exchanged: &Exchanged<'_>, head: &StoredHead, target: CacheKey, fence: 
     let head = StoredHead { body: Some(BodySummary::of(b"")), ..head.clone() };
     let response =
         StoredResponse { head: Arc::new(head), body: StoredBody::Inline(Bytes::new()), invalidated: false };
-    let config = Arc::clone(exchanged.config);
-    let mark = config.fill.publishing.mark(exchanged.key);
-    detach(async move {
-        let put = config.fill.storage.put_alias(Alias { response, target }, fence);
-        if let Err(error) = within(config.fill.deadline, "storing an alias", put).await {
-            config.health.trouble(&error);
-        }
-        drop(mark);
-    });
+    exchanged.config.store.put_alias_beside(Alias { response, target }, fence);
 }

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use super::no_vary_search;
-use crate::body::detach;
 use crate::config::Config;
 use crate::entry::{Alias, EntryId, StoredHead, StoredResponse};
 use crate::key::CacheKey;
 use crate::redirect;
-use crate::storage::{Fence, Lookup, StorageError, within};
+use crate::storage::{Fence, Lookup};
 
 /// What is stored under a key; redirects stand among the other responses.
 #[derive(Clone, Debug, Default)]
@@ -28,53 +27,30 @@ pub(super) struct Found {
 
 /// Asks the storage. One that fails or takes too long is a miss.
 pub(super) async fn look_up(config: &Config, key: &CacheKey) -> Found {
-    let health = &config.health;
-    if !health.reads.allows() {
-        return Found { trouble: Some("storage left alone"), ..Found::default() };
-    }
     match ask(config, key).await {
-        Ok(found) => {
-            health.reads.succeeded();
-            found
-        }
-        Err(error) => {
-            health.reads.failed(error.kind());
-            health.trouble(&error);
-            Found { trouble: Some(error.kind().as_str()), ..Found::default() }
-        }
+        Ok(found) => found,
+        Err(trouble) => Found { trouble: Some(trouble), ..Found::default() },
     }
 }
 
-async fn ask(config: &Config, key: &CacheKey) -> Result<Found, StorageError> {
-    let fill = &config.fill;
-    if !fill.publishing.is_idle() {
-        // A publication that hangs must not hang those who wait for it; they see what is there without it.
-        let _ = Box::pin(tokio::time::timeout(fill.deadline, fill.publishing.settled(key))).await;
-    }
-    let Lookup { mut responses, alias, fence, as_of } =
-        within(fill.deadline, "lookup", fill.storage.lookup(key)).await?;
+async fn ask(config: &Config, key: &CacheKey) -> Result<Found, &'static str> {
+    let Lookup { mut responses, alias, fence, as_of } = config.store.lookup(key).await?;
+    let found = Found { fence: Some(fence), as_of, ..Found::default() };
     let Some(alias) = alias else {
-        let mut found = Found { stored: responses, fence: Some(fence), as_of, ..Found::default() };
-        if found.stored.is_empty() {
-            let equivalents = Box::pin(no_vary_search::look_up(config, key)).await?;
-            (found.stored, found.path_fence) = (equivalents.stored, equivalents.fence);
+        if !responses.is_empty() {
+            return Ok(Found { stored: responses, ..found });
         }
-        return Ok(found);
+        let equivalents = Box::pin(no_vary_search::look_up(config, key)).await?;
+        return Ok(Found { stored: equivalents.stored, path_fence: equivalents.fence, ..found });
     };
     if redirect::is_redirect(alias.response.head.status) {
         responses.push(alias.response.clone());
-        return Ok(Found {
-            stored: responses,
-            alias: Some(alias),
-            fence: Some(fence),
-            as_of,
-            ..Found::default()
-        });
+        return Ok(Found { stored: responses, alias: Some(alias), ..found });
     }
     // Redirects were followed below the cache: the response is stored under the key of the URI that answered.
-    let target = within(fill.deadline, "lookup", fill.storage.lookup(&alias.target)).await?;
+    let target = config.store.lookup(&alias.target).await?;
     responses.extend(target.responses);
-    Ok(Found { stored: responses, fence: Some(fence), as_of, ..Found::default() })
+    Ok(Found { stored: responses, ..found })
 }
 
 impl Found {
@@ -98,41 +74,18 @@ impl Found {
             response: StoredResponse { head: Arc::clone(&head), ..stored.clone() },
             target: alias.target.clone(),
         });
-        let (fill, fence) = (config.fill.clone(), self.fence);
-        let mark = fill.publishing.mark(&head.key);
-        let health = Arc::clone(&config.health);
-        detach(async move {
-            let written = match (alias, fence) {
-                (Some(alias), Some(fence)) => {
-                    let put = fill.storage.put_alias(alias, fence);
-                    within(fill.deadline, "freshening an alias", put).await.map(drop)
-                }
-                (None, Some(fence)) => {
-                    let head = Arc::unwrap_or_clone(head);
-                    within(fill.deadline, "freshening", fill.storage.freshen(head, fence)).await.map(drop)
-                }
-                (_, None) => Ok(()),
-            };
-            if let Err(error) = written {
-                health.trouble(&error);
-            }
-            drop(mark);
-        });
+        match (alias, self.fence) {
+            (Some(alias), Some(fence)) => config.store.put_alias_beside(alias, fence),
+            (None, Some(fence)) => config.store.freshen_beside(head, fence),
+            (_, None) => {}
+        }
     }
 
     /// Removes one stored response, which turned out to be unreadable or may not be kept.
     pub(super) fn discard(&self, config: &Config, index: usize) {
-        let Some(stored) = self.stored.get(index) else { return };
-        let (head, fill) = (Arc::clone(&stored.head), config.fill.clone());
-        let mark = fill.publishing.mark(&head.key);
-        let health = Arc::clone(&config.health);
-        detach(async move {
-            let removal = fill.storage.remove_entry(&head.key, head.id);
-            if let Err(error) = within(fill.deadline, "removing a response", removal).await {
-                health.trouble(&error);
-            }
-            drop(mark);
-        });
+        if let Some(stored) = self.stored.get(index) {
+            config.store.remove_entry_beside(&stored.head);
+        }
     }
 
     /// Whether this stored response is only a part.

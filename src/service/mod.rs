@@ -32,11 +32,12 @@ use http_body::Body;
 use tower_service::Service;
 
 use crate::body::CacheBody;
-use crate::config::{Config, Counts};
+use crate::config::Config;
 use crate::error::BoxError;
 use crate::key::{CacheKey, RequestHead};
 use crate::overrides::CacheOverride;
 use crate::storage::DynStorage;
+use crate::store::Counts;
 
 /// An HTTP service with a cache in front. Made by [`CacheLayer`](crate::CacheLayer).
 #[derive(Clone, Debug)]
@@ -58,7 +59,7 @@ impl<S> Cache<S> {
     /// The storage, to look into it or to clear it while the cache runs.
     #[must_use]
     pub fn storage(&self) -> &Arc<dyn DynStorage> {
-        &self.config.fill.storage
+        &self.config.store.storage
     }
 
     /// The key under which a response to this request is stored: [`CacheLayer::key`](crate::CacheLayer::key).
@@ -71,6 +72,12 @@ impl<S> Cache<S> {
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.config.counters.snapshot()
+    }
+
+    /// Waits until everything is written that is under way to the store. See
+    /// [`CacheLayer::flush`](crate::CacheLayer::flush).
+    pub async fn flush(&self) {
+        self.config.store.flush().await;
     }
 }
 

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::exchange::Exchanged;
-use crate::body::detach;
 use crate::config::Config;
 use crate::entry::{Alias, BodySummary, EntryId, StoredBody, StoredHead, StoredResponse};
 use crate::key::{CacheKey, NO_VARY_SEARCH, NoVarySearch, path_key};
 use crate::redirect;
-use crate::storage::{Fence, Lookup, Published, StorageError, within};
+use crate::storage::{Fence, Published, StorageError};
+use crate::store::Store;
 
 /// What is stored for equivalent URIs.
 #[derive(Default)]
@@ -25,18 +25,18 @@ pub(super) struct Equivalents {
 }
 
 /// Looks for responses whose own `No-Vary-Search` lets them answer for this key.
-pub(super) async fn look_up(config: &Config, key: &CacheKey) -> Result<Equivalents, StorageError> {
+pub(super) async fn look_up(config: &Config, key: &CacheKey) -> Result<Equivalents, &'static str> {
     let Some(path) = path_key(key).filter(|_| applies(config, key)) else {
         return Ok(Equivalents::default());
     };
-    let latest = find(config, &path).await?;
+    let latest = config.store.lookup(&path).await?;
     let mut found = Equivalents { stored: Vec::new(), fence: Some(latest.fence) };
     // After an unsafe request nobody knows which of the path's queries are equivalent.
     let valid = |alias: &Arc<Alias>| !alias.response.invalidated;
     let latest = latest.alias.filter(valid).and_then(|alias| NoVarySearch::of(&alias.response.head.headers));
     let Some(equivalent) = latest.and_then(|latest| latest.key(key)) else { return Ok(found) };
-    let Some(alias) = find(config, &equivalent).await?.alias.filter(valid) else { return Ok(found) };
-    found.stored = find(config, &alias.target).await?.responses;
+    let Some(alias) = config.store.lookup(&equivalent).await?.alias.filter(valid) else { return Ok(found) };
+    found.stored = config.store.lookup(&alias.target).await?.responses;
     found.stored.retain(|stored| answers_for(&stored.head, key));
     Ok(found)
 }
@@ -55,15 +55,6 @@ fn answers_for(head: &StoredHead, key: &CacheKey) -> bool {
     equivalent && head.range.is_none()
 }
 
-async fn find(config: &Config, key: &CacheKey) -> Result<Lookup, StorageError> {
-    let fill = &config.fill;
-    let looking = async {
-        fill.publishing.settled(key).await;
-        fill.storage.lookup(key).await
-    };
-    within(fill.deadline, "lookup of an equivalent", Box::pin(looking)).await
-}
-
 /// Notes what a response that is being stored says of its path, and where it is stored.
 pub(super) fn note(exchanged: &Exchanged<'_>, head: &StoredHead) {
     let Exchanged { config, found, .. } = *exchanged;
@@ -72,33 +63,29 @@ pub(super) fn note(exchanged: &Exchanged<'_>, head: &StoredHead) {
     }
     let Some((said, fence)) = NoVarySearch::of(&head.headers).zip(found.path_fence) else { return };
     let Some((path, equivalent)) = path_key(&head.key).zip(said.key(&head.key)) else { return };
-    let marks = [config.fill.publishing.mark(&path), config.fill.publishing.mark(&equivalent)];
+    let marks = [config.store.mark(&path), config.store.mark(&equivalent)];
     let (for_path, for_query) = (alias(head, path), alias(head, equivalent.clone()));
-    let config = Arc::clone(config);
-    detach(async move {
-        if let Err(error) = put(&config, for_path, for_query, fence, &equivalent).await {
-            config.health.trouble(&error);
-        }
+    let store = config.store.clone();
+    config.store.run_or_spawn(async move {
+        let put = put(&store, for_path, for_query, fence, &equivalent).await;
+        store.heard_beside(&put);
         drop(marks);
     });
 }
 
 /// The path first: where something was removed since the lookup, nothing may lead to what was asked before it.
 async fn put(
-    config: &Config,
+    store: &Store,
     for_path: Alias,
     for_query: Alias,
     fence: Fence,
     equivalent: &CacheKey,
 ) -> Result<(), StorageError> {
-    let fill = &config.fill;
-    let put = fill.storage.put_alias(for_path, fence);
-    if within(fill.deadline, "storing what a query means", put).await? == Published::Superseded {
+    if store.put_alias(for_path, fence).await? == Published::Superseded {
         return Ok(());
     }
-    let fence = within(fill.deadline, "lookup", fill.storage.lookup(equivalent)).await?.fence;
-    let put = fill.storage.put_alias(for_query, fence);
-    within(fill.deadline, "storing what a query means", put).await.map(drop)
+    let Ok(found) = store.lookup_unsettled(equivalent).await else { return Ok(()) };
+    store.put_alias(for_query, found.fence).await.map(drop)
 }
 
 /// A stored response without body, that says what this one says of queries and leads to it.

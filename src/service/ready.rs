@@ -4,7 +4,7 @@
 //! asked for all of it.
 
 use super::lookup::Found;
-use crate::body::{Piece, StoredSlice};
+use crate::body::{Piece, StoredSlice, open_piece};
 use crate::config::Config;
 use crate::entry::StoredBody;
 use crate::policy::{Stretch, Validation};
@@ -74,12 +74,8 @@ async fn one(
     Stretch { index, skip, len }: Stretch,
 ) -> Result<Option<StoredSlice>, StorageError> {
     let Some(stored) = found.stored.get(index) else { return Ok(None) };
-    let opening = config.fill.open(Piece { stored, skip, len });
-    let opened = opening.await.inspect_err(|error| {
-        config.health.trouble(error);
-        found.discard(config, index);
-    });
-    opened.map(Some)
+    let opening = open_piece(&config.store, Piece { stored, skip, len });
+    opening.await.inspect_err(|_| found.discard(config, index)).map(Some)
 }
 
 impl Ready {

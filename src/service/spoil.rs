@@ -2,36 +2,35 @@
 
 use std::sync::Arc;
 
-use http::response::Parts;
+use http::request::Parts;
+use http::response;
 
 use super::exchange::Exchanged;
 use super::name::key_of;
+use crate::config::Config;
 use crate::entry::StoredHead;
-use crate::policy::{HeadUpdate, invalidated, invalidated_groups, updated_by_head};
-use crate::storage::within;
+use crate::key::Principal;
+use crate::policy::{Asked, HeadUpdate, invalidated, invalidated_groups, updated_by_head};
 
-/// Removes what an unsafe method invalidated, and waits for it: the caller must not read its own past.
-pub(super) async fn invalidate(exchanged: &Exchanged<'_>, response: &Parts) {
-    let Exchanged { config, asked, original, principal, .. } = *exchanged;
-    for uri in invalidated(asked, response) {
-        let Some(key) = key_of(config, principal, original, &uri) else { continue };
-        let removal = config.fill.storage.remove(&key);
-        match within(config.fill.deadline, "invalidating", removal).await {
-            Ok(_) => config.counters.count(|counters| &counters.invalidated),
-            Err(error) => config.health.trouble(&error),
-        }
-    }
+/// Invalidates what an unsafe method has made out of date, and waits for it: the caller must not read its own past.
+pub(super) async fn invalidate(
+    config: &Config,
+    principal: &Principal,
+    asked: &Asked<'_>,
+    original: &Parts,
+    response: &response::Parts,
+) {
     let groups = invalidated_groups(asked, response);
-    if !groups.is_empty() {
-        let invalidation = config.fill.storage.invalidate(&groups);
-        if let Err(error) = within(config.fill.deadline, "invalidating", invalidation).await {
-            config.health.trouble(&error);
-        }
+    if groups.is_empty() {
+        return;
     }
+    let uris = invalidated(asked, response);
+    let keys = uris.iter().filter_map(|uri| key_of(config, principal, original, uri)).collect();
+    config.store.invalidate(groups, keys).await;
 }
 
 /// Brings stored responses to GET up to date with a response to HEAD.
-pub(super) fn update_by_head(exchanged: &Exchanged<'_>, response: &Parts) {
+pub(super) fn update_by_head(exchanged: &Exchanged<'_>, response: &response::Parts) {
     let Exchanged { config, asked, found, times, .. } = *exchanged;
     if *asked.method != http::Method::HEAD {
         return;

@@ -50,7 +50,6 @@
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod copy;
-mod deadline;
 mod dynamic;
 #[cfg(feature = "dynamodb")]
 pub mod dynamodb;
@@ -71,7 +70,6 @@ pub mod redis;
 pub mod sqlite;
 
 pub use copy::Copied;
-pub(crate) use deadline::within;
 pub use dynamic::{AnyReader, AnyWriter, DynStorage};
 #[cfg(feature = "dynamodb")]
 pub use dynamodb::DynamoStorage;

@@ -4,34 +4,46 @@ use std::sync::Arc;
 
 use super::breaker::Breaker;
 use super::counters::Counters;
-use crate::body::Observe;
 use crate::storage::{Published, StorageError, StorageErrorKind};
 
-/// The storage's health as one layer sees it. Reading and writing fail apart: a full disk can still be read.
+/// The storage's health as one layer sees it. Reading, writing and invalidating fail apart: a full disk can still be
+/// read.
 #[derive(Debug)]
-pub(crate) struct Health {
-    pub(crate) reads: Breaker,
-    pub(crate) writes: Breaker,
+pub(super) struct Health {
+    pub(super) reads: Breaker,
+    pub(super) writes: Breaker,
+    pub(super) invalidations: Breaker,
     counters: Arc<Counters>,
 }
 
 impl Health {
-    pub(crate) fn new(counters: Arc<Counters>) -> Self {
-        Self { reads: Breaker::new(), writes: Breaker::new(), counters }
+    pub(super) fn new(counters: Arc<Counters>) -> Self {
+        let (reads, writes, invalidations) = (Breaker::new(), Breaker::new(), Breaker::new());
+        Self { reads, writes, invalidations, counters }
     }
 
     /// Takes a failure down.
-    pub(crate) fn trouble(&self, error: &StorageError) {
+    pub(super) fn trouble(&self, error: &StorageError) {
         self.counters.count(|counters| &counters.storage_errors);
         #[cfg(feature = "tracing")]
         tracing::warn!(error = error as &dyn std::error::Error, "the storage failed; going on without it");
         #[cfg(not(feature = "tracing"))]
         let _ = error;
     }
-}
 
-impl Observe for Health {
-    fn filled(&self, result: Option<&Result<Published, StorageError>>) {
+    /// Hears what became of an operation that the breaker guards.
+    pub(super) fn heard<T>(&self, breaker: &Breaker, result: &Result<T, StorageError>) {
+        match result {
+            Ok(_) => breaker.succeeded(),
+            Err(error) => {
+                breaker.failed(error.kind());
+                self.trouble(error);
+            }
+        }
+    }
+
+    /// Hears what became of a response that was to be stored; `None`: its body did not arrive whole.
+    pub(super) fn filled(&self, result: Option<&Result<Published, StorageError>>) {
         match result {
             Some(Ok(Published::Stored)) => {
                 self.writes.succeeded();

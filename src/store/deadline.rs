@@ -5,13 +5,14 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::{StorageError, StorageErrorKind};
+use crate::storage::{StorageError, StorageErrorKind};
 
 /// The result of one storage operation, or [`StorageErrorKind::Timeout`] after `limit`.
 ///
 /// A storage that answers at once, as memory does, never touches the timer.
-pub(crate) async fn within<T>(
+pub(super) async fn within<T>(
     limit: Duration,
+    backend: &'static str,
     action: &'static str,
     mut operation: Pin<Box<dyn Future<Output = Result<T, StorageError>> + Send + '_>>,
 ) -> Result<T, StorageError> {
@@ -20,10 +21,7 @@ pub(crate) async fn within<T>(
     }
     // Boxed, because a timer is large, and those who never wait would carry the room for it.
     Box::pin(tokio::time::timeout(limit, operation)).await.unwrap_or_else(|_| {
-        Err(StorageError::new(
-            StorageErrorKind::Timeout,
-            "any",
-            format!("{action}: no answer within {limit:?}"),
-        ))
+        let action = format!("{action}: no answer within {limit:?}");
+        Err(StorageError::new(StorageErrorKind::Timeout, backend, action))
     })
 }

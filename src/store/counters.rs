@@ -44,9 +44,12 @@ counters! {
     refreshes,
     /// Responses and aliases stored.
     stored,
-    /// Responses that were to be stored, but broke off, came too late for an invalidation, or were too much for the store.
+    /// Responses that were to be stored, but broke off, were not read to their end, came too late for an invalidation, or
+    /// were too much for the store.
     abandoned,
-    /// Keys invalidated by unsafe methods.
+    /// Of these, the ones for which there was no room, because too much was waiting for the store.
+    crowded_out,
+    /// Exchanges that invalidated stored responses: those with unsafe methods that succeeded.
     invalidated,
     /// Operations that the storage failed.
     storage_errors,

@@ -132,7 +132,7 @@ impl Leading {
     }
 
     /// More of the body has passed. Wakes nobody: those who wait look from time to time.
-    pub(super) fn passed(&self, bytes: u64) {
+    pub(crate) fn passed(&self, bytes: u64) {
         self.progress.send_if_modified(|progress| {
             progress.passed = progress.passed.saturating_add(bytes);
             false

@@ -1,0 +1,65 @@
+//! How much may wait for the storage: bounded in bytes, and served in order.
+//!
+//! What finds no room is given up at once, so that a storage that is slower than the network costs neither memory nor
+//! time. Only so many responses are in the storage at a time, and its deadlines begin when a response gets there, not
+//! while it waits for its turn.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// So many complete responses are in the storage at a time. Enough to be written together in one transaction.
+const AT_A_TIME: usize = 64;
+
+/// The room for what one layer has in memory on its way to the storage. Clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Admission {
+    bytes: Arc<AtomicUsize>,
+    turns: Arc<Semaphore>,
+}
+
+impl Admission {
+    pub(super) fn new() -> Self {
+        Self { bytes: Arc::default(), turns: Arc::new(Semaphore::new(AT_A_TIME)) }
+    }
+
+    /// Room to be taken bit by bit, up to `limit` bytes for all together.
+    pub(super) fn enter(&self, limit: usize) -> Room {
+        Room { bytes: Arc::clone(&self.bytes), limit, taken: 0 }
+    }
+
+    /// Waits for a turn, in the order of asking.
+    pub(super) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        // The semaphore is never closed.
+        Arc::clone(&self.turns).acquire_owned().await.ok()
+    }
+}
+
+/// The bytes that one response takes; given back when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Room {
+    bytes: Arc<AtomicUsize>,
+    limit: usize,
+    taken: usize,
+}
+
+impl Room {
+    /// Takes room for as much again, or none where there is none.
+    #[must_use]
+    pub(crate) fn grow(&mut self, by: usize) -> bool {
+        let before = self.bytes.fetch_add(by, Ordering::AcqRel);
+        if before.saturating_add(by) > self.limit {
+            self.bytes.fetch_sub(by, Ordering::AcqRel);
+            return false;
+        }
+        self.taken += by;
+        true
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.bytes.fetch_sub(self.taken, Ordering::AcqRel);
+    }
+}

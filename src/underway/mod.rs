@@ -1,0 +1,9 @@
+//! What this process has under way: requests that lead others, publications, and refreshes in the background.
+
+mod leaders;
+mod publishing;
+mod refreshes;
+
+pub(crate) use leaders::{Leaders, Leading, Led, Turn};
+pub(crate) use publishing::{Mark, Publishing};
+pub(crate) use refreshes::Refreshes;
