@@ -65,6 +65,15 @@ pub(super) enum Collapsed {
 }
 
 impl Asking<'_> {
+    /// What is stored that could answer. Nothing can answer most methods, so that nothing is looked up for them.
+    pub(super) async fn look_up(&self) -> Found {
+        if Asked::new(&head_of(self.parts), self.wishes).is_handled(&self.config.policy) {
+            look_up(self.config, self.key).await
+        } else {
+            Found::default()
+        }
+    }
+
     /// Decides by what was found, for a request that waits for none.
     pub(super) fn decide(&self, found: Found) -> InTurn {
         let asked = Asked::new(&head_of(self.parts), self.wishes);

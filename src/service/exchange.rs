@@ -64,13 +64,13 @@ where
     async move {
         let Some(key) = &key else {
             // Boxed, like what follows below, because hits would carry the room for it.
-            return Box::pin(pass(&config, origin, Request::from_parts(parts, body))).await;
+            return Box::pin(pass(&config, origin, parts, body, &wishes, &principal)).await;
         };
         // 3. Look it up, both keyspaces in one trip.
         let departures = config.leaders.departures();
         let asking = Asking { config: &config, key, parts: &parts, wishes: &wishes };
         // 4. Decide (section 4); again, should another request that asks the same be back first.
-        let mut turn = asking.decide(look_up(&config, key).await);
+        let mut turn = asking.decide(asking.look_up().await);
         asking.take_turn(departures, &mut turn).await;
 
         let validation = match &turn.decision {

@@ -6,12 +6,13 @@ use http::request::Parts;
 use http::{Request, Response};
 use tower_service::Service;
 
-use super::report;
+use super::{report, spoil};
 use crate::body::CacheBody;
 use crate::config::Config;
 use crate::entry::StoredResponse;
-use crate::key::RequestHead;
-use crate::policy::{Times, Validation, preconditions};
+use crate::key::{Principal, RequestHead};
+use crate::overrides::CacheOverride;
+use crate::policy::{Asked, Times, Validation, preconditions};
 use crate::status::{CacheStatus, Fwd};
 
 /// What of a request decides.
@@ -19,19 +20,25 @@ pub(super) fn head_of(parts: &Parts) -> RequestHead<'_> {
     RequestHead::from(parts)
 }
 
-/// Lets a request pass the cache by.
+/// Lets a request pass the cache by. What it invalidates is invalidated all the same (RFC 9111 section 4.4).
 pub(super) async fn pass<S, B, R>(
     config: &Arc<Config>,
     mut origin: S,
-    request: Request<B>,
+    parts: Parts,
+    body: B,
+    wishes: &CacheOverride,
+    principal: &Principal,
 ) -> Result<Response<CacheBody<R>>, S::Error>
 where
     S: Service<Request<B>, Response = Response<R>>,
 {
     config.counters.count(|counters| &counters.passed);
-    let response = origin.call(request).await?;
-    let status = CacheStatus { fwd_status: Some(response.status()), ..report::forwarded(Fwd::Bypass) };
-    let mut response = response.map(CacheBody::passing);
+    let original = parts.clone();
+    let (response, body) = origin.call(Request::from_parts(parts, body)).await?.into_parts();
+    let asked = Asked::new(&head_of(&original), wishes);
+    spoil::invalidate(config, principal, &asked, &original, &response).await;
+    let status = CacheStatus { fwd_status: Some(response.status), ..report::forwarded(Fwd::Bypass) };
+    let mut response = Response::from_parts(response, CacheBody::passing(body));
     report::attach(config, None, &mut response, status);
     Ok(response)
 }
