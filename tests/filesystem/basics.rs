@@ -1,7 +1,7 @@
 use crate::support::*;
 use bytes::Bytes;
 use larder::clock::Timestamp;
-use larder::entry::{BodyEnd, Group};
+use larder::entry::{BodyEnd, Group, GroupId};
 use larder::storage::filesystem::FileStorage;
 use larder::storage::{BodyWriter, Keyspace, Published, Storage, StorageErrorKind};
 
@@ -107,19 +107,20 @@ async fn aliases_groups_and_freshening_keep_the_contract() {
         let group = Group { origin: "http://example.com".into(), name: "news".into() };
         head.groups = vec![group.clone()];
         store(&storage, head.clone(), body(200_000)).await;
-        storage.invalidate_group(&group, Timestamp::from_secs(999)).await.unwrap();
+        let other = Group { origin: "http://example.com".into(), name: "sports".into() };
+        storage.invalidate(&[GroupId::of(&other)]).await.unwrap();
         assert!(!storage.lookup(&head.key).await.unwrap().responses[0].invalidated);
-        storage.invalidate_group(&group, Timestamp::from_secs(1_000)).await.unwrap();
+        storage.invalidate(&[GroupId::of(&group)]).await.unwrap();
         assert!(storage.lookup(&head.key).await.unwrap().responses[0].invalidated);
 
         let mut fresh = head.clone();
         fresh.response_time = Timestamp::from_secs(2_000);
-        assert!(storage.freshen(fresh.clone()).await.unwrap());
+        assert!(freshen(&storage, fresh.clone()).await);
         let lookup = storage.lookup(&head.key).await.unwrap();
         assert!(!lookup.responses[0].invalidated);
         assert_eq!(read(&storage, &lookup.responses[0]).await.unwrap(), body(200_000));
         fresh.id = larder::entry::EntryId::random();
-        assert!(!storage.freshen(fresh).await.unwrap());
+        assert!(!freshen(&storage, fresh).await);
 
         assert!(storage.remove_entry(&head.key, head.id).await.unwrap());
         assert!(!storage.remove_entry(&head.key, head.id).await.unwrap());

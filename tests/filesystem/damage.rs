@@ -1,6 +1,7 @@
 use crate::support::*;
+use larder::entry::{Group, GroupId, StoredHead};
 use larder::storage::Storage;
-use larder::storage::filesystem::Format;
+use larder::storage::filesystem::{FileStorage, Format};
 use std::path::{Path, PathBuf};
 
 /// The file whose path says `part`, and the name of the keyspace.
@@ -145,5 +146,144 @@ async fn lost_or_damaged_shared_numbers_are_made_anew() {
             assert_eq!(get(&storage, "a").await, Some(body(3)));
             assert_ne!(fence(&storage, &head("b")).await, before, "no fence from before is honoured");
         }
+    }
+}
+
+fn member() -> (StoredHead, GroupId) {
+    let group = Group { origin: "http://example.com".into(), name: "news".into() };
+    let id = GroupId::of(&group);
+    let mut member = head("member");
+    member.groups = vec![group];
+    (member, id)
+}
+
+async fn is_invalidated(storage: &FileStorage, name: &str) -> bool {
+    storage.lookup(&key(name)).await.unwrap().responses.remove(0).invalidated
+}
+
+/// Where the number of a group stands in the file of invalidations.
+fn slot_of(group: GroupId) -> usize {
+    64 + group.slot(1 << 14) as usize * 16
+}
+
+#[tokio::test]
+async fn damage_to_the_file_of_invalidations_never_makes_an_invalidated_response_valid() {
+    for format in FORMATS {
+        let (_dir, path) = place();
+        let storage = open(&path, format);
+        let (member, group) = member();
+        store(&storage, member.clone(), body(3)).await;
+        assert!(!is_invalidated(&storage, "member").await);
+        storage.invalidate(&[group]).await.unwrap();
+        let file = path.join("invalidated");
+        let original = std::fs::read(&file).unwrap();
+        // Every bit of the count, of the floor, and of the group's number.
+        let places = (0..48).chain(slot_of(group)..slot_of(group) + 16);
+        for bit in places.flat_map(|byte| byte * 8..byte * 8 + 8).step_by(3) {
+            std::fs::write(&file, &original).unwrap();
+            assert!(is_invalidated(&storage, "member").await);
+            let mut damaged = original.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(&file, &damaged).unwrap();
+            assert!(is_invalidated(&storage, "member").await, "bit {bit}");
+            assert!(is_invalidated(&open(&path, format), "member").await, "bit {bit}, opened anew");
+        }
+        for damaged in [vec![0; original.len()], original[..64].to_vec(), original[..40].to_vec(), Vec::new()]
+        {
+            std::fs::write(&file, &damaged).unwrap();
+            assert!(is_invalidated(&storage, "member").await);
+            assert!(is_invalidated(&open(&path, format), "member").await);
+        }
+        std::fs::remove_file(&file).unwrap();
+        assert!(is_invalidated(&storage, "member").await, "lost while it was open");
+        assert!(is_invalidated(&open(&path, format), "member").await);
+    }
+}
+
+#[tokio::test]
+async fn after_damage_to_the_file_of_invalidations_what_is_stored_anew_is_used() {
+    let (_dir, path) = place();
+    let storage = open(&path, Format::Compact);
+    let file = path.join("invalidated");
+    let healthy = std::fs::read(&file).unwrap();
+    for damaged in [None, Some(vec![0; healthy.len()]), Some(vec![1; healthy.len() / 2])] {
+        let (member, group) = member();
+        store(&storage, member.clone(), body(3)).await;
+        std::fs::remove_file(&file).unwrap();
+        if let Some(damaged) = damaged {
+            std::fs::write(&file, damaged).unwrap();
+        }
+        assert!(is_invalidated(&storage, "member").await, "nobody knows whether it was");
+        store(&storage, member.clone(), body(4)).await;
+        assert!(!is_invalidated(&storage, "member").await);
+        let other = open(&path, Format::Compact);
+        assert!(!is_invalidated(&other, "member").await);
+        other.invalidate(&[group]).await.unwrap();
+        assert!(is_invalidated(&storage, "member").await, "both look at the same file");
+    }
+}
+
+#[tokio::test]
+async fn a_slot_of_another_group_is_not_taken_for_the_groups_own() {
+    let (_dir, path) = place();
+    let storage = open(&path, Format::Compact);
+    let (member, group) = member();
+    store(&storage, member, body(3)).await;
+    storage.invalidate(&[group]).await.unwrap();
+    // The block with the group's slot is replaced by another one, as a lost write or a mixed up sector does.
+    let file = path.join("invalidated");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let other = slot_of(GroupId::of_target("http://example.com/other"));
+    let from = bytes[other..other + 16].to_vec();
+    bytes[slot_of(group)..slot_of(group) + 16].copy_from_slice(&from);
+    std::fs::write(&file, &bytes).unwrap();
+    assert!(is_invalidated(&storage, "member").await);
+}
+
+#[tokio::test]
+async fn the_groups_of_an_earlier_version_are_removed_by_maintenance_and_nothing_else_is() {
+    let (_dir, path) = place();
+    let storage = open(&path, Format::Compact);
+    let name = "ab".repeat(32);
+    std::fs::create_dir_all(path.join("groups/ab")).unwrap();
+    std::fs::create_dir_all(path.join("groups/cd")).unwrap();
+    std::fs::write(path.join("groups/ab").join(&name), "a time").unwrap();
+    std::fs::write(path.join("groups/cd/notes"), "mine").unwrap();
+    storage.maintain(larder::clock::Timestamp::from_secs(1)).await.unwrap();
+    assert_eq!(files(&path.join("groups")), [path.join("groups/cd/notes")]);
+    assert!(!path.join("groups/ab").exists());
+    std::fs::remove_file(path.join("groups/cd/notes")).unwrap();
+    storage.maintain(larder::clock::Timestamp::from_secs(1)).await.unwrap();
+    assert!(!path.join("groups").exists());
+}
+
+#[tokio::test]
+async fn a_record_in_the_layout_of_another_version_stays_until_its_key_is_removed() {
+    for format in FORMATS {
+        let (_dir, path) = place();
+        let storage = open(&path, format);
+        store(&storage, head("a"), body(100_000)).await;
+        let record = file(&path, "responses");
+        let bodies = files(&path.join("bodies"));
+        let mut theirs = std::fs::read(&record).unwrap();
+        if format == Format::Compact {
+            theirs[7] = 9;
+        } else {
+            theirs = String::from_utf8(theirs).unwrap().replace("\"larder\": 1", "\"larder\": 9").into();
+        }
+        std::fs::write(&record, &theirs).unwrap();
+        let before = storage.usage().await.unwrap();
+        for len in [10, 100_000] {
+            assert_eq!(get(&storage, "a").await, None);
+            assert!(try_store(&storage, head("a"), body(len)).await.is_err(), "there is no room beside it");
+            storage.maintain(larder::clock::Timestamp::from_secs(1)).await.unwrap();
+            assert_eq!(std::fs::read(&record).unwrap(), theirs);
+            assert_eq!(files(&path.join("bodies")), bodies, "its bodies stay as well, and ours are gone");
+            assert_eq!(storage.usage().await.unwrap().bytes, before.bytes, "and take the room they took");
+        }
+        storage.remove(&key("a")).await.unwrap();
+        assert!(files(&path.join("responses")).is_empty() && files(&path.join("bodies")).is_empty());
+        store(&storage, head("a"), body(100_000)).await;
+        assert_eq!(get(&storage, "a").await, Some(body(100_000)));
     }
 }

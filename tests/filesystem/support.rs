@@ -59,8 +59,8 @@ pub async fn try_store(
     head: StoredHead,
     body: Bytes,
 ) -> Result<Published, StorageError> {
-    let fence = storage.lookup(&head.key).await?.fence;
-    let mut writer = storage.begin(head, fence).await?;
+    let found = storage.lookup(&head.key).await?;
+    let mut writer = storage.begin(as_of(head, found.as_of), found.fence).await?;
     for piece in body.chunks(100_000) {
         writer.write(Bytes::copy_from_slice(piece)).await?;
     }
@@ -69,6 +69,17 @@ pub async fn try_store(
 
 pub async fn store(storage: &FileStorage, head: StoredHead, body: Bytes) {
     assert_eq!(try_store(storage, head, body).await.unwrap(), Published::Stored);
+}
+
+fn as_of(mut head: StoredHead, as_of: u64) -> StoredHead {
+    head.as_of = as_of;
+    head
+}
+
+/// Replaces a head as of a lookup of this moment.
+pub async fn freshen(storage: &FileStorage, head: StoredHead) -> bool {
+    let found = storage.lookup(&head.key).await.unwrap();
+    storage.freshen(as_of(head, found.as_of), found.fence).await.unwrap()
 }
 
 pub async fn read(storage: &FileStorage, response: &StoredResponse) -> Result<Bytes, StorageError> {

@@ -132,6 +132,10 @@ async fn every_flipped_bit_of_a_row_is_noticed() {
         let blob: Vec<u8> = sql.query_row(&read_blob, [], |row| row.get(0)).unwrap();
         let step = if table == "chunks" { 997 } else { 3 };
         for bit in (0..blob.len() * 8).step_by(step) {
+            if column == "head" && bit / 8 == 3 {
+                // The version: what another one wrote is a miss too, but stays.
+                continue;
+            }
             storage.clear(None).await.unwrap();
             let stored = put(&storage, &key("a"), &body(1, size)).await;
             let mut blob: Vec<u8> = sql.query_row(&read_blob, [], |row| row.get(0)).unwrap();
@@ -140,7 +144,7 @@ async fn every_flipped_bit_of_a_row_is_noticed() {
             if table == "chunks" {
                 let error = read(&storage, &stored).await.unwrap_err();
                 assert_eq!(error.kind(), StorageErrorKind::Corrupt, "{column} bit {bit}");
-                assert!(!storage.freshen(stored).await.unwrap());
+                assert!(!freshen(&storage, stored).await);
                 assert!(storage.lookup(&key("a")).await.unwrap().responses.is_empty(), "it is removed");
             } else {
                 assert!(get(&storage, &key("a")).await.is_none(), "{column} bit {bit}");

@@ -44,8 +44,8 @@ pub(crate) async fn try_put(
     head: StoredHead,
     body: &Bytes,
 ) -> Result<Published, StorageError> {
-    let fence = storage.lookup(&head.key).await?.fence;
-    let mut writer = storage.begin(head, fence).await?;
+    let found = storage.lookup(&head.key).await?;
+    let mut writer = storage.begin(as_of(head, found.as_of), found.fence).await?;
     for piece in body.chunks(50_000) {
         writer.write(body.slice_ref(piece)).await?;
     }
@@ -55,8 +55,20 @@ pub(crate) async fn try_put(
 pub(crate) async fn put(storage: &SqliteStorage, key: &CacheKey, body: &Bytes) -> StoredHead {
     let mut head = head(key);
     assert_eq!(try_put(storage, head.clone(), body).await.unwrap(), Published::Stored);
+    head.as_of = storage.lookup(key).await.unwrap().as_of;
     head.body = Some(BodySummary::of(body));
     head
+}
+
+fn as_of(mut head: StoredHead, as_of: u64) -> StoredHead {
+    head.as_of = as_of;
+    head
+}
+
+/// Replaces a head as of a lookup of this moment.
+pub(crate) async fn freshen(storage: &SqliteStorage, head: StoredHead) -> bool {
+    let found = storage.lookup(&head.key).await.unwrap();
+    storage.freshen(as_of(head, found.as_of), found.fence).await.unwrap()
 }
 
 /// The body of the newest response under a key.

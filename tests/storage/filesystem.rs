@@ -35,10 +35,29 @@ async fn spoil(storage: FileStorage, head: StoredHead, damage: Damage) -> Result
         }),
         (Damage::LoseBody, Some(body)) => std::fs::remove_file(body),
         (Damage::GarbleHead, _) => std::fs::write(&paths[0], b"what is this?"),
+        (Damage::OtherVersion, _) => renumber(&paths[0], [2, 254]),
+        (Damage::OwnVersion, _) => renumber(&paths[0], [254, 2]),
         _ => return Ok(false),
     };
     done.map_err(|error| StorageError::new(StorageErrorKind::Other, "test", "damaging").with_source(error))?;
     Ok(true)
+}
+
+/// Makes one version's response another's: in a compact record a head says which it is, in JSON the response does.
+fn renumber(path: &PathBuf, [from, to]: [u8; 2]) -> std::io::Result<()> {
+    let mut bytes = std::fs::read(path)?;
+    if bytes.starts_with(b"{") {
+        let text = String::from_utf8(bytes).unwrap();
+        let (from, to) = (format!("\"format\": {from},"), format!("\"format\": {to},"));
+        assert!(text.contains(&from), "{text}");
+        return std::fs::write(path, text.replace(&from, &to));
+    }
+    let magic = [b'l', b'd', b'h', from];
+    let at = bytes.windows(4).position(|window| window == magic).expect("a head of that version");
+    bytes[at + 3] = to;
+    let checksum = xxhash_rust::xxh3::xxh3_64(&bytes[16..]).to_le_bytes();
+    bytes[8..16].copy_from_slice(&checksum);
+    std::fs::write(path, bytes)
 }
 
 fn flip(path: &PathBuf, at: impl FnOnce(&[u8]) -> usize) -> std::io::Result<()> {

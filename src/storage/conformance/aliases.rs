@@ -2,7 +2,7 @@
 
 use super::Fixture;
 use super::sample::{alias, check_only, key, lookup, put_alias, store_at};
-use crate::entry::{Alias, StoredBody};
+use crate::entry::{Alias, StoredBody, StoredHead};
 
 fn text(alias: &Alias) -> &[u8] {
     match &alias.response.body {
@@ -18,12 +18,13 @@ pub async fn an_alias_is_found_with_its_target_and_body(fixture: Fixture) {
     let storage = &*fixture.storage;
     for (name, body) in [("a", ""), ("b", "<p>moved, and here is <a href='/elsewhere'>where to</a>")] {
         let alias = alias(&key(name), &key("target"), body);
+        let as_of = lookup(storage, &key(name)).await.as_of;
         put_alias(storage, alias.clone()).await;
         let found = lookup(storage, &key(name)).await;
         assert!(found.responses.is_empty());
         let found = found.alias.expect("the alias");
         assert_eq!(found.target, key("target"));
-        assert_eq!(*found.response.head, *alias.response.head);
+        assert_eq!(*found.response.head, StoredHead { as_of, ..StoredHead::clone(&alias.response.head) });
         assert_eq!(text(&found), body.as_bytes());
         assert!(!found.response.invalidated);
     }

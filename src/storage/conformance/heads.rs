@@ -4,16 +4,19 @@ use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Method, StatusCode, Version};
 
 use super::Fixture;
-use super::sample::{SampleBody, begin, body_of, check, fields, group, head, key, only, store, write};
+use super::sample::{
+    SampleBody, begin, body_of, check, fields, group, head, key, lookup, only, store, write,
+};
 use crate::clock::Timestamp;
 use crate::entry::{BodyEnd, Freshness, StoredHead, StoredRange};
 use crate::key::{Selecting, SelectingField, SelectingValue};
 use crate::storage::{DynStorage, Published};
 
 async fn survives(storage: &dyn DynStorage, head: &StoredHead) {
+    let as_of = lookup(storage, &head.key).await.as_of;
     store(storage, head.clone()).await;
     let found = only(storage, &head.key).await;
-    let expected = StoredHead { body: Some(body_of(head).summary()), ..head.clone() };
+    let expected = StoredHead { body: Some(body_of(head).summary()), as_of, ..head.clone() };
     assert_eq!(fields(&found.head.headers), fields(&expected.headers), "the fields in their order");
     assert_eq!(*found.head, expected);
     check(storage, &found).await;

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::entry::{Alias, EntryId, StoredBody, StoredHead};
+use crate::entry::{Alias, EntryId, GroupId, StoredBody, StoredHead};
 use crate::key::CacheKey;
 use crate::storage::{Fence, Keyspace, Published, StorageError, StorageErrorKind};
 
@@ -13,9 +13,9 @@ use super::dir;
 use super::error::{Doing, error};
 use super::evict;
 use super::layout::Name;
-use super::lock::{Change, Locked};
+use super::lock::{Change, Locked, invalidating};
 use super::maintain::recount;
-use super::record::{Found, Garbage, Place, Record, Variant};
+use super::record::{Found, Place, Record, Variant};
 use super::root::Root;
 
 /// Makes a response or an alias visible, with its body, unless its key was removed since the lookup.
@@ -44,11 +44,7 @@ fn publish_locked(
     fence: Fence,
 ) -> Result<Published, StorageError> {
     let locked = Locked::take(shared, root, name.fan())?;
-    let now = root.state.fence(name).doing("reading a fence")?;
-    if now != fence || now == Fence(0) {
-        if now == Fence(0) {
-            root.state.raise(name).doing("writing a fence")?;
-        }
+    if is_fenced_off(root, name, fence)? {
         return Ok(Published::Superseded);
     }
     let stored = insert(shared, &locked, name, variant, body);
@@ -57,6 +53,17 @@ fn publish_locked(
         let _ = recount(&locked);
     }
     stored.map(|()| Published::Stored)
+}
+
+/// Whether the key was removed since the lookup that handed out this fence. Needs the lock.
+fn is_fenced_off(root: &Root, name: &Name, fence: Fence) -> Result<bool, StorageError> {
+    let now = root.state.fence(name).doing("reading a fence")?;
+    if now == Fence(0) {
+        // The number was lost: a zero is no fence.
+        root.state.raise(name).doing("writing a fence")?;
+        return Ok(true);
+    }
+    Ok(now != fence)
 }
 
 fn insert(
@@ -68,21 +75,31 @@ fn insert(
 ) -> Result<(), StorageError> {
     let keyspace = if variant.target.is_some() { Keyspace::Aliases } else { Keyspace::Responses };
     let change = locked.change()?;
+    let root = locked.root;
+    let files = variant.files(name, root.format);
     if let (Some(body), Place::File { extension }) = (body, &variant.place) {
         let path = name.body(variant.head.id, extension);
-        body.place(locked.root, &path, shared.options.sync).doing("putting a body in its place")?;
+        body.place(root, &path, shared.options.sync).doing("putting a body in its place")?;
     }
     let most = shared.options.max_variants;
-    rewrite(change, keyspace, name, shared.options.sync, |record| {
+    let written = rewrite(change, keyspace, name, shared.options.sync, |record| {
         let replaced = record
             .variants
             .extract_if(.., |old| keyspace == Keyspace::Aliases || replaces(&variant.head, &old.head));
         let mut gone: Vec<_> = replaced.collect();
         record.variants.insert(0, variant);
         gone.extend(record.variants.drain(most.min(record.variants.len())..));
+        // Each version keeps the limit for its own; two of them leave each other's alone.
+        record.foreign.truncate(most);
         Some(gone)
-    })?;
-    Ok(())
+    });
+    if written.as_ref().is_err_and(|error| error.kind() == StorageErrorKind::Incompatible) {
+        // Nobody could tell it from a body of the other version.
+        for file in files {
+            dir::remove_file(&root.bodies, &file).doing("removing a body without a head")?;
+        }
+    }
+    written.map(drop)
 }
 
 /// Whether publishing `new` replaces `old`. What stands in the wrong file is replaced by anything.
@@ -109,9 +126,17 @@ pub(super) fn put_alias(
     publish(shared, root, variant, None, fence)
 }
 
-pub(super) fn freshen(shared: &Shared, root: &Arc<Root>, mut head: StoredHead) -> Result<bool, StorageError> {
+pub(super) fn freshen(
+    shared: &Shared,
+    root: &Arc<Root>,
+    mut head: StoredHead,
+    fence: Fence,
+) -> Result<bool, StorageError> {
     let name = Name::of(&head.key);
     let locked = Locked::take(shared, root, name.fan())?;
+    if is_fenced_off(root, &name, fence)? {
+        return Ok(false);
+    }
     rewrite(locked.change()?, Keyspace::Responses, &name, shared.options.sync, |record| {
         let position = record.position(head.id)?;
         let variant = record.variants.get_mut(position)?;
@@ -122,6 +147,16 @@ pub(super) fn freshen(shared: &Shared, root: &Arc<Root>, mut head: StoredHead) -
         variant.head = Arc::new(head);
         Some(Vec::new())
     })
+}
+
+/// Counts an invalidation, and gives its number to the groups.
+pub(super) fn invalidate(shared: &Shared, root: &Root, groups: &[GroupId]) -> Result<(), StorageError> {
+    invalidating(shared, root, || root.invalidated.add(groups, shared.options.sync))
+}
+
+/// Makes the count of invalidations right again, where it was damaged.
+pub(super) fn repair(shared: &Shared, root: &Root) -> Result<(), StorageError> {
+    invalidating(shared, root, || root.invalidated.repair().map(drop))
 }
 
 pub(super) fn remove_entry(
@@ -149,12 +184,52 @@ pub(super) fn remove(shared: &Shared, root: &Arc<Root>, key: &CacheKey) -> Resul
     root.state.raise(&name).doing("writing a fence")?;
     let mut removed = false;
     for keyspace in [Keyspace::Responses, Keyspace::Aliases] {
-        removed |= rewrite(locked.change()?, keyspace, &name, shared.options.sync, |record| {
-            Some(std::mem::take(&mut record.variants)).filter(|gone| !gone.is_empty())
-        })?;
-        discard_locked(&locked, keyspace, &name)?;
+        let gone = take_away(locked.change()?, keyspace, &name)?;
+        removed |= gone.ours > 0;
     }
     Ok(removed)
+}
+
+/// What is no longer there.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Gone {
+    /// Responses or aliases of this version.
+    pub(super) ours: u64,
+    /// Those of all versions.
+    pub(super) entries: u64,
+    pub(super) bytes: u64,
+}
+
+/// Removes a key's record in one keyspace, whichever version wrote it, and the bodies it names.
+pub(super) fn take_away(
+    mut change: Change<'_>,
+    keyspace: Keyspace,
+    name: &Name,
+) -> Result<Gone, StorageError> {
+    let locked = change.locked();
+    let root = locked.root;
+    let dir = root.keyspace(keyspace);
+    let found = Record::read(dir, name, root.format, false).doing("reading a record")?;
+    if matches!(found, Found::Nothing) {
+        change.commit()?;
+        return Ok(Gone::default());
+    }
+    let known = matches!(&found, Found::Record { record, .. } if record.foreign.is_empty());
+    let (record, len) = found.or_empty();
+    dir::remove_file(dir, &name.record(root.format)).doing("removing a record")?;
+    remove_bodies(root, name, &record.variants).doing("removing bodies")?;
+    let ours = record.variants.len() as u64;
+    // Something was there, even if it was broken.
+    let gone = Gone { ours, entries: record.entries().max(1), bytes: len.saturating_add(outside(&record)) };
+    if known {
+        change.take_away(keyspace, record.entries(), gone.bytes);
+        change.commit()?;
+    } else {
+        // Nobody knows what it counted for, nor which bodies were its own.
+        drop(change);
+        recount(locked)?;
+    }
+    Ok(gone)
 }
 
 /// Removes a record that turned out to be broken, if it still is.
@@ -171,7 +246,7 @@ pub(super) fn discard(
 fn discard_locked(locked: &Locked<'_>, keyspace: Keyspace, name: &Name) -> Result<(), StorageError> {
     let root = locked.root;
     let found = Record::read(root.keyspace(keyspace), name, root.format, false).doing("reading a record")?;
-    if matches!(found, Found::Garbage(Garbage::Broken)) {
+    if matches!(found, Found::Broken) {
         dir::remove_file(root.keyspace(keyspace), &name.record(root.format))
             .doing("removing a broken record")?;
         recount(locked)?;
@@ -192,16 +267,22 @@ fn rewrite(
     let root = locked.root;
     let dir = root.keyspace(keyspace);
     let found = Record::read(dir, name, root.format, false).doing("reading a record")?;
-    let counted = !matches!(found, Found::Garbage(_));
+    let counted = !matches!(found, Found::Broken);
+    let foreign = matches!(found, Found::OtherVersion { .. });
     let (mut record, old_len) = found.or_empty();
-    change.take_away(keyspace, record.variants.len() as u64, old_len + outside(&record));
+    let (old_entries, old_bytes) = (record.entries(), old_len.saturating_add(outside(&record)));
     let Some(gone) = edit(&mut record) else {
-        change.add(keyspace, record.variants.len() as u64, old_len + outside(&record));
         change.commit()?;
         return Ok(false);
     };
+    if foreign {
+        change.commit()?;
+        let action = "storing a response: another version keeps the responses of its key in another form";
+        return Err(error(StorageErrorKind::Incompatible, action));
+    }
+    change.take_away(keyspace, old_entries, old_bytes);
     let len = record.write(root, dir, name, sync).doing("writing a record")?;
-    change.add(keyspace, record.variants.len() as u64, len + outside(&record));
+    change.add(keyspace, record.entries(), len.saturating_add(outside(&record)));
     remove_bodies(root, name, &gone).doing("removing replaced bodies")?;
     if counted {
         change.commit()?;

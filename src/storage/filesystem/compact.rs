@@ -1,6 +1,9 @@
 //! The compact record: one checksum over everything, then each head with its small body behind lengths.
 //!
 //! `magic · checksum · count · { flags · head length · body length · target length · head · body · target }*`
+//!
+//! A head says itself which version wrote it, so this frame stays the same when heads change, and what another version
+//! stored under the key is carried along as it is.
 
 use std::sync::Arc;
 
@@ -26,7 +29,7 @@ pub(super) fn encode(record: &Record) -> Vec<u8> {
     out.extend_from_slice(MAGIC);
     out.push(VERSION);
     out.resize(CONTENT, 0);
-    let count = u16::try_from(record.variants.len()).unwrap_or(u16::MAX);
+    let count = u16::try_from(record.entries()).unwrap_or(u16::MAX);
     out.extend_from_slice(&count.to_le_bytes());
     for variant in record.variants.iter().take(usize::from(count)) {
         let head = codec::encode(&variant.head);
@@ -43,6 +46,10 @@ pub(super) fn encode(record: &Record) -> Vec<u8> {
         for part in [head.as_slice(), body, target] {
             out.extend_from_slice(part);
         }
+    }
+    let left = usize::from(count).saturating_sub(record.variants.len());
+    for foreign in record.foreign.iter().take(left) {
+        out.extend_from_slice(foreign);
     }
     let checksum = xxh3_64(out.get(CONTENT..).unwrap_or_default());
     if let Some(place) = out.get_mut(CONTENT - 8..CONTENT) {
@@ -65,23 +72,28 @@ pub(super) fn decode(bytes: &Bytes) -> Result<Record, Garbage> {
         return Err(Garbage::OtherVersion);
     }
     let count = input.array().map(u16::from_le_bytes)?;
-    let mut variants = Vec::with_capacity(usize::from(count).min(64));
+    let mut record = Record::default();
     for _ in 0..count {
-        variants.push(decode_variant(&mut input)?);
+        let start = input.at;
+        match decode_variant(&mut input)? {
+            Some(variant) => record.variants.push(variant),
+            None => record.foreign.push(bytes.slice(start..input.at)),
+        }
     }
-    if input.at == bytes.len() { Ok(Record { variants }) } else { Err(Garbage::Broken) }
+    if input.at == bytes.len() { Ok(record) } else { Err(Garbage::Broken) }
 }
 
-fn decode_variant(input: &mut Input<'_>) -> Result<Variant, Garbage> {
+/// `None` where another version wrote the head.
+fn decode_variant(input: &mut Input<'_>) -> Result<Option<Variant>, Garbage> {
     let [flags] = input.array()?;
     let mut length = || input.array().map(|length| u32::from_le_bytes(length) as usize);
     let (head, body, target) = (length()?, length()?, length()?);
-    let head = codec::decode(&input.slice(head)?).map_err(|error| match error {
-        DecodeError::Version(_) => Garbage::OtherVersion,
-        _ => Garbage::Broken,
-    })?;
-    let body = input.slice(body)?;
-    let target = input.slice(target)?;
+    let (head, body, target) = (input.slice(head)?, input.slice(body)?, input.slice(target)?);
+    let head = match codec::decode(&head) {
+        Ok(head) => head,
+        Err(DecodeError::Version(_)) => return Ok(None),
+        Err(_) => return Err(Garbage::Broken),
+    };
     let place = if flags & INLINE == 0 {
         Place::File { extension: EXTENSION.to_owned() }
     } else if body.len() as u64 == head.body_len() {
@@ -93,7 +105,7 @@ fn decode_variant(input: &mut Input<'_>) -> Result<Variant, Garbage> {
         0 => None,
         _ => Some(CacheKey::from_canonical(target).ok_or(Garbage::Broken)?),
     };
-    Ok(Variant { head: Arc::new(head), place, target })
+    Ok(Some(Variant { head: Arc::new(head), place, target }))
 }
 
 struct Input<'a> {

@@ -71,6 +71,23 @@ pub(super) fn remove_file(at: &File, relative: &str) -> Result<bool, Errno> {
     }
 }
 
+/// The length of `fan/name`, 0 where it is not there.
+pub(super) fn len(at: &File, relative: &str) -> Result<u64, Errno> {
+    match rustix::fs::statat(at, relative, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(u64::try_from(stat.st_size).unwrap_or_default()),
+        Err(Errno::NOENT) => Ok(0),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes a directory, if it is there and nothing is in it.
+pub(super) fn remove_empty_dir(at: &File, name: &str) -> Result<(), Errno> {
+    match rustix::fs::unlinkat(at, name, AtFlags::REMOVEDIR) {
+        Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST | Errno::NOTDIR) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// Moves a file to `fan/name`, replacing what is there and creating the fan-out directory if needed.
 pub(super) fn move_file(from: &File, name: &str, to: &File, relative: &str, sync: bool) -> Result<(), Errno> {
     let Some((fan, target)) = relative.split_once('/') else {

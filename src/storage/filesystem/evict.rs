@@ -12,11 +12,11 @@ use rustix::io::Errno;
 use crate::storage::{Keyspace, StorageError};
 
 use super::Shared;
+use super::change::{Gone, take_away};
 use super::dir;
 use super::error::Doing;
 use super::layout::{FANS, Name, fan_name};
 use super::lock::Locked;
-use super::record::Record;
 use super::root::Root;
 
 /// Entries looked at before the least recently used of them go.
@@ -97,9 +97,8 @@ fn sample(root: &Root) -> Result<(Vec<Candidate>, bool), StorageError> {
     let mut candidates = Vec::new();
     for step in 0..FANS {
         let fan = start.wrapping_add(u8::try_from(step).unwrap_or_default());
-        let empty = counters
-            .get(usize::from(fan))
-            .is_some_and(|counters| !counters.dirty && counters.responses + counters.aliases == 0);
+        let empty =
+            counters.get(usize::from(fan)).is_some_and(|counters| !counters.dirty && counters.bytes == 0);
         if empty {
             continue;
         }
@@ -135,26 +134,7 @@ fn collect(root: &Root, keyspace: Keyspace, fan: u8, candidates: &mut Vec<Candid
     Ok(())
 }
 
-fn evict(shared: &Shared, root: &Arc<Root>, keyspace: Keyspace, name: &Name) -> Result<Total, StorageError> {
+fn evict(shared: &Shared, root: &Arc<Root>, keyspace: Keyspace, name: &Name) -> Result<Gone, StorageError> {
     let locked = Locked::take(shared, root, name.fan())?;
-    let mut change = locked.change()?;
-    let dir = root.keyspace(keyspace);
-    let found = Record::read(dir, name, root.format, false).doing("reading what to evict")?;
-    let (record, len) = found.or_empty();
-    let removed = dir::remove_file(dir, &name.record(root.format)).doing("evicting")?;
-    let mut gone = Total { bytes: len, entries: record.variants.len() as u64 };
-    for variant in &record.variants {
-        variant.remove_files(root, name).doing("evicting")?;
-        gone.bytes += variant.outside_len();
-    }
-    change.take_away(keyspace, gone.entries, gone.bytes);
-    if removed && gone.entries == 0 {
-        // Broken: nobody knows what it counted for.
-        drop(change);
-        super::maintain::recount(&locked)?;
-        gone.entries = 1;
-    } else {
-        change.commit()?;
-    }
-    Ok(gone)
+    take_away(locked.change()?, keyspace, name)
 }

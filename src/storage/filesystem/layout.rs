@@ -12,7 +12,10 @@ pub(super) const STATE: &str = "state";
 pub(super) const RESPONSES: &str = "responses";
 pub(super) const BODIES: &str = "bodies";
 pub(super) const ALIASES: &str = "aliases";
-pub(super) const GROUPS: &str = "groups";
+/// How many invalidations there were, and the last of every few groups.
+pub(super) const INVALIDATED: &str = "invalidated";
+/// Where invalidations used to be kept: one file for each group.
+pub(super) const FORMER_GROUPS: &str = "groups";
 pub(super) const TEMP: &str = "temp";
 pub(super) const LOCKS: &str = "locks";
 
@@ -25,7 +28,7 @@ pub(super) fn fan_name(fan: u8) -> String {
 }
 
 /// Where the files of one key are: its digest, and the digest in hexadecimal digits.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Name {
     digest: [u8; 32],
     hex: String,

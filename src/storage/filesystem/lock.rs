@@ -1,6 +1,7 @@
 //! The lock of one fan-out directory, and changes that keep its counters right.
 
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use crate::storage::{Keyspace, StorageError, StorageErrorKind};
 use super::Shared;
 use super::dir::PRIVATE_FILE;
 use super::error::{Doing, error};
-use super::layout::fan_name;
+use super::layout::{INVALIDATED, fan_name};
 use super::root::Root;
 use super::state::Counters;
 
@@ -37,7 +38,7 @@ impl<'a> Locked<'a> {
             .get(usize::from(fan))
             .ok_or_else(|| error(StorageErrorKind::Other, "choosing a lock"))?;
         let process = stripe.lock().unwrap_or_else(PoisonError::into_inner);
-        let file = lock_file(root, fan)?;
+        let file = lock_file(root, &fan_name(fan))?;
         Ok(Self { root, fan, _file: file, _process: process })
     }
 
@@ -51,6 +52,17 @@ impl<'a> Locked<'a> {
         self.root.state.set_counters(self.fan, dirty).doing("writing the counters")?;
         Ok(Change { locked: self, counters: Counters { dirty: false, ..counters } })
     }
+}
+
+/// Does `work` while no other thread and no other process changes the file of invalidations.
+pub(super) fn invalidating<T>(
+    shared: &Shared,
+    root: &Root,
+    work: impl FnOnce() -> io::Result<T>,
+) -> Result<T, StorageError> {
+    let _process = shared.invalidating.lock().unwrap_or_else(PoisonError::into_inner);
+    let _file = lock_file(root, INVALIDATED)?;
+    work().doing("writing the file of invalidations")
 }
 
 /// A change of what a fan-out directory holds.
@@ -83,10 +95,10 @@ impl<'a> Change<'a> {
     }
 }
 
-fn lock_file(root: &Root, fan: u8) -> Result<File, StorageError> {
+fn lock_file(root: &Root, name: &str) -> Result<File, StorageError> {
     let start = Instant::now();
     let mut pause = Duration::from_micros(50);
-    let mut file = open(root, fan).doing("opening a lock file")?;
+    let mut file = open(root, name).doing("opening a lock file")?;
     loop {
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {
@@ -94,7 +106,7 @@ fn lock_file(root: &Root, fan: u8) -> Result<File, StorageError> {
                     return Ok(file);
                 }
                 // Someone deleted the file: others lock the new one by now.
-                file = open(root, fan).doing("opening a lock file")?;
+                file = open(root, name).doing("opening a lock file")?;
             }
             Err(Errno::WOULDBLOCK | Errno::INTR) => {
                 if start.elapsed() > PATIENCE {
@@ -109,7 +121,7 @@ fn lock_file(root: &Root, fan: u8) -> Result<File, StorageError> {
     }
 }
 
-fn open(root: &Root, fan: u8) -> Result<File, Errno> {
+fn open(root: &Root, name: &str) -> Result<File, Errno> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::openat(&root.locks, fan_name(fan), flags, PRIVATE_FILE).map(File::from)
+    rustix::fs::openat(&root.locks, name, flags, PRIVATE_FILE).map(File::from)
 }

@@ -4,18 +4,21 @@ use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
+use rustix::io::Errno;
+
 use crate::clock::Timestamp;
 use crate::storage::{Keyspace, Maintained, StorageError, Usage};
 
 use super::Shared;
 use super::dir;
 use super::error::Doing;
-use super::layout::{FANS, Name, fan_name};
+use super::layout::{FANS, FORMER_GROUPS, Name, fan_name};
 use super::lock::Locked;
-use super::record::{Found, Garbage, Record};
+use super::options::Format;
+use super::record::{Found, Record};
 use super::root::Root;
 use super::state::Counters;
-use super::{groups, temp};
+use super::temp;
 
 /// What a walk over one fan-out directory found and removed.
 #[derive(Debug)]
@@ -23,8 +26,6 @@ pub(super) struct Survey {
     pub(super) counters: Counters,
     expired: u64,
     orphans: u64,
-    /// The earliest response time of all responses.
-    earliest: Timestamp,
 }
 
 /// All fan-out directories.
@@ -48,16 +49,21 @@ fn survey(locked: &Locked<'_>, now: Option<Timestamp>) -> Result<Survey, Storage
 }
 
 fn walk(root: &Arc<Root>, fan: u8, now: Option<Timestamp>) -> io::Result<Survey> {
-    let mut survey =
-        Survey { counters: Counters::default(), expired: 0, orphans: 0, earliest: Timestamp::MAX };
+    let mut survey = Survey { counters: Counters::default(), expired: 0, orphans: 0 };
     let mut bodies = HashSet::new();
+    // Keys under which another version stored something, whose bodies it alone can tell.
+    let mut shared_with_others = HashSet::new();
     for keyspace in [Keyspace::Responses, Keyspace::Aliases] {
         let dir = root.keyspace(keyspace);
         for name in record_names(root, keyspace, fan)? {
             let (mut record, mut len) = match Record::read(dir, &name, root.format, false)? {
                 Found::Nothing => continue,
-                Found::Garbage(Garbage::OtherVersion) => continue,
-                Found::Garbage(Garbage::Broken) => {
+                Found::OtherVersion { len } => {
+                    survey.counters.bytes = survey.counters.bytes.saturating_add(len);
+                    shared_with_others.insert(name);
+                    continue;
+                }
+                Found::Broken => {
                     survey.orphans += u64::from(dir::remove_file(dir, &name.record(root.format))?);
                     continue;
                 }
@@ -69,16 +75,14 @@ fn walk(root: &Arc<Root>, fan: u8, now: Option<Timestamp>) -> io::Result<Survey>
                 survey.expired += (before - record.variants.len()) as u64;
                 len = record.write(root, dir, &name, false)?;
             }
-            survey.counters.bytes += len;
-            let count = record.variants.len() as u64;
-            match keyspace {
-                Keyspace::Responses => survey.counters.responses += count,
-                Keyspace::Aliases => survey.counters.aliases += count,
-            }
+            survey.counters.bytes = survey.counters.bytes.saturating_add(len);
+            *survey.counters.entries(keyspace) += record.entries();
             for variant in &record.variants {
-                survey.counters.bytes += variant.outside_len();
-                survey.earliest = survey.earliest.min(variant.head.response_time);
+                survey.counters.bytes = survey.counters.bytes.saturating_add(variant.outside_len());
                 bodies.extend(variant.files(&name, root.format));
+            }
+            if !record.foreign.is_empty() {
+                shared_with_others.insert(name);
             }
         }
     }
@@ -86,7 +90,10 @@ fn walk(root: &Arc<Root>, fan: u8, now: Option<Timestamp>) -> io::Result<Survey>
     let fan = fan_name(fan);
     for file in dir::names_in(&root.bodies, &fan)? {
         let path = format!("{fan}/{file}");
-        if Name::of_body(&file).is_some() && !bodies.contains(&path) {
+        let Some(name) = Name::of_body(&file).filter(|_| !bodies.contains(&path)) else { continue };
+        if shared_with_others.contains(&name) {
+            survey.counters.bytes = survey.counters.bytes.saturating_add(dir::len(&root.bodies, &path)?);
+        } else {
             survey.orphans += u64::from(dir::remove_file(&root.bodies, &path)?);
         }
     }
@@ -109,14 +116,15 @@ pub(super) fn maintain(
 ) -> Result<Maintained, StorageError> {
     let mut orphans = temp::sweep(root).doing("removing temporary files")?;
     let mut expired = 0;
-    let mut earliest = Timestamp::MAX;
     for fan in fans() {
         let found = survey(&Locked::take(shared, root, fan)?, Some(now))?;
         expired += found.expired;
         orphans += found.orphans;
-        earliest = earliest.min(found.earliest);
     }
-    groups::forget(root, earliest, now).doing("removing groups")?;
+    remove_former_groups(root).doing("removing what another version kept of groups")?;
+    if root.invalidated.counted().doing("reading the count of invalidations")?.is_damaged() {
+        super::change::repair(shared, root)?;
+    }
     super::evict::make_room(shared, root)?;
     Ok(Maintained { expired, orphans })
 }
@@ -157,7 +165,6 @@ pub(super) fn clear(
         recount(&locked)?;
     }
     if keyspace.is_none() {
-        groups::clear(root).doing("removing groups")?;
         temp::sweep(root).doing("removing temporary files")?;
     }
     Ok(())
@@ -172,4 +179,23 @@ fn remove_records(root: &Root, keyspace: Option<Keyspace>, fan: u8) -> io::Resul
         }
     }
     Ok(())
+}
+
+/// An earlier version kept a file for each group that was ever invalidated.
+fn remove_former_groups(root: &Root) -> io::Result<()> {
+    let groups = match dir::open_dir(&root.dir, FORMER_GROUPS) {
+        Ok(groups) => groups,
+        Err(Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => return Ok(()),
+        Err(errno) => return Err(errno.into()),
+    };
+    for fan in fans() {
+        let fan_dir = fan_name(fan);
+        for file in dir::names_in(&groups, &fan_dir)? {
+            if Name::of_record(&file, Format::Compact).is_some_and(|name| name.fan() == fan) {
+                dir::remove_file(&groups, &format!("{fan_dir}/{file}"))?;
+            }
+        }
+        dir::remove_empty_dir(&groups, &fan_dir)?;
+    }
+    Ok(dir::remove_empty_dir(&root.dir, FORMER_GROUPS)?)
 }

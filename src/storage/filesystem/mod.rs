@@ -23,7 +23,7 @@
 //! responses/ab/abcd…        all responses under one key: heads, and bodies up to the inline threshold
 //! aliases/ab/abcd…          the redirect alias under a key
 //! bodies/ab/abcd….ID.body   one large body, a checksum for each 64 KiB behind it
-//! groups/ab/abcd…           when a cache group was last invalidated
+//! invalidated               how often something was invalidated, and the last time for every few groups
 //! temp/, locks/             files being written, lock files
 //! ```
 //!
@@ -57,7 +57,7 @@ mod compact;
 mod dir;
 mod error;
 mod evict;
-mod groups;
+mod invalidated;
 mod json;
 mod layout;
 mod lock;
@@ -81,7 +81,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::clock::Timestamp;
-use crate::entry::{Alias, EntryId, Group, StoredHead};
+use crate::entry::{Alias, EntryId, GroupId, StoredHead};
 use crate::key::CacheKey;
 use crate::storage::{
     Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage, StorageError, StorageErrorKind,
@@ -111,6 +111,8 @@ struct Shared {
     suspect: AtomicBool,
     /// One for each fan-out directory: threads wait here, processes at the lock files.
     stripes: Box<[Mutex<()>]>,
+    /// As `stripes`, for the file of invalidations.
+    invalidating: Mutex<()>,
     evicting: Mutex<()>,
     pace: Pace,
 }
@@ -145,6 +147,7 @@ impl FileStorage {
             root: RwLock::new(root),
             suspect: AtomicBool::new(false),
             stripes,
+            invalidating: Mutex::default(),
             evicting: Mutex::default(),
             pace: Pace::default(),
         };
@@ -247,10 +250,12 @@ impl Shared {
     fn lookup(&self, key: &CacheKey, name: &Name) -> Result<read::Looked, StorageError> {
         let root = self.root();
         let looked = read::lookup(&root, key, name);
-        let found =
-            looked.as_ref().is_ok_and(|(lookup, _)| !lookup.responses.is_empty() || lookup.alias.is_some());
-        // Only a miss can afford to ask whether the directory is still the same, and only a miss has to.
-        if found || root.is_current() {
+        let found = looked
+            .as_ref()
+            .is_ok_and(|looked| !looked.lookup.responses.is_empty() || looked.lookup.alias.is_some());
+        // Only a miss can afford to ask whether the directory is still the same, and only a miss has to. What is found
+        // must have been judged by the file that others write to.
+        if (found && root.invalidated.is_linked()) || root.is_current() {
             return looked.doing("looking up");
         }
         let root = self.current()?;
@@ -259,8 +264,12 @@ impl Shared {
 }
 
 impl Options {
+    fn body_limit(&self) -> u64 {
+        self.max_body.min(self.max_bytes)
+    }
+
     fn check_len(&self, len: u64) -> Result<(), StorageError> {
-        if len > self.max_body.min(self.max_bytes) {
+        if len > self.body_limit() {
             return Err(error::error(StorageErrorKind::TooLarge, "storing a body: it passes the limit"));
         }
         Ok(())
@@ -275,16 +284,23 @@ impl Storage for FileStorage {
         BACKEND
     }
 
+    fn max_body(&self) -> u64 {
+        self.shared.options.body_limit()
+    }
+
     async fn lookup(&self, key: &CacheKey) -> Result<Lookup, StorageError> {
         let name = Name::of(key);
         let (shared, owned, wanted) = (Arc::clone(&self.shared), key.clone(), name.clone());
-        let (lookup, broken) = self.shared.pace.run(move || shared.lookup(&owned, &wanted)).await??;
-        for keyspace in broken {
+        let looked = self.shared.pace.run(move || shared.lookup(&owned, &wanted)).await??;
+        if looked.uncounted {
+            let _ = self.changing(|shared, root| change::repair(shared, root)).await;
+        }
+        for keyspace in looked.broken {
             let name = name.clone();
             // Failing leaves it to the next who finds it.
             let _ = self.changing(move |shared, root| change::discard(shared, root, keyspace, &name)).await;
         }
-        Ok(lookup)
+        Ok(looked.lookup)
     }
 
     async fn open(&self, head: &StoredHead) -> Result<Self::Reader, StorageError> {
@@ -305,8 +321,8 @@ impl Storage for FileStorage {
         Ok(FileWriter::new(Arc::clone(&self.shared), head, fence))
     }
 
-    async fn freshen(&self, head: StoredHead) -> Result<bool, StorageError> {
-        self.changing(move |shared, root| change::freshen(shared, root, head)).await
+    async fn freshen(&self, head: StoredHead, fence: Fence) -> Result<bool, StorageError> {
+        self.changing(move |shared, root| change::freshen(shared, root, head, fence)).await
     }
 
     async fn put_alias(&self, alias: Alias, fence: Fence) -> Result<Published, StorageError> {
@@ -323,9 +339,9 @@ impl Storage for FileStorage {
         self.changing(move |shared, root| change::remove_entry(shared, root, &key, id)).await
     }
 
-    async fn invalidate_group(&self, group: &Group, at: Timestamp) -> Result<(), StorageError> {
-        let group = group.clone();
-        self.changing(move |shared, root| groups::invalidate(shared, root, &group, at)).await
+    async fn invalidate(&self, groups: &[GroupId]) -> Result<(), StorageError> {
+        let groups = groups.to_vec();
+        self.changing(move |shared, root| change::invalidate(shared, root, &groups)).await
     }
 
     async fn responses(

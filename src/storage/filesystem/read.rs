@@ -16,32 +16,42 @@ use crate::storage::{BodyReader, Cursor, Keyspace, Lookup, Page, StorageError, S
 use super::Shared;
 use super::blocking::{joined, spawn};
 use super::blocks::BlockReader;
+use super::change;
 use super::compact;
 use super::dir::open_file;
 use super::error::{BACKEND, Doing, error, not_a_file};
+use super::invalidated::Counted;
 use super::json;
 use super::layout::{ALIASES, BODIES, Name, RESPONSES, sums_of};
 use super::maintain::{fans, record_names};
 use super::options::Format;
-use super::record::{Found, Garbage, Place, Record, Variant};
+use super::record::{Found, Place, Record, Variant};
 use super::root::Root;
-use super::{change, groups};
 
-/// What a lookup found, and in which keyspaces it found something broken.
-pub(super) type Looked = (Lookup, Vec<Keyspace>);
+/// What a lookup found, and what it found broken.
+#[derive(Debug)]
+pub(super) struct Looked {
+    pub(super) lookup: Lookup,
+    /// In which keyspaces the key's record is broken.
+    pub(super) broken: Vec<Keyspace>,
+    /// Whether the count of invalidations is damaged.
+    pub(super) uncounted: bool,
+}
 
 pub(super) fn lookup(root: &Root, key: &CacheKey, name: &Name) -> io::Result<Looked> {
-    // The fence comes first: what is removed after this line is noticed when the answer is stored.
+    // Fence and count come first: what is removed or invalidated after these lines is noticed when the answer is
+    // stored.
     let (fence, counters) = root.state.glance(name)?;
+    let counted = root.invalidated.counted()?;
     let mut broken = Vec::new();
     let mut read = |keyspace| {
         Ok::<_, io::Error>(match Record::read(root.keyspace(keyspace), name, root.format, true)? {
             Found::Record { record, .. } => record,
-            Found::Garbage(Garbage::Broken) => {
+            Found::Broken => {
                 broken.push(keyspace);
                 Record::default()
             }
-            Found::Nothing | Found::Garbage(Garbage::OtherVersion) => Record::default(),
+            Found::Nothing | Found::OtherVersion { .. } => Record::default(),
         })
     };
     let responses = read(Keyspace::Responses)?;
@@ -52,15 +62,16 @@ pub(super) fn lookup(root: &Root, key: &CacheKey, name: &Name) -> io::Result<Loo
         .variants
         .into_iter()
         .filter(|variant| variant.head.key == *key && variant.target.is_none())
-        .map(|variant| response(root, variant))
+        .map(|variant| response(root, variant, counted))
         .collect::<io::Result<_>>()?;
     let alias = aliases.variants.into_iter().find(|variant| variant.head.key == *key);
-    let alias = alias.map(|variant| to_alias(root, variant)).transpose()?.flatten().map(Arc::new);
-    Ok((Lookup { responses, alias, fence }, broken))
+    let alias = alias.map(|variant| to_alias(root, variant, counted)).transpose()?.flatten().map(Arc::new);
+    let lookup = Lookup { responses, alias, fence, as_of: counted.as_of() };
+    Ok(Looked { lookup, broken, uncounted: counted.is_damaged() })
 }
 
-fn response(root: &Root, variant: Variant) -> io::Result<StoredResponse> {
-    let invalidated = groups::invalidated(root, &variant.head)?;
+fn response(root: &Root, variant: Variant, counted: Counted) -> io::Result<StoredResponse> {
+    let invalidated = root.invalidated.cover(&variant.head, counted)?;
     let body = match variant.place {
         Place::Inline(body) => StoredBody::Inline(body),
         Place::File { .. } => StoredBody::Streamed,
@@ -68,9 +79,9 @@ fn response(root: &Root, variant: Variant) -> io::Result<StoredResponse> {
     Ok(StoredResponse { head: variant.head, body, invalidated })
 }
 
-fn to_alias(root: &Root, mut variant: Variant) -> io::Result<Option<Alias>> {
+fn to_alias(root: &Root, mut variant: Variant, counted: Counted) -> io::Result<Option<Alias>> {
     let Some(target) = variant.target.take() else { return Ok(None) };
-    Ok(Some(Alias { response: response(root, variant)?, target }))
+    Ok(Some(Alias { response: response(root, variant, counted)?, target }))
 }
 
 /// Opens a body by the name that follows from the head, or else by what the record says.
@@ -255,7 +266,8 @@ fn place_of(name: &Name, variant: &Variant) -> [u8; 48] {
 }
 
 pub(super) fn aliases(root: &Root, page: Page<Variant>) -> io::Result<Page<Alias>> {
-    let items = page.items.into_iter().filter_map(|variant| to_alias(root, variant).transpose());
+    let counted = root.invalidated.counted()?;
+    let items = page.items.into_iter().filter_map(|variant| to_alias(root, variant, counted).transpose());
     Ok(Page { items: items.collect::<io::Result<_>>()?, next: page.next })
 }
 

@@ -49,14 +49,16 @@ pub(super) enum Place {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Record {
     pub(super) variants: Vec<Variant>,
+    /// Those that another version wrote, as they stand in the file: none of ours, and kept.
+    pub(super) foreign: Vec<Bytes>,
 }
 
-/// Why a file is no record that can be used.
+/// Why bytes are no record that can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Garbage {
-    /// It is not what was written: to be removed.
+    /// They are not what was written: to be removed.
     Broken,
-    /// It was written by another version: a miss, but left alone.
+    /// The file was written by a version with another layout of it: a miss, but left alone.
     OtherVersion,
 }
 
@@ -64,8 +66,16 @@ pub(super) enum Garbage {
 #[derive(Debug)]
 pub(super) enum Found {
     Nothing,
-    Garbage(Garbage),
-    Record { record: Record, len: u64 },
+    /// To be removed.
+    Broken,
+    /// A version with another layout wrote it: a miss, but left alone.
+    OtherVersion {
+        len: u64,
+    },
+    Record {
+        record: Record,
+        len: u64,
+    },
 }
 
 impl Found {
@@ -73,7 +83,7 @@ impl Found {
     pub(super) fn or_empty(self) -> (Record, u64) {
         match self {
             Self::Record { record, len } => (record, len),
-            Self::Nothing | Self::Garbage(_) => (Record::default(), 0),
+            Self::Nothing | Self::Broken | Self::OtherVersion { .. } => (Record::default(), 0),
         }
     }
 }
@@ -97,24 +107,33 @@ impl Record {
         self.variants.iter().position(|variant| variant.head.id == id)
     }
 
+    /// How many there are, those of other versions included: all of them take room.
+    pub(super) fn entries(&self) -> u64 {
+        (self.variants.len() + self.foreign.len()) as u64
+    }
+
+    fn is_empty(&self) -> bool {
+        self.variants.is_empty() && self.foreign.is_empty()
+    }
+
     /// Reads the record below `keyspace`. `touch` notes the use for the eviction.
     pub(super) fn read(keyspace: &File, name: &Name, format: Format, touch: bool) -> io::Result<Found> {
         let mut file = match super::dir::open_file(keyspace, &name.record(format)) {
             Ok(file) => file,
             Err(Errno::NOENT) => return Ok(Found::Nothing),
-            Err(errno) if not_a_file(errno) => return Ok(Found::Garbage(Garbage::Broken)),
+            Err(errno) if not_a_file(errno) => return Ok(Found::Broken),
             Err(errno) => return Err(errno.into()),
         };
         let metadata = file.metadata()?;
         if !metadata.is_file() || metadata.len() > MAX_RECORD {
-            return Ok(Found::Garbage(Garbage::Broken));
+            return Ok(Found::Broken);
         }
         let len = metadata.len();
         let mut bytes = vec![0; usize::try_from(len).unwrap_or_default()];
         match file.read_exact(&mut bytes) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                return Ok(Found::Garbage(Garbage::Broken));
+                return Ok(Found::Broken);
             }
             Err(error) => return Err(error),
         }
@@ -123,7 +142,8 @@ impl Record {
         }
         match Self::decode(&Bytes::from(bytes), format, name) {
             Ok(record) => Ok(Found::Record { record, len }),
-            Err(garbage) => Ok(Found::Garbage(garbage)),
+            Err(Garbage::Broken) => Ok(Found::Broken),
+            Err(Garbage::OtherVersion) => Ok(Found::OtherVersion { len }),
         }
     }
 
@@ -136,7 +156,7 @@ impl Record {
         sync: bool,
     ) -> io::Result<u64> {
         let path = name.record(root.format);
-        if self.variants.is_empty() {
+        if self.is_empty() {
             super::dir::remove_file(keyspace, &path)?;
             return Ok(0);
         }

@@ -13,7 +13,8 @@ use crate::storage::{Keyspace, StorageError, StorageErrorKind};
 
 use super::dir::{PRIVATE_FILE, make_dir, names};
 use super::error::{Doing, error};
-use super::layout::{ALIASES, BODIES, GROUPS, LOCKS, MARKER, RESPONSES, STATE, TEMP};
+use super::invalidated::Invalidations;
+use super::layout::{ALIASES, BODIES, INVALIDATED, LOCKS, MARKER, RESPONSES, STATE, TEMP};
 use super::options::Format;
 use super::state::State;
 
@@ -28,10 +29,12 @@ pub(super) struct Root {
     responses: File,
     pub(super) bodies: File,
     aliases: File,
-    pub(super) groups: File,
     pub(super) temp: File,
     pub(super) locks: File,
     pub(super) state: State,
+    pub(super) invalidated: Invalidations,
+    /// The directory itself.
+    pub(super) dir: File,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -65,10 +68,15 @@ impl Root {
             identity: (metadata.dev(), metadata.ino()),
             format,
             bodies: sub(BODIES)?,
-            groups: sub(GROUPS)?,
             temp: sub(TEMP)?,
             locks: sub(LOCKS)?,
-            state: open_state(&dir, new).doing(&format!("opening {shown}/{STATE}"))?,
+            state: open_numbers(&dir, STATE, State::from_file, || State::initial(!new))
+                .doing(&format!("opening {shown}/{STATE}"))?,
+            invalidated: open_numbers(&dir, INVALIDATED, Invalidations::from_file, || {
+                Invalidations::initial(new)
+            })
+            .doing(&format!("opening {shown}/{INVALIDATED}"))?,
+            dir,
             responses,
             aliases,
             path: path.to_owned(),
@@ -91,6 +99,7 @@ impl Root {
     pub(super) fn is_current(&self) -> bool {
         std::fs::symlink_metadata(&self.path).is_ok_and(|found| (found.dev(), found.ino()) == self.identity)
             && self.state.is_linked()
+            && self.invalidated.is_linked()
     }
 }
 
@@ -196,23 +205,30 @@ fn put_new(dir: &File, name: &str, content: &[u8]) -> std::io::Result<bool> {
     }
 }
 
-fn open_state(dir: &File, new: bool) -> std::io::Result<State> {
+/// Opens a file of numbers that all processes share, creating it where it is missing or none.
+///
+/// Nothing can have been stored without the numbers. But where they were lost, nobody knows what is there: `initial`
+/// says how they start.
+fn open_numbers<T>(
+    dir: &File,
+    name: &str,
+    from_file: impl Fn(File) -> std::io::Result<Option<T>>,
+    initial: impl Fn() -> Vec<u8>,
+) -> std::io::Result<T> {
     for _ in 0..8 {
-        match rustix::fs::openat(dir, STATE, state_flags(OFlags::RDWR), Mode::empty()) {
-            Ok(file) => match State::from_file(File::from(file))? {
-                Some(state) => return Ok(state),
-                None => rustix::fs::unlinkat(dir, STATE, AtFlags::empty())?,
+        match rustix::fs::openat(dir, name, number_flags(OFlags::RDWR), Mode::empty()) {
+            Ok(file) => match from_file(File::from(file))? {
+                Some(numbers) => return Ok(numbers),
+                None => rustix::fs::unlinkat(dir, name, AtFlags::empty())?,
             },
             Err(Errno::NOENT) => {
-                // Nothing can have been stored without the numbers. But where they were lost, nobody knows what
-                // is there: the first who takes each lock counts.
-                put_new(dir, STATE, &State::initial(!new))?;
+                put_new(dir, name, &initial())?;
             }
             // A read-only directory can still be read.
             Err(Errno::ROFS | Errno::ACCESS) => {
-                let file = rustix::fs::openat(dir, STATE, state_flags(OFlags::RDONLY), Mode::empty())?;
-                if let Some(state) = State::from_file(File::from(file))? {
-                    return Ok(state);
+                let file = rustix::fs::openat(dir, name, number_flags(OFlags::RDONLY), Mode::empty())?;
+                if let Some(numbers) = from_file(File::from(file))? {
+                    return Ok(numbers);
                 }
                 return Err(Errno::ROFS.into());
             }
@@ -222,6 +238,6 @@ fn open_state(dir: &File, new: bool) -> std::io::Result<State> {
     Err(Errno::BUSY.into())
 }
 
-fn state_flags(access: OFlags) -> OFlags {
+fn number_flags(access: OFlags) -> OFlags {
     access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC
 }

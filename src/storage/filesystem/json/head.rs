@@ -35,6 +35,7 @@ pub(super) struct Response {
     range: Option<Range>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     groups: Vec<NamedGroup>,
+    as_of: u64,
     #[serde(default, skip_serializing_if = "is_false")]
     authorized: bool,
     vary: Vary,
@@ -43,6 +44,7 @@ pub(super) struct Response {
     redirects_to: Option<Octets>,
     key: Octets,
     id: String,
+    format: u32,
     length: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     body_checksum: Option<String>,
@@ -117,6 +119,7 @@ impl Response {
             body,
             range,
             groups,
+            as_of,
         } = &*variant.head;
         let groups = groups
             .iter()
@@ -135,12 +138,14 @@ impl Response {
             range: range
                 .map(|StoredRange { first, complete_len }| Range { first, complete_length: complete_len }),
             groups: groups.collect(),
+            as_of: *as_of,
             authorized: *authorized,
             vary: Vary::new(selecting),
             freshness: Lifetime::new(*freshness),
             redirects_to: variant.target.as_ref().map(|target| Octets::new(target.canonical())),
             key: Octets::new(key.canonical()),
             id: id.to_string(),
+            format: super::FORMAT,
             length: variant.head.body_len(),
             body_checksum: body.map(|body| hex(body.checksum)),
             checksum: None,
@@ -233,6 +238,7 @@ impl Response {
             body,
             range,
             groups: groups.collect(),
+            as_of: self.as_of,
         })
     }
 }

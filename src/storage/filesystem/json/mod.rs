@@ -1,7 +1,7 @@
 //! The JSON record, made for people: what a response says comes first and reads as it was sent.
 //!
 //! Every response carries a checksum of its values, so that damage is found whatever byte it hit; spaces and line
-//! breaks may change. Who wants to edit a file by hand takes the `checksum` line of the response out.
+//! breaks may change. Each says which version wrote it; those of other versions are carried along. Who wants to edit a file by hand takes the `checksum` line of the response out.
 
 mod body;
 mod head;
@@ -11,19 +11,30 @@ use std::io;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::layout::Name;
 use super::record::{Garbage, Record};
 
 pub(super) use body::extension_for;
 
+/// The layout of the file around the responses.
 const VERSION: u32 = 1;
+/// The layout of a response. The first one did not say which it was.
+const FORMAT: u32 = 2;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Document {
+struct Document<T> {
     larder: u32,
-    responses: Vec<head::Response>,
+    responses: Vec<T>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Item {
+    Ours(Box<head::Response>),
+    Foreign(Box<RawValue>),
 }
 
 /// Just enough to tell another version's file from a broken one.
@@ -32,21 +43,46 @@ struct AnyVersion {
     larder: u32,
 }
 
+/// Just enough to tell another version's response from a broken one.
+#[derive(Debug, Deserialize)]
+struct AnyFormat {
+    #[serde(default = "first")]
+    format: u32,
+}
+
+fn first() -> u32 {
+    1
+}
+
 pub(super) fn encode(record: &Record) -> io::Result<Vec<u8>> {
-    let responses = record.variants.iter().map(head::Response::new).collect::<io::Result<_>>()?;
+    let ours = record.variants.iter().map(|variant| Ok(Item::Ours(Box::new(head::Response::new(variant)?))));
+    let foreign = record.foreign.iter().map(|foreign| {
+        let text = String::from_utf8(foreign.to_vec()).map_err(io::Error::other)?;
+        Ok(Item::Foreign(RawValue::from_string(text)?))
+    });
+    let responses = ours.chain(foreign).collect::<io::Result<_>>()?;
     let mut text = serde_json::to_vec_pretty(&Document { larder: VERSION, responses })?;
     text.push(b'\n');
     Ok(text)
 }
 
 pub(super) fn decode(bytes: &Bytes, name: &Name) -> Result<Record, Garbage> {
-    let document: Document = serde_json::from_slice(bytes).map_err(|_| other_version(bytes))?;
+    let document: Document<&RawValue> = serde_json::from_slice(bytes).map_err(|_| other_version(bytes))?;
     if document.larder != VERSION {
         return Err(Garbage::OtherVersion);
     }
-    let variants = document.responses.into_iter().map(|response| response.into_variant(name));
-    let variants = variants.collect::<Option<Vec<_>>>().ok_or(Garbage::Broken)?;
-    Ok(Record { variants })
+    let mut record = Record::default();
+    for response in document.responses {
+        let AnyFormat { format } = serde_json::from_str(response.get()).map_err(|_| Garbage::Broken)?;
+        if format == FORMAT {
+            let response: head::Response =
+                serde_json::from_str(response.get()).map_err(|_| Garbage::Broken)?;
+            record.variants.push(response.into_variant(name).ok_or(Garbage::Broken)?);
+        } else {
+            record.foreign.push(bytes.slice_ref(response.get().as_bytes()));
+        }
+    }
+    Ok(record)
 }
 
 fn other_version(bytes: &Bytes) -> Garbage {
