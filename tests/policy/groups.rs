@@ -1,6 +1,6 @@
 //! RFC 9875: cache groups.
 
-use larder::entry::Group;
+use larder::entry::{Group, GroupId};
 use larder::policy;
 
 use crate::model::Model;
@@ -41,7 +41,9 @@ fn unsafe_methods_invalidate_the_groups_that_the_response_names() {
     let response = model.response(200, &[("cache-group-invalidation", "\"a\", \"b\"")]);
     let named =
         |method| model.request(method, &[]).asked(|asked| policy::invalidated_groups(asked, &response));
-    assert_eq!(named("POST"), [group("a"), group("b")]);
+    for group in ["a", "b"] {
+        assert!(named("POST").contains(&GroupId::of(&self::group(group))), "{group}");
+    }
     assert!(named("GET").is_empty());
     let failed = model.response(500, &[("cache-group-invalidation", "\"a\"")]);
     assert!(model.request("POST", &[]).asked(|asked| policy::invalidated_groups(asked, &failed)).is_empty());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use larder::CacheLayer;
 use larder::clock::Timestamp;
-use larder::entry::{Alias, BodyEnd, EntryId, Group, StoredHead};
+use larder::entry::{Alias, BodyEnd, EntryId, GroupId, StoredHead};
 use larder::key::CacheKey;
 use larder::storage::MemoryStorage;
 use larder::storage::{
@@ -106,6 +106,10 @@ impl Storage for Moody {
         "moody"
     }
 
+    fn max_body(&self) -> u64 {
+        Storage::max_body(&*self.inner)
+    }
+
     async fn lookup(&self, key: &CacheKey) -> Result<Lookup, StorageError> {
         self.read().await?;
         let mut found = Storage::lookup(&*self.inner, key).await?;
@@ -129,9 +133,9 @@ impl Storage for Moody {
         Ok(MoodyWriter(Storage::begin(&*self.inner, head, fence).await?, self.clone()))
     }
 
-    async fn freshen(&self, head: StoredHead) -> Result<bool, StorageError> {
+    async fn freshen(&self, head: StoredHead, fence: Fence) -> Result<bool, StorageError> {
         self.write().await?;
-        Storage::freshen(&*self.inner, head).await
+        Storage::freshen(&*self.inner, head, fence).await
     }
 
     async fn put_alias(&self, alias: Alias, fence: Fence) -> Result<Published, StorageError> {
@@ -149,8 +153,9 @@ impl Storage for Moody {
         Storage::remove_entry(&*self.inner, key, id).await
     }
 
-    async fn invalidate_group(&self, group: &Group, at: Timestamp) -> Result<(), StorageError> {
-        Storage::invalidate_group(&*self.inner, group, at).await
+    async fn invalidate(&self, groups: &[GroupId]) -> Result<(), StorageError> {
+        self.write().await?;
+        Storage::invalidate(&*self.inner, groups).await
     }
 
     async fn responses(
