@@ -53,9 +53,8 @@ pub(crate) async fn try_put(
 }
 
 pub(crate) async fn put(storage: &SqliteStorage, key: &CacheKey, body: &Bytes) -> StoredHead {
-    let mut head = head(key);
+    let mut head = as_of(head(key), storage.lookup(key).await.unwrap().as_of);
     assert_eq!(try_put(storage, head.clone(), body).await.unwrap(), Published::Stored);
-    head.as_of = storage.lookup(key).await.unwrap().as_of;
     head.body = Some(BodySummary::of(body));
     head
 }
