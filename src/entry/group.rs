@@ -28,7 +28,7 @@ impl GroupId {
         Self::hash(Kind::Named, group.origin.as_bytes(), group.name.as_bytes())
     }
 
-    /// Everything that is stored for a URI: every method, content, variant, key and principal.
+    /// Everything that is stored for a URI: every safe method, content, variant, key and principal.
     ///
     /// `target` is the URI with its query, normalised as far as RFC 3986 section 6.2 goes, so that no spelling of it
     /// escapes.
@@ -36,6 +36,15 @@ impl GroupId {
     pub fn of_target(target: &str) -> Self {
         let target = normalized_target(target);
         Self::hash(Kind::Target, target.as_bytes(), &[])
+    }
+
+    /// Everything that is stored for a URI as the answer to a method that the user lets be reused although it is not safe
+    /// ([`Policy::methods`](crate::Policy::methods)). Apart from [the rest](Self::of_target): requests with such methods
+    /// invalidate that, and not each other.
+    #[must_use]
+    pub fn of_reused_unsafe(target: &str) -> Self {
+        let target = normalized_target(target);
+        Self::hash(Kind::ReusedUnsafe, target.as_bytes(), &[])
     }
 
     /// Everything that is stored for a path and answers for more than one query (`No-Vary-Search`).
@@ -75,6 +84,7 @@ enum Kind {
     Named = 0,
     Target = 1,
     Path = 2,
+    ReusedUnsafe = 3,
 }
 
 impl StoredHead {
@@ -83,6 +93,10 @@ impl StoredHead {
     pub fn group_ids(&self) -> impl Iterator<Item = GroupId> + '_ {
         let path = self.headers.contains_key(NO_VARY_SEARCH).then(|| GroupId::of_path(&self.uri));
         let named = self.groups.iter().map(GroupId::of);
-        std::iter::once_with(|| GroupId::of_target(&self.uri)).chain(path).chain(named)
+        let target = std::iter::once_with(|| match self.method.as_str() {
+            "GET" | "HEAD" | "QUERY" => GroupId::of_target(&self.uri),
+            _ => GroupId::of_reused_unsafe(&self.uri),
+        });
+        target.chain(path).chain(named)
     }
 }

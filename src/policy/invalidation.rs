@@ -4,7 +4,7 @@ use http::{HeaderMap, Method, StatusCode, Uri, header, response};
 
 use crate::entry::GroupId;
 use crate::key::{resolve, same_origin, target_of};
-use crate::policy::{Asked, groups};
+use crate::policy::{Asked, Policy, groups};
 
 /// The URIs whose stored responses are invalidated by this exchange, the target URI first where it is absolute.
 ///
@@ -28,25 +28,30 @@ pub fn invalidated(asked: &Asked<'_>, response: &response::Parts) -> Vec<Uri> {
 /// Everything this exchange invalidates: all that is stored for [those URIs](invalidated), whatever its key, and the
 /// groups that `Cache-Group-Invalidation` names (RFC 9875), which "MUST be ignored on responses to requests that have
 /// a safe method".
+///
+/// A method that the user lets be reused ([`Policy::methods`]) changes nothing about the answers to its like: each search
+/// by POST would invalidate all others.
 #[must_use]
-pub fn invalidated_groups(asked: &Asked<'_>, response: &response::Parts) -> Vec<GroupId> {
+pub fn invalidated_groups(
+    policy: &Policy,
+    asked: &Asked<'_>,
+    response: &response::Parts,
+) -> Vec<GroupId> {
     if !invalidates(asked, response) {
         return Vec::new();
     }
-    let mut ids: Vec<_> = invalidated(asked, response)
-        .iter()
-        .flat_map(|uri| spellings(uri, asked.headers))
-        .flat_map(ids_of)
-        .collect();
+    let uris = invalidated(asked, response);
+    let targets: Vec<_> = uris.iter().flat_map(|uri| spellings(uri, asked.headers)).collect();
+    // An answer for several queries may be an answer for this one, and nobody knows for which others.
+    let of_any = targets.iter().flat_map(|target| [GroupId::of_target(target), GroupId::of_path(target)]);
+    let mut ids: Vec<_> = of_any.collect();
+    if !asked.is_handled(policy) {
+        ids.extend(targets.iter().map(|target| GroupId::of_reused_unsafe(target)));
+    }
     ids.extend(groups::invalidated_by(asked, &response.headers).iter().map(GroupId::of));
     ids.sort_unstable();
     ids.dedup();
     ids
-}
-
-fn ids_of(target: String) -> [GroupId; 2] {
-    // An answer for several queries may be an answer for this one, and nobody knows for which others.
-    [GroupId::of_target(&target), GroupId::of_path(&target)]
 }
 
 /// The forms in which the same URI can have been asked for: nobody knows the scheme of a request in origin-form.
