@@ -17,6 +17,7 @@ mod unkeyed;
 mod vary;
 
 pub use content::RequestContent;
+pub(crate) use content::has_content;
 pub use default_key::DefaultKey;
 pub use make_key::{MakeKey, RequestHead};
 pub use no_vary_search::NoVarySearch;

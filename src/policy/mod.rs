@@ -22,6 +22,7 @@ pub use combine::{Combination, Missing, Union, combine, held_already, resumable}
 pub use directives::{RequestDirectives, ResponseDirectives, Scope};
 pub use groups::invalidated_groups;
 pub use invalidation::invalidated;
+pub(crate) use invalidation::is_safe;
 pub use reuse::{Answer, Reuse, Serve, reuse, serve};
 pub use settings::{Policy, SetCookie};
 pub use spans::Stretch;

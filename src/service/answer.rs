@@ -118,7 +118,7 @@ fn set(headers: &mut HeaderMap, name: http::HeaderName, value: &str) {
 }
 
 /// A response of the cache's own: 504 when the client wants nothing but a stored response and there is none (section
-/// 5.2.1.7), 502 when the origin's answer only makes sense together with a stored response that has been lost.
+/// 5.2.1.7).
 pub(super) fn failed<R>(
     config: &Config,
     key: &CacheKey,

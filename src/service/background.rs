@@ -31,7 +31,7 @@ pub(super) fn refresh<S, B, R>(
     S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send,
     S::Error: Send,
-    B: Send + 'static,
+    B: Body + Default + Send + 'static,
     R: Body + Send + 'static,
     R::Error: Into<BoxError>,
 {

@@ -35,7 +35,8 @@ pub(super) async fn invalidate(exchanged: &Exchanged<'_>, response: &Parts) {
 /// Brings stored responses to GET up to date with a response to HEAD.
 pub(super) fn update_by_head(exchanged: &Exchanged<'_>, response: &Parts) {
     let Exchanged { config, asked, found, times, .. } = *exchanged;
-    if *asked.method != http::Method::HEAD {
+    // A HEAD with content may be about something else than what is stored for GET.
+    if *asked.method != http::Method::HEAD || !asked.is_handled(&config.policy) {
         return;
     }
     for update in updated_by_head(&config.policy, asked, &found.stored, response, times) {

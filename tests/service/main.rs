@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod ask_again;
 mod background;
 mod bodies;
 mod collapse;
