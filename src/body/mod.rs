@@ -1,22 +1,25 @@
 //! Response bodies: passing through, stored while they pass, or coming from the store.
 
+mod exact;
 mod fill;
 mod gather;
 mod joined;
 mod keyed;
 mod leading;
+mod origin;
 mod pipe;
 mod publishing;
 mod stored;
 mod tee;
 mod union;
 
-pub(crate) use fill::{ALIAS_BODY, Fill, FillSettings, Observe, detach};
+pub(crate) use fill::{ALIAS_BODY, Counted, Fill, FillSettings, Observe, detach};
 use gather::Gathered;
 pub(crate) use gather::gather;
 use joined::Joined;
 pub use keyed::KeyedBody;
 pub(crate) use leading::{Leaders, Leading, Led, Turn};
+use origin::FromOrigin;
 pub(crate) use publishing::{Mark, Publishing};
 pub(crate) use stored::StoredSlice;
 use tee::Tee;
@@ -26,7 +29,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
@@ -47,9 +50,10 @@ pin_project! {
 pin_project! {
     #[project = KindProjection]
     enum Kind<B> {
-        Passing { #[pin] inner: B },
-        Recorded { #[pin] tee: Tee<B> },
-        Completed { #[pin] tee: Tee<Joined<B>> },
+        Passing { #[pin] inner: FromOrigin<B> },
+        Recorded { #[pin] tee: Tee<FromOrigin<B>> },
+        Completed { #[pin] joined: Joined<B> },
+        RecordedCompleted { #[pin] tee: Tee<Joined<B>> },
         Stored { slice: StoredSlice },
         Gathered { gathered: Gathered<B> },
     }
@@ -58,21 +62,33 @@ pin_project! {
 impl<B> CacheBody<B> {
     /// The inner body as it is.
     pub(crate) fn passing(inner: B) -> Self {
-        Self { kind: Kind::Passing { inner } }
+        Self { kind: Kind::Passing { inner: FromOrigin::new(inner) } }
     }
 
     /// The inner body, stored as it passes.
     pub(crate) fn recorded(inner: B, fill: Fill) -> Self {
-        Self { kind: Kind::Recorded { tee: Tee::new(inner, fill) } }
+        Self { kind: Kind::Recorded { tee: Tee::new(FromOrigin::new(inner), fill) } }
     }
 
     fn gathered(gathered: Gathered<B>) -> Self {
         Self { kind: Kind::Gathered { gathered } }
     }
 
-    /// Stored parts and the rest from the origin between them, stored as a whole while they pass.
-    pub(crate) fn completed(before: Vec<StoredSlice>, inner: B, after: Vec<StoredSlice>, fill: Fill) -> Self {
-        Self { kind: Kind::Completed { tee: Tee::new(Joined::new(before, inner, after), fill) } }
+    /// Stored parts and the rest of `complete_len` bytes from the origin between them, stored as a whole while they
+    /// pass, if they are to be.
+    pub(crate) fn completed(
+        before: Vec<StoredSlice>,
+        inner: B,
+        after: Vec<StoredSlice>,
+        complete_len: u64,
+        fill: Option<Fill>,
+    ) -> Self {
+        let joined = Joined::new(before, inner, after, complete_len);
+        let kind = match fill {
+            Some(fill) => Kind::RecordedCompleted { tee: Tee::new(joined, fill) },
+            None => Kind::Completed { joined },
+        };
+        Self { kind }
     }
 
     /// A stored body, or a part of one.
@@ -99,9 +115,10 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.project().kind.project() {
-            KindProjection::Passing { inner } => inner.poll_frame(cx).map(|frame| frame.map(into_bytes)),
+            KindProjection::Passing { inner } => inner.poll_frame(cx),
             KindProjection::Recorded { tee } => tee.poll_frame(cx),
-            KindProjection::Completed { tee } => tee.poll_frame(cx),
+            KindProjection::Completed { joined } => joined.poll_frame(cx),
+            KindProjection::RecordedCompleted { tee } => tee.poll_frame(cx),
             KindProjection::Stored { slice } => slice.poll_frame(cx),
             KindProjection::Gathered { gathered } => gathered.poll_frame(cx),
         }
@@ -111,7 +128,8 @@ where
         match &self.kind {
             Kind::Passing { inner } => inner.is_end_stream(),
             Kind::Recorded { tee } => tee.inner().is_end_stream(),
-            Kind::Completed { tee } => tee.inner().is_end_stream(),
+            Kind::Completed { joined } => joined.is_end_stream(),
+            Kind::RecordedCompleted { tee } => tee.inner().is_end_stream(),
             Kind::Stored { slice } => slice.is_end_stream(),
             Kind::Gathered { gathered } => gathered.is_end_stream(),
         }
@@ -121,18 +139,11 @@ where
         match &self.kind {
             Kind::Passing { inner } => inner.size_hint(),
             Kind::Recorded { tee } => tee.inner().size_hint(),
-            Kind::Completed { tee } => tee.inner().size_hint(),
+            Kind::Completed { joined } => joined.size_hint(),
+            Kind::RecordedCompleted { tee } => tee.inner().size_hint(),
             Kind::Stored { slice } => SizeHint::with_exact(slice.remaining()),
             Kind::Gathered { gathered } => gathered.size_hint(),
         }
-    }
-}
-
-/// For `Bytes`, and everything that hands itself out as `Bytes`, no byte is copied here.
-fn into_bytes<D: Buf, E: Into<BoxError>>(frame: Result<Frame<D>, E>) -> Result<Frame<Bytes>, BodyError> {
-    match frame {
-        Ok(frame) => Ok(frame.map_data(|mut data| data.copy_to_bytes(data.remaining()))),
-        Err(error) => Err(BodyError::origin(error)),
     }
 }
 
@@ -141,7 +152,7 @@ impl<B> fmt::Debug for CacheBody<B> {
         let kind = match &self.kind {
             Kind::Passing { .. } => "passing",
             Kind::Recorded { .. } => "recorded",
-            Kind::Completed { .. } => "completed",
+            Kind::Completed { .. } | Kind::RecordedCompleted { .. } => "completed",
             Kind::Stored { .. } => "stored",
             Kind::Gathered { .. } => "gathered",
         };

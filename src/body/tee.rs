@@ -2,6 +2,9 @@
 //!
 //! hyper stops polling a body as soon as it knows its end, so the end is taken from the first of: the last byte
 //! that `Content-Length` promised, `is_end_stream` after a frame, and `None`. Never from `Drop`.
+//!
+//! The caller gets the origin's body as it is, whatever it is: what the body does not keep of what its response
+//! announced only means that it is not stored as complete.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -11,11 +14,11 @@ use http_body::{Body, Frame};
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 
-use super::fill::{Fill, Filling, Retraction};
-use super::into_bytes;
+use super::exact::is_wrong_length;
+use super::fill::{EarlyEnd, Fill, Filling, Retraction};
 use super::leading::Leading;
 use crate::entry::{BodyEnd, StoredRange};
-use crate::error::{BodyError, BoxError};
+use crate::error::BodyError;
 
 /// A body up to this length is kept back until it is complete and then stored in one go.
 const KEEP_BACK: usize = 64 * 1024;
@@ -35,7 +38,9 @@ struct Recorder {
     /// Runs while the store is behind.
     stall: Option<Pin<Box<Sleep>>>,
     patience: std::time::Duration,
-    awaits_trailers: bool,
+    /// The body is not over with its last byte.
+    awaits_end: bool,
+    early_end: EarlyEnd,
     resumable: Option<u64>,
     /// What a body that breaks off is a part of.
     broken: StoredRange,
@@ -64,7 +69,8 @@ impl<B> Tee<B> {
             seen: 0,
             stall: None,
             patience: fill.patience(),
-            awaits_trailers: fill.announces_trailers(),
+            awaits_end: fill.awaits_end(),
+            early_end: fill.early_end(),
             resumable: fill.resumable_beyond(),
             broken: fill.broken(),
             leading: fill.take_leading(),
@@ -80,8 +86,7 @@ impl<B> Tee<B> {
 
 impl<B> Tee<B>
 where
-    B: Body,
-    B::Error: Into<BoxError>,
+    B: Body<Data = Bytes, Error = BodyError>,
 {
     pub(super) fn poll_frame(
         self: Pin<&mut Self>,
@@ -89,7 +94,7 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let mut this = self.project();
         ready!(this.recorder.poll_room(cx));
-        let frame = ready!(this.inner.as_mut().poll_frame(cx)).map(into_bytes);
+        let frame = ready!(this.inner.as_mut().poll_frame(cx));
         match &frame {
             Some(Ok(frame)) => {
                 this.recorder.record(frame);
@@ -97,6 +102,7 @@ where
                     this.recorder.end(BodyEnd::default());
                 }
             }
+            Some(Err(error)) if is_wrong_length(error) => this.recorder.give_up(),
             Some(Err(_)) => this.recorder.break_off(),
             None => this.recorder.end(BodyEnd::default()),
         }
@@ -148,7 +154,7 @@ impl Recorder {
         }
         match self.expected {
             Some(expected) if self.seen > expected => self.give_up(),
-            Some(expected) if self.seen == expected && !self.awaits_trailers => self.end(BodyEnd::default()),
+            Some(expected) if self.seen == expected && !self.awaits_end => self.end(BodyEnd::default()),
             _ => {}
         }
     }
@@ -166,7 +172,10 @@ impl Recorder {
     /// The body is over, and complete if it has the length it should have.
     fn end(&mut self, end: BodyEnd) {
         match self.expected {
-            Some(expected) if self.seen < expected => self.break_off(),
+            Some(expected) if self.seen < expected => match self.early_end {
+                EarlyEnd::BrokenOff => self.break_off(),
+                EarlyEnd::Misstated => self.give_up(),
+            },
             Some(expected) if self.seen > expected => self.give_up(),
             _ => self.conclude(end),
         }

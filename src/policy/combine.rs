@@ -182,13 +182,17 @@ fn beside<'a>(
         .filter(|(_, head)| head.id != new.id && head.method == new.method && head.selecting == new.selecting)
 }
 
-/// Section 3.4: combined only "if they all share the same strong validator". Origins are known to give one tag to
-/// two content codings.
+/// Section 3.4: combined only "if they all share the same strong validator".
 fn are_same(one: &StoredHead, other: &StoredHead) -> bool {
-    let coding = |head: &StoredHead| head.headers.get(header::CONTENT_ENCODING).cloned();
     same_representation(one, &other.headers)
         && same_representation(other, &one.headers)
-        && coding(one).zip(coding(other)).is_none_or(|(one, other)| one == other)
+        && may_be_same_coding(one, &other.headers)
+}
+
+/// Origins are known to give one tag to two content codings. A 206 may leave the field out (RFC 9110 15.3.7).
+pub(crate) fn may_be_same_coding(head: &StoredHead, other: &HeaderMap) -> bool {
+    let own = head.headers.get(header::CONTENT_ENCODING);
+    own.zip(other.get(header::CONTENT_ENCODING)).is_none_or(|(own, other)| own == other)
 }
 
 /// Whether the new part shows that the representation which the old response is of has been replaced since.

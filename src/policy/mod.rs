@@ -23,6 +23,7 @@ pub use directives::{RequestDirectives, ResponseDirectives, Scope};
 pub use groups::invalidated_groups;
 pub use invalidation::invalidated;
 pub(crate) use invalidation::is_safe;
+pub(crate) use range::number;
 pub use reuse::{Answer, Reuse, Serve, reuse, serve};
 pub use settings::{Policy, SetCookie};
 pub use spans::Stretch;

@@ -9,7 +9,7 @@ use crate::policy::combine::describe_whole;
 use crate::policy::date::format_date;
 use crate::policy::directives::{ResponseDirectives, Scope};
 use crate::policy::freshness::{Facts, assess, initial_age, usable_until};
-use crate::policy::range::ContentRange;
+use crate::policy::range::{ContentRange, number};
 use crate::policy::settings::seconds;
 use crate::policy::{Asked, Policy, SetCookie, Times, fields, groups};
 
@@ -230,5 +230,5 @@ fn body_len(asked: &Asked<'_>, response: &response::Parts, range: Option<Content
 }
 
 pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
+    number(headers.get(header::CONTENT_LENGTH)?.as_bytes().trim_ascii())
 }

@@ -6,7 +6,7 @@ use http::{Method, StatusCode, response};
 use crate::clock::Timestamp;
 use crate::entry::{StoredHead, StoredResponse};
 use crate::overrides::CacheMode;
-use crate::policy::combine::{Missing, missing};
+use crate::policy::combine::{Missing, may_be_same_coding, missing};
 use crate::policy::conditional::{
     self, etag, is_strong, same_representation, strong_validator, strongly_equal, weakly_equal,
 };
@@ -252,7 +252,8 @@ fn part_received(
     if response.status != StatusCode::PARTIAL_CONTENT {
         return Validated::Replaced;
     }
-    let same = same_representation(partial, &response.headers);
+    let same =
+        same_representation(partial, &response.headers) && may_be_same_coding(partial, &response.headers);
     let fits = ContentRange::of_single_part(&response.headers).is_some_and(|range| {
         let same_len = missing.complete_len.is_none() || range.complete_len == missing.complete_len;
         let last = missing.last.or(range.complete_len.and_then(|len| len.checked_sub(1)));

@@ -33,12 +33,18 @@ pub(super) async fn answer<R>(
     };
     let body = if !has_content(serve.answer) {
         StoredSlice::empty()
-    } else if let Some(body) = opened.or_else(|| StoredSlice::at_hand(stored)) {
+    } else if let Some(body) = opened {
         body
     } else {
-        // Boxed, because most bodies come with their heads, and all answers would carry the room for it.
-        let opening = Box::pin(StoredSlice::open(&*config.fill.storage, config.fill.deadline, stored));
-        opening.await.inspect_err(|error| {
+        let at_hand = match StoredSlice::at_hand(stored) {
+            Ok(Some(body)) => Ok(body),
+            // Boxed, because most bodies come with their heads, and all answers would carry the room for it.
+            Ok(None) => {
+                Box::pin(StoredSlice::open(&*config.fill.storage, config.fill.deadline, stored)).await
+            }
+            Err(error) => Err(error),
+        };
+        at_hand.inspect_err(|error| {
             config.health.trouble(error);
             found.discard(config, serve.index);
         })?

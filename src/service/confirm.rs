@@ -54,10 +54,14 @@ where
         },
         Validated::Completed { head } => match (ready, found.fence) {
             (Ready::Parts(before, after), Some(fence)) => {
-                let mut response = complete(exchanged, *head, fence, before, body, after);
-                let status = CacheStatus { stored: true, ..status.clone() };
-                report::attach(config, Some(exchanged.key), &mut response, status);
-                Confirmed::Answered(response)
+                let (mut whole, kept) = complete(exchanged, response, *head, fence, (before, after), body);
+                report::attach(
+                    config,
+                    Some(exchanged.key),
+                    &mut whole,
+                    report::kept(status.clone(), kept, found),
+                );
+                Confirmed::Answered(whole)
             }
             _ => Confirmed::OfNoUse,
         },

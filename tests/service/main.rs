@@ -12,6 +12,7 @@ mod ask_again;
 mod background;
 mod bodies;
 mod collapse;
+mod completing;
 mod content;
 mod exchange;
 mod failures;
