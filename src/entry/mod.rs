@@ -5,6 +5,7 @@
 
 mod bytes_io;
 pub mod codec;
+mod debug;
 mod freshness;
 mod names;
 
@@ -59,7 +60,7 @@ impl fmt::Debug for EntryId {
 ///
 /// Made by the cache; a storage keeps it as a whole ([`codec`]) and may copy single values out of it
 /// into columns of its own.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct StoredHead {
     /// Addresses the body.
@@ -156,7 +157,7 @@ impl BodySummary {
 }
 
 /// How a body ended, for what could not be known when it began.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct BodyEnd {
     /// The trailer fields.
     pub trailers: Option<HeaderMap>,
@@ -195,7 +196,7 @@ pub struct StoredResponse {
 }
 
 /// A stored body: at hand, or to be streamed from the storage.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum StoredBody {
     /// All of it, already verified, in one piece.

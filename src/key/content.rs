@@ -1,5 +1,7 @@
 //! Request content as a part of the key (RFC 10008 section 2.7).
 
+use std::fmt;
+
 use http::header::{CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, Method};
@@ -22,14 +24,14 @@ use http_body::Body;
 ///
 /// The cache compares it with the request that carries it: one made for another method, for content of another length
 /// or for other metadata says nothing of this request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct RequestContent {
     /// Following a redirect can turn a request into one without content but with the same extensions.
     method: Method,
     known: Option<Known>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 struct Known {
     len: u64,
     /// Of the fields that say what the content is.
@@ -112,4 +114,14 @@ fn metadata(headers: &HeaderMap) -> [u8; 32] {
         }
     }
     *hasher.finalize().as_bytes()
+}
+
+impl fmt::Debug for RequestContent {
+    /// Short content could be guessed from its digest.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestContent")
+            .field("method", &self.method)
+            .field("known", &self.digest().is_some())
+            .finish()
+    }
 }

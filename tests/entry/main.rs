@@ -11,3 +11,4 @@
 mod codec;
 mod damage;
 mod heads;
+mod shown;
