@@ -118,6 +118,7 @@ pub mod key;
 mod layer;
 pub mod overrides;
 pub mod policy;
+mod random;
 pub mod redirect;
 pub mod service;
 pub mod status;

@@ -19,16 +19,17 @@ use http::{HeaderMap, Method, StatusCode, Version};
 
 use crate::clock::Timestamp;
 use crate::key::{CacheKey, Selecting};
+use crate::random;
 
 /// Names one written body for ever: a new one is drawn for every fill and never used again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId(u128);
 
 impl EntryId {
-    /// A new random id.
+    /// A new random id, of the operating system's random numbers: two processes never draw the same, `fork` or not.
     #[must_use]
     pub fn random() -> Self {
-        Self(fastrand::u128(..))
+        Self(random::bits128())
     }
 
     /// The id with these bits, as read back from a storage.
