@@ -17,6 +17,7 @@ use tokio::time::{Sleep, sleep};
 use super::exact::is_wrong_length;
 use super::fill::{EarlyEnd, Fill, Filling, Retraction};
 use super::leading::Leading;
+use super::pieces::Pieces;
 use crate::entry::{BodyEnd, StoredRange};
 use crate::error::BodyError;
 
@@ -52,8 +53,7 @@ struct Recorder {
 enum State {
     KeepingBack {
         fill: Fill,
-        body: Vec<Bytes>,
-        len: usize,
+        body: Pieces,
     },
     Filling(Filling),
     /// All promised bytes came, and the response is stored; should more come, it was a lie.
@@ -74,7 +74,7 @@ impl<B> Tee<B> {
             resumable: fill.resumable_beyond(),
             broken: fill.broken(),
             leading: fill.take_leading(),
-            state: State::KeepingBack { fill, body: Vec::new(), len: 0 },
+            state: State::KeepingBack { fill, body: Pieces::default() },
         });
         Self { inner, recorder }
     }
@@ -138,10 +138,9 @@ impl Recorder {
             leading.passed(data.len() as u64);
         }
         match &mut self.state {
-            State::KeepingBack { body, len, .. } => {
-                *len += data.len();
+            State::KeepingBack { body, .. } => {
                 body.push(data.clone());
-                if *len > KEEP_BACK && self.expected != Some(self.seen) {
+                if body.len() > KEEP_BACK && self.expected != Some(self.seen) {
                     self.start_filling();
                 }
             }
@@ -160,9 +159,9 @@ impl Recorder {
     }
 
     fn start_filling(&mut self) {
-        if let State::KeepingBack { fill, body, .. } = std::mem::replace(&mut self.state, State::Over) {
+        if let State::KeepingBack { fill, body } = std::mem::replace(&mut self.state, State::Over) {
             let filling = fill.start();
-            for data in body {
+            for data in body.into_vec() {
                 filling.inlet.push(data);
             }
             self.state = State::Filling(filling);
@@ -193,7 +192,7 @@ impl Recorder {
 
     fn conclude(&mut self, end: BodyEnd) {
         self.state = match std::mem::replace(&mut self.state, State::Over) {
-            State::KeepingBack { fill, body, .. } => State::Whole(fill.store(body, end)),
+            State::KeepingBack { fill, body } => State::Whole(fill.store(body.into_vec(), end)),
             State::Filling(filling) => State::Whole(filling.complete(end)),
             State::Whole(retraction) if end.trailers.is_some() => {
                 retraction.retract();
