@@ -7,9 +7,12 @@ mod bytes_io;
 pub mod codec;
 mod debug;
 mod freshness;
+mod limits;
 mod names;
 
 pub use freshness::Freshness;
+pub(crate) use limits::fields_fit;
+pub use limits::{MOST_FIELD_BYTES, MOST_FIELDS, MOST_GROUPS};
 
 use std::fmt;
 use std::sync::Arc;

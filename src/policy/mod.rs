@@ -20,6 +20,7 @@ mod validation;
 pub(crate) use combine::without_digests;
 pub use combine::{Combination, Missing, Union, combine, held_already, resumable};
 pub use directives::{RequestDirectives, ResponseDirectives, Scope};
+pub(crate) use fields::set as set_field;
 pub use groups::invalidated_groups;
 pub use invalidation::invalidated;
 pub(crate) use invalidation::is_safe;

@@ -13,7 +13,7 @@ use crate::policy::conditional::{
 use crate::policy::range::ContentRange;
 use crate::policy::reuse::{Chosen, choose, is_failure, served, usable};
 use crate::policy::update::{completed, freshened};
-use crate::policy::{Asked, Policy, Serve, Times};
+use crate::policy::{Asked, Policy, Serve, Times, fields};
 use crate::status::Fwd;
 
 /// A validation to be made.
@@ -179,10 +179,10 @@ pub fn preconditions(headers: &mut HeaderMap, validation: &Validation, stored: &
     // `*` asks whether anything exists: it cannot be mixed with tags, and would turn every answer into a 304.
     tags.retain(|tag| *tag != b"*");
     if let (false, Ok(list)) = (tags.is_empty(), HeaderValue::from_bytes(&tags.join(&b", "[..]))) {
-        headers.insert(header::IF_NONE_MATCH, list);
+        fields::set(headers, header::IF_NONE_MATCH, list);
     }
     if let Some(modified) = modified {
-        headers.insert(header::IF_MODIFIED_SINCE, modified.clone());
+        fields::set(headers, header::IF_MODIFIED_SINCE, modified.clone());
     }
 }
 
@@ -194,8 +194,8 @@ fn ask_for_missing(headers: &mut HeaderMap, missing: &Missing, partial: Option<&
     for own in [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE] {
         headers.remove(own);
     }
-    headers.insert(header::RANGE, range);
-    headers.insert(header::IF_RANGE, validator.clone());
+    fields::set(headers, header::RANGE, range);
+    fields::set(headers, header::IF_RANGE, validator.clone());
 }
 
 /// Judges the origin's answer (sections 4.3.3 and 4.3.4).

@@ -14,7 +14,7 @@ use crate::body::{CacheBody, StoredSlice};
 use crate::config::Config;
 use crate::entry::StoredHead;
 use crate::key::CacheKey;
-use crate::policy::{Answer, Serve, without_digests};
+use crate::policy::{Answer, Serve, set_field, without_digests};
 use crate::status::CacheStatus;
 use crate::storage::{StorageError, StorageErrorKind};
 
@@ -72,7 +72,7 @@ fn response_of<R>(head: &StoredHead, whole: StoredSlice, serve: &Serve) -> Respo
     *response.version_mut() = head.version;
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers.clone();
-    response.headers_mut().insert(AGE, age_value(serve.age));
+    set_field(response.headers_mut(), AGE, age_value(serve.age));
     shape(&mut response, serve.answer);
     response
 }
@@ -119,7 +119,7 @@ fn without_content(headers: &mut HeaderMap) {
 
 fn set(headers: &mut HeaderMap, name: http::HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(name, value);
+        set_field(headers, name, value);
     }
 }
 
