@@ -17,6 +17,7 @@ mod content;
 mod exchange;
 mod failures;
 mod groups;
+mod limits;
 mod no_vary_search;
 mod overrides;
 mod partial;
