@@ -140,7 +140,8 @@ impl CacheLayer {
     }
 
     /// Whether to store HTTP/1 bodies that end with the connection; off by default, since they cannot be told
-    /// from truncated ones.
+    /// from truncated ones. That goes for a part that makes stored parts whole as well: the caller gets the whole, or
+    /// an error if the part is shorter or longer than it says, and the parts stay what they are.
     pub fn store_close_delimited(self, on: bool) -> Self {
         self.with(|config| config.store_close_delimited = on)
     }

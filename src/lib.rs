@@ -14,13 +14,13 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let origin = service_fn(|_: Request<()>| async {
+//! let origin = service_fn(|_: Request<String>| async {
 //!     Response::builder().header("cache-control", "max-age=60").body(Full::new(Bytes::from("hello")))
 //! });
 //! let client = ServiceBuilder::new().layer(CacheLayer::new(MemoryStorage::new())).service(origin);
 //!
 //! for expected in [Outcome::Forwarded(Fwd::UriMiss), Outcome::Hit] {
-//!     let response = client.clone().oneshot(Request::get("https://example.com/").body(())?).await?;
+//!     let response = client.clone().oneshot(Request::get("https://example.com/").body(String::new())?).await?;
 //!     let outcome = response.extensions().get::<CacheStatus>().map(|status| status.outcome);
 //!     assert_eq!(outcome, Some(expected));
 //!     assert_eq!(response.into_body().collect().await?.to_bytes(), "hello");
@@ -118,6 +118,7 @@ pub mod key;
 mod layer;
 pub mod overrides;
 pub mod policy;
+mod random;
 pub mod redirect;
 pub mod service;
 pub mod status;

@@ -13,7 +13,7 @@ use crate::key::CacheKey;
 ///
 /// let request = http::Request::get("https://example.com/report")
 ///     .extension(CacheOverride::reload().with_lifetime(Duration::from_secs(600)))
-///     .body(())?;
+///     .body(String::new())?;
 /// # Ok::<(), http::Error>(())
 /// ```
 ///

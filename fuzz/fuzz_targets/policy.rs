@@ -263,7 +263,7 @@ impl World {
             assert_eq!(head.id, self.stored[index].head.id);
             self.stored[index].head = Arc::new(head);
         }
-        let groups = request.asked(|asked| policy::invalidated_groups(asked, answer));
+        let groups = request.asked(|asked| policy::invalidated_groups(&larder::Policy::private(), asked, answer));
         let uris = request.asked(|asked| policy::invalidated(asked, answer));
         if matches!(request.method, Method::GET | Method::HEAD) {
             assert!(groups.is_empty() && uris.is_empty(), "a safe method invalidates nothing");

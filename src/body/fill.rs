@@ -34,12 +34,33 @@ pub(crate) struct Fill {
     replaces: Vec<EntryId>,
     /// Parts that are of no use once this response is stored whole.
     outgrows: Vec<EntryId>,
+    counted: Counted,
     /// Of a body that breaks off, more than so many bytes are kept as a part.
     resumable: Option<u64>,
     /// Puts what is stored as a part together with others, under this id.
     join: Option<(Arc<dyn Join>, EntryId)>,
     /// Those who wait for this response.
     leading: Option<Leading>,
+}
+
+/// What says how long a body must be to be complete.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Counted {
+    /// `Content-Length`, which frames the message as well (RFC 9112 section 6.3).
+    ByLength,
+    /// `Content-Range` alone. `until_close`: the message ends with the connection.
+    ByRange { until_close: bool },
+    /// The body itself, which no field contradicts.
+    ByHint,
+}
+
+/// What it means when a body ends well with fewer bytes than it must have.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum EarlyEnd {
+    /// The connection went away: the bytes that came are what they should be.
+    BrokenOff,
+    /// The message is whole, so what was said of it is wrong, and may be wrong about its first byte as well.
+    Misstated,
 }
 
 /// The last word to the storing task: all of the body has been handed over.
@@ -53,8 +74,15 @@ impl Fill {
     pub(crate) fn new(store: Store, mut head: StoredHead, fence: Fence, expected: Option<u64>) -> Self {
         head.body = expected.map(|len| BodySummary { len, checksum: 0 });
         let (replaces, outgrows) = (Vec::new(), Vec::new());
+        let (counted, target) = (Counted::ByLength, None);
         let (resumable, join, leading) = (None, None, None);
-        Self { store, head, fence, target: None, replaces, outgrows, resumable, join, leading }
+        Self { store, head, fence, target, replaces, outgrows, counted, resumable, join, leading }
+    }
+
+    /// What says how long the body must be.
+    pub(crate) fn counted(mut self, counted: Counted) -> Self {
+        self.counted = counted;
+        self
     }
 
     /// Makes it a redirect alias that leads to `target`.
@@ -124,9 +152,18 @@ impl Fill {
         self.head.range.unwrap_or(StoredRange { first: 0, complete_len: self.expected() })
     }
 
-    /// Whether trailer fields are to come: then the body is not complete with its last byte.
-    pub(super) fn announces_trailers(&self) -> bool {
+    /// Whether the body is not complete with its last byte: trailer fields are to come, or only its end will show
+    /// that it is not longer than announced.
+    pub(super) fn awaits_end(&self) -> bool {
         self.head.headers.contains_key(http::header::TRAILER)
+            || matches!(self.counted, Counted::ByRange { .. })
+    }
+
+    pub(super) fn early_end(&self) -> EarlyEnd {
+        match self.counted {
+            Counted::ByLength | Counted::ByRange { until_close: true } => EarlyEnd::BrokenOff,
+            Counted::ByHint | Counted::ByRange { until_close: false } => EarlyEnd::Misstated,
+        }
     }
 
     /// Stores a response that has no body.

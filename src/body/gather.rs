@@ -12,12 +12,15 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::CacheBody;
+use super::pieces::{MOST_EMPTY, Pieces};
 use crate::error::{BodyError, BoxError};
 
 /// What was read ahead, and the rest.
 pub(super) struct Gathered<B> {
-    front: VecDeque<Result<Frame<Bytes>, BodyError>>,
+    front: VecDeque<Bytes>,
     front_len: u64,
+    /// What came after the data: trailer fields or an error.
+    last: Option<Result<Frame<Bytes>, BodyError>>,
     /// `None` once the end has been read.
     rest: Option<Pin<Box<CacheBody<B>>>>,
 }
@@ -29,20 +32,30 @@ where
     B::Error: Into<BoxError>,
 {
     let mut rest = Box::pin(body);
-    let (mut front, mut front_len, mut ended) = (VecDeque::new(), 0, false);
+    let (mut pieces, mut last, mut ended, mut empty) = (Pieces::default(), None, false, 0);
     let reading = async {
-        while front_len <= limit {
-            let Some(frame) = poll_fn(|cx| rest.as_mut().poll_frame(cx)).await else {
-                ended = true;
-                break;
-            };
-            front_len += frame.as_ref().ok().and_then(Frame::data_ref).map_or(0, |data| data.len() as u64);
-            front.push_back(frame);
+        while pieces.len() as u64 <= limit && last.is_none() && empty < MOST_EMPTY {
+            match poll_fn(|cx| rest.as_mut().poll_frame(cx)).await {
+                None => {
+                    ended = true;
+                    break;
+                }
+                Some(frame) => match frame.map(Frame::into_data) {
+                    Ok(Ok(data)) => {
+                        empty += usize::from(data.is_empty());
+                        pieces.push(data);
+                    }
+                    Ok(Err(trailers)) => last = Some(Ok(trailers)),
+                    Err(error) => last = Some(Err(error)),
+                },
+            }
         }
     };
     // Out of patience or not, what has been read is kept and the rest follows.
     let _ = tokio::time::timeout(patience, reading).await;
-    CacheBody::gathered(Gathered { front, front_len, rest: (!ended).then_some(rest) })
+    let front_len = pieces.len() as u64;
+    let front = pieces.into_vec().into();
+    CacheBody::gathered(Gathered { front, front_len, last, rest: (!ended).then_some(rest) })
 }
 
 impl<B> Gathered<B>
@@ -54,10 +67,12 @@ where
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if let Some(frame) = self.front.pop_front() {
-            let len = frame.as_ref().ok().and_then(Frame::data_ref).map_or(0, Bytes::len);
-            self.front_len -= len as u64;
-            return Poll::Ready(Some(frame));
+        if let Some(data) = self.front.pop_front() {
+            self.front_len -= data.len() as u64;
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+        if let Some(last) = self.last.take() {
+            return Poll::Ready(Some(last));
         }
         match &mut self.rest {
             Some(rest) => rest.as_mut().poll_frame(cx),
@@ -66,15 +81,21 @@ where
     }
 
     pub(super) fn is_end_stream(&self) -> bool {
-        self.front.is_empty() && self.rest.as_ref().is_none_or(Body::is_end_stream)
+        self.front.is_empty() && self.last.is_none() && self.rest.as_ref().is_none_or(Body::is_end_stream)
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
-        let mut hint = self.rest.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint);
-        if let Some(upper) = hint.upper() {
-            hint.set_upper(upper + self.front_len);
-        }
-        hint.set_lower(hint.lower() + self.front_len);
-        hint
+        let rest = self.rest.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint);
+        longer_by(self.front_len, &rest)
     }
+}
+
+/// The hint for so many bytes before a body with this hint.
+pub(super) fn longer_by(front_len: u64, rest: &SizeHint) -> SizeHint {
+    let mut hint = SizeHint::new();
+    hint.set_lower(rest.lower().saturating_add(front_len));
+    if let Some(upper) = rest.upper() {
+        hint.set_upper(upper.saturating_add(front_len));
+    }
+    hint
 }

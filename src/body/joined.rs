@@ -8,23 +8,32 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::{StoredSlice, into_bytes};
+use super::StoredSlice;
+use super::exact::Exact;
+use super::origin::FromOrigin;
 use crate::error::{BodyError, BoxError};
 
 pin_project! {
     pub(super) struct Joined<B> {
         before: VecDeque<StoredSlice>,
         #[pin]
-        origin: B,
-        origin_ended: bool,
+        origin: Exact<FromOrigin<B>>,
         after: VecDeque<StoredSlice>,
+        failed: bool,
     }
 }
 
 impl<B> Joined<B> {
-    /// No slice has trailers.
-    pub(super) fn new(before: Vec<StoredSlice>, origin: B, after: Vec<StoredSlice>) -> Self {
-        Self { before: before.into(), origin, origin_ended: false, after: after.into() }
+    /// The origin brings what the slices lack of `complete_len` bytes. No slice has trailers.
+    pub(super) fn new(
+        before: Vec<StoredSlice>,
+        origin: B,
+        after: Vec<StoredSlice>,
+        complete_len: u64,
+    ) -> Self {
+        let stored: u64 = before.iter().chain(&after).map(StoredSlice::remaining).sum();
+        let origin = Exact::new(FromOrigin::new(origin), complete_len.saturating_sub(stored));
+        Self { before: before.into(), origin, after: after.into(), failed: false }
     }
 }
 
@@ -40,35 +49,34 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let this = self.project();
-        if let Some(slice) = unread(this.before) {
-            return slice.poll_frame(cx);
-        }
-        if !*this.origin_ended {
-            if let Some(frame) = ready!(this.origin.poll_frame(cx)) {
-                return Poll::Ready(Some(into_bytes(frame)));
-            }
-            *this.origin_ended = true;
-        }
-        match unread(this.after) {
-            Some(slice) => slice.poll_frame(cx),
-            None => Poll::Ready(None),
-        }
+        let mut this = self.project();
+        let frame = if *this.failed {
+            None
+        } else if let Some(slice) = unread(this.before) {
+            ready!(slice.poll_frame(cx))
+        } else if let Some(frame) = ready!(this.origin.as_mut().poll_frame(cx)) {
+            Some(frame)
+        } else if let Some(slice) = unread(this.after) {
+            ready!(slice.poll_frame(cx))
+        } else {
+            None
+        };
+        // What follows a hole would be shifted.
+        *this.failed |= matches!(frame, Some(Err(_)));
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
         let stored_ended = self.before.iter().chain(&self.after).all(StoredSlice::is_end_stream);
-        (self.origin_ended || self.origin.is_end_stream()) && stored_ended
+        self.failed || self.origin.is_end_stream() && stored_ended
     }
 
     fn size_hint(&self) -> SizeHint {
-        let stored: u64 = self.before.iter().chain(&self.after).map(StoredSlice::remaining).sum();
-        let mut hint = self.origin.size_hint();
-        if let Some(upper) = hint.upper() {
-            hint.set_upper(upper.saturating_add(stored));
+        if self.failed {
+            return SizeHint::with_exact(0);
         }
-        hint.set_lower(hint.lower().saturating_add(stored));
-        hint
+        let stored: u64 = self.before.iter().chain(&self.after).map(StoredSlice::remaining).sum();
+        SizeHint::with_exact(self.origin.size_hint().lower().saturating_add(stored))
     }
 }
 

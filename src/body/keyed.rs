@@ -6,9 +6,12 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
+
+use super::gather::longer_by;
+use super::pieces::{MOST_EMPTY, Pieces};
 
 pin_project! {
     /// The request body below a [`KeyContentLayer`](crate::KeyContentLayer): the caller's own, of which a beginning
@@ -29,7 +32,37 @@ pin_project! {
         B: Body,
     {
         Passing { #[pin] inner: B },
-        Begun { front: VecDeque<Result<Frame<Bytes>, B::Error>>, front_len: u64, rest: Option<Pin<Box<B>>> },
+        Begun { front: Front<B::Error>, rest: Option<Pin<Box<B>>> },
+    }
+}
+
+/// What has been read.
+struct Front<E> {
+    pieces: VecDeque<Bytes>,
+    len: u64,
+    /// What came after the data: trailer fields or an error.
+    last: Option<Result<Frame<Bytes>, E>>,
+}
+
+impl<E> Front<E> {
+    fn new(pieces: impl IntoIterator<Item = Bytes>, last: Option<Result<Frame<Bytes>, E>>) -> Self {
+        let pieces: VecDeque<_> = pieces.into_iter().collect();
+        let len = pieces.iter().map(|piece| piece.len() as u64).sum();
+        Self { pieces, len, last }
+    }
+
+    fn next(&mut self) -> Option<Result<Frame<Bytes>, E>> {
+        match self.pieces.pop_front() {
+            Some(data) => {
+                self.len -= data.len() as u64;
+                Some(Ok(Frame::data(data)))
+            }
+            None => self.last.take(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.pieces.is_empty() && self.last.is_none()
     }
 }
 
@@ -42,32 +75,48 @@ impl<B: Body> KeyedBody<B> {
     /// Reads up to `limit` bytes. With the body comes the content, if this was all of it.
     pub(crate) async fn read(body: B, limit: usize) -> (Self, Option<Bytes>) {
         let mut rest = Box::pin(body);
-        let (mut front, mut content, mut front_len) = (VecDeque::new(), BytesMut::new(), 0);
+        let (mut pieces, mut last, mut empty) = (Pieces::default(), None, 0);
         // What is announced to be too long is not even begun.
-        while rest.size_hint().lower() <= limit.saturating_sub(content.len()) as u64 {
+        while pieces.len() <= limit
+            && rest.size_hint().lower() <= (limit - pieces.len()) as u64
+            && empty < MOST_EMPTY
+        {
             match poll_fn(|cx| rest.as_mut().poll_frame(cx)).await {
                 None => {
-                    let body = Self { kind: Kind::Begun { front, front_len, rest: None } };
-                    return (body, Some(content.freeze()));
+                    let content = one_piece(pieces.into_vec());
+                    let front = Front::new(Some(content.clone()).filter(|content| !content.is_empty()), last);
+                    return (Self { kind: Kind::Begun { front, rest: None } }, Some(content));
                 }
-                Some(frame) => {
-                    let frame =
-                        frame.map(|frame| frame.map_data(|mut data| data.copy_to_bytes(data.remaining())));
-                    let data = frame.as_ref().ok().and_then(Frame::data_ref);
-                    let failed = frame.is_err();
-                    if let Some(data) = data {
-                        content.extend_from_slice(data);
-                        front_len += data.len() as u64;
+                Some(Ok(frame)) => match into_bytes(frame).into_data() {
+                    Ok(data) => {
+                        empty += usize::from(data.is_empty());
+                        pieces.push(data);
                     }
-                    front.push_back(frame);
-                    if failed || content.len() > limit {
-                        break;
+                    Err(trailers) => {
+                        empty += usize::from(last.is_some());
+                        last = Some(Ok(trailers));
                     }
+                },
+                Some(Err(error)) => {
+                    last = Some(Err(error));
+                    break;
                 }
             }
         }
-        (Self { kind: Kind::Begun { front, front_len, rest: Some(rest) } }, None)
+        (Self { kind: Kind::Begun { front: Front::new(pieces.into_vec(), last), rest: Some(rest) } }, None)
     }
+}
+
+/// Nearly always it is one already.
+fn one_piece(mut pieces: Vec<Bytes>) -> Bytes {
+    match pieces.len() {
+        0 | 1 => pieces.pop().unwrap_or_default(),
+        _ => pieces.concat().into(),
+    }
+}
+
+fn into_bytes<D: Buf>(frame: Frame<D>) -> Frame<Bytes> {
+    frame.map_data(|mut data| data.copy_to_bytes(data.remaining()))
 }
 
 impl<B: Body> Body for KeyedBody<B> {
@@ -78,25 +127,17 @@ impl<B: Body> Body for KeyedBody<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let into_bytes =
-            |frame: Frame<B::Data>| frame.map_data(|mut data| data.copy_to_bytes(data.remaining()));
         match self.project().kind.project() {
             KindProjection::Passing { inner } => {
                 inner.poll_frame(cx).map(|frame| frame.map(|frame| frame.map(into_bytes)))
             }
-            KindProjection::Begun { front, front_len, rest } => {
-                if let Some(frame) = front.pop_front() {
-                    let data = frame.as_ref().ok().and_then(Frame::data_ref);
-                    *front_len -= data.map_or(0, |data| data.len() as u64);
-                    return Poll::Ready(Some(frame));
+            KindProjection::Begun { front, rest } => match (front.next(), rest) {
+                (Some(frame), _) => Poll::Ready(Some(frame)),
+                (None, Some(rest)) => {
+                    rest.as_mut().poll_frame(cx).map(|frame| frame.map(|frame| frame.map(into_bytes)))
                 }
-                match rest {
-                    Some(rest) => {
-                        rest.as_mut().poll_frame(cx).map(|frame| frame.map(|frame| frame.map(into_bytes)))
-                    }
-                    None => Poll::Ready(None),
-                }
-            }
+                (None, None) => Poll::Ready(None),
+            },
         }
     }
 
@@ -112,13 +153,9 @@ impl<B: Body> Body for KeyedBody<B> {
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Passing { inner } => inner.size_hint(),
-            Kind::Begun { front_len, rest, .. } => {
-                let mut hint = rest.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint);
-                if let Some(upper) = hint.upper() {
-                    hint.set_upper(upper.saturating_add(*front_len));
-                }
-                hint.set_lower(hint.lower().saturating_add(*front_len));
-                hint
+            Kind::Begun { front, rest } => {
+                let rest = rest.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint);
+                longer_by(front.len, &rest)
             }
         }
     }
@@ -127,7 +164,7 @@ impl<B: Body> Body for KeyedBody<B> {
 /// No content: what follows a redirect that drops it.
 impl<B: Body> Default for KeyedBody<B> {
     fn default() -> Self {
-        Self { kind: Kind::Begun { front: VecDeque::new(), front_len: 0, rest: None } }
+        Self { kind: Kind::Begun { front: Front::new(None, None), rest: None } }
     }
 }
 

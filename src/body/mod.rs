@@ -1,19 +1,24 @@
 //! Response bodies: passing through, stored while they pass, or coming from the store.
 
+mod exact;
 mod fill;
 mod gather;
 mod joined;
 mod keyed;
+mod origin;
+mod pieces;
 mod pipe;
 mod stored;
 mod tee;
 mod union;
 
-pub(crate) use fill::{ALIAS_BODY, Fill};
+pub(crate) use fill::{ALIAS_BODY, Counted, Fill};
 use gather::Gathered;
 pub(crate) use gather::gather;
 use joined::Joined;
 pub use keyed::KeyedBody;
+use origin::FromOrigin;
+pub(crate) use pieces::MOST_EMPTY;
 pub(crate) use stored::StoredSlice;
 use tee::Tee;
 pub(crate) use union::{Join, Joining, Piece, open_piece, unite};
@@ -22,7 +27,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
@@ -43,9 +48,10 @@ pin_project! {
 pin_project! {
     #[project = KindProjection]
     enum Kind<B> {
-        Passing { #[pin] inner: B },
-        Recorded { tee: Tee<B> },
-        Completed { tee: Tee<Joined<B>> },
+        Passing { #[pin] inner: FromOrigin<B> },
+        Recorded { tee: Tee<FromOrigin<B>> },
+        Completed { #[pin] joined: Joined<B> },
+        RecordedCompleted { tee: Tee<Joined<B>> },
         Stored { slice: StoredSlice },
         Gathered { gathered: Gathered<B> },
     }
@@ -54,7 +60,7 @@ pin_project! {
 impl<B> CacheBody<B> {
     /// The inner body as it is.
     pub(crate) fn passing(inner: B) -> Self {
-        Self { kind: Kind::Passing { inner } }
+        Self { kind: Kind::Passing { inner: FromOrigin::new(inner) } }
     }
 
     /// The inner body, stored as it passes.
@@ -63,20 +69,32 @@ impl<B> CacheBody<B> {
         B: Body + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        Self { kind: Kind::Recorded { tee: Tee::new(inner, fill) } }
+        Self { kind: Kind::Recorded { tee: Tee::new(FromOrigin::new(inner), fill) } }
     }
 
     fn gathered(gathered: Gathered<B>) -> Self {
         Self { kind: Kind::Gathered { gathered } }
     }
 
-    /// Stored parts and the rest from the origin between them, stored as a whole while they pass.
-    pub(crate) fn completed(before: Vec<StoredSlice>, inner: B, after: Vec<StoredSlice>, fill: Fill) -> Self
+    /// Stored parts and the rest of `complete_len` bytes from the origin between them, stored as a whole while they
+    /// pass, if they are to be.
+    pub(crate) fn completed(
+        before: Vec<StoredSlice>,
+        inner: B,
+        after: Vec<StoredSlice>,
+        complete_len: u64,
+        fill: Option<Fill>,
+    ) -> Self
     where
         B: Body + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        Self { kind: Kind::Completed { tee: Tee::new(Joined::new(before, inner, after), fill) } }
+        let joined = Joined::new(before, inner, after, complete_len);
+        let kind = match fill {
+            Some(fill) => Kind::RecordedCompleted { tee: Tee::new(joined, fill) },
+            None => Kind::Completed { joined },
+        };
+        Self { kind }
     }
 
     /// A stored body, or a part of one.
@@ -103,9 +121,10 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.project().kind.project() {
-            KindProjection::Passing { inner } => inner.poll_frame(cx).map(|frame| frame.map(into_bytes)),
+            KindProjection::Passing { inner } => inner.poll_frame(cx),
             KindProjection::Recorded { tee } => tee.poll_frame(cx),
-            KindProjection::Completed { tee } => tee.poll_frame(cx),
+            KindProjection::Completed { joined } => joined.poll_frame(cx),
+            KindProjection::RecordedCompleted { tee } => tee.poll_frame(cx),
             KindProjection::Stored { slice } => slice.poll_frame(cx),
             KindProjection::Gathered { gathered } => gathered.poll_frame(cx),
         }
@@ -114,8 +133,9 @@ where
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Passing { inner } => inner.is_end_stream(),
-            Kind::Recorded { tee } => tee.inner().is_none_or(Body::is_end_stream),
-            Kind::Completed { tee } => tee.inner().is_none_or(Body::is_end_stream),
+            Kind::Recorded { tee } => tee.is_end_stream(),
+            Kind::Completed { joined } => joined.is_end_stream(),
+            Kind::RecordedCompleted { tee } => tee.is_end_stream(),
             Kind::Stored { slice } => slice.is_end_stream(),
             Kind::Gathered { gathered } => gathered.is_end_stream(),
         }
@@ -124,33 +144,12 @@ where
     fn size_hint(&self) -> SizeHint {
         match &self.kind {
             Kind::Passing { inner } => inner.size_hint(),
-            Kind::Recorded { tee } => tee.inner().map_or_else(SizeHint::default, Body::size_hint),
-            Kind::Completed { tee } => tee.inner().map_or_else(SizeHint::default, Body::size_hint),
+            Kind::Recorded { tee } => tee.size_hint(),
+            Kind::Completed { joined } => joined.size_hint(),
+            Kind::RecordedCompleted { tee } => tee.size_hint(),
             Kind::Stored { slice } => SizeHint::with_exact(slice.remaining()),
             Kind::Gathered { gathered } => gathered.size_hint(),
         }
-    }
-}
-
-/// Reads a body to its end, so that all of it is stored. Returns whether it arrived whole.
-async fn read_to_end<B>(mut tee: Tee<B>) -> bool
-where
-    B: Body,
-    B::Error: Into<BoxError>,
-{
-    while let Some(frame) = std::future::poll_fn(|cx| tee.poll_frame(cx)).await {
-        if frame.is_err() {
-            return false;
-        }
-    }
-    true
-}
-
-/// For `Bytes`, and everything that hands itself out as `Bytes`, no byte is copied here.
-fn into_bytes<D: Buf, E: Into<BoxError>>(frame: Result<Frame<D>, E>) -> Result<Frame<Bytes>, BodyError> {
-    match frame {
-        Ok(frame) => Ok(frame.map_data(|mut data| data.copy_to_bytes(data.remaining()))),
-        Err(error) => Err(BodyError::origin(error)),
     }
 }
 
@@ -159,7 +158,7 @@ impl<B> fmt::Debug for CacheBody<B> {
         let kind = match &self.kind {
             Kind::Passing { .. } => "passing",
             Kind::Recorded { .. } => "recorded",
-            Kind::Completed { .. } => "completed",
+            Kind::Completed { .. } | Kind::RecordedCompleted { .. } => "completed",
             Kind::Stored { .. } => "stored",
             Kind::Gathered { .. } => "gathered",
         };

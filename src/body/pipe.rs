@@ -2,17 +2,17 @@
 //!
 //! Bounded in bytes; the caller's side never blocks on it and may give up on it at any time.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
+use super::pieces::Pieces;
+
 /// Both ends of a new pipe that asks for a pause once `capacity` bytes wait in it.
 pub(super) fn pipe<T>(capacity: usize) -> (Inlet<T>, Outlet<T>) {
     let state = Arc::new(Mutex::new(State {
-        queue: VecDeque::new(),
-        bytes: 0,
+        queue: Pieces::default(),
         end: End::Open,
         on_data: None,
         on_room: None,
@@ -21,8 +21,7 @@ pub(super) fn pipe<T>(capacity: usize) -> (Inlet<T>, Outlet<T>) {
 }
 
 struct State<T> {
-    queue: VecDeque<Bytes>,
-    bytes: usize,
+    queue: Pieces,
     end: End<T>,
     on_data: Option<Waker>,
     on_room: Option<Waker>,
@@ -59,7 +58,7 @@ impl<T> Inlet<T> {
     /// Whether more data may be fetched; otherwise the task is woken when it may, or when the other side gave up.
     pub(super) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
         let mut state = lock(&self.state);
-        if state.bytes < self.capacity || matches!(state.end, End::Broken) {
+        if state.queue.len() < self.capacity || matches!(state.end, End::Broken) {
             return Poll::Ready(());
         }
         state.on_room = Some(cx.waker().clone());
@@ -72,8 +71,7 @@ impl<T> Inlet<T> {
         if !matches!(state.end, End::Open) {
             return false;
         }
-        state.bytes += data.len();
-        state.queue.push_back(data);
+        state.queue.push(data);
         wake(state.on_data.take(), state);
         true
     }
@@ -94,7 +92,7 @@ impl<T> Drop for Inlet<T> {
         let mut state = lock(&self.state);
         if matches!(state.end, End::Open) {
             state.end = End::Broken;
-            state.queue.clear();
+            state.queue = Pieces::default();
         }
         wake(state.on_data.take(), state);
     }
@@ -108,8 +106,7 @@ impl<T> Outlet<T> {
 
     fn poll_next(&self, cx: &Context<'_>) -> Poll<Piece<T>> {
         let mut state = lock(&self.state);
-        if let Some(data) = state.queue.pop_front() {
-            state.bytes -= data.len();
+        if let Some(data) = state.queue.pop() {
             wake(state.on_room.take(), state);
             return Poll::Ready(Piece::Data(data));
         }
@@ -129,7 +126,7 @@ impl<T> Drop for Outlet<T> {
     fn drop(&mut self) {
         let mut state = lock(&self.state);
         state.end = End::Broken;
-        state.queue.clear();
+        state.queue = Pieces::default();
         wake(state.on_room.take(), state);
     }
 }

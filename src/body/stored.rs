@@ -40,37 +40,56 @@ impl StoredSlice {
 
     fn inline(body: Bytes) -> Self {
         let remaining = body.len() as u64;
-        Self { source: Source::Inline(body), skip: 0, remaining, trailers: None }
+        Self::new(Source::Inline(body), remaining)
     }
 
-    fn shared(pieces: Arc<[Bytes]>) -> Self {
-        let remaining = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Self { source: Source::Shared { pieces, next: 0 }, skip: 0, remaining, trailers: None }
+    fn new(source: Source, remaining: u64) -> Self {
+        Self { source, skip: 0, remaining, trailers: None }
     }
 
     /// `first` was read from `reader` before the answer began, so that a storage that fails at once is still a miss.
     fn streamed(first: Bytes, reader: AnyReader, len: u64, store: Store) -> Self {
         let reading = SyncWrapper::new(read(reader, store.clone()));
-        Self { source: Source::Streamed { first, reading, store }, skip: 0, remaining: len, trailers: None }
+        Self::new(Source::Streamed { first, reading, store }, len)
     }
 
     /// All of a body that came with its head, without its trailers.
-    pub(crate) fn at_hand(stored: &StoredResponse) -> Option<Self> {
-        match &stored.body {
-            StoredBody::Inline(body) => Some(Self::inline(body.clone())),
-            StoredBody::Shared(pieces) => Some(Self::shared(pieces.clone())),
-            StoredBody::Streamed => None,
+    ///
+    /// Whatever the storage hands out, the answer has as many bytes as the head says or is an error.
+    pub(crate) fn at_hand(stored: &StoredResponse) -> Result<Option<Self>, StorageError> {
+        let (source, len) = match &stored.body {
+            StoredBody::Inline(body) => (Source::Inline(body.clone()), body.len() as u64),
+            StoredBody::Shared(pieces) => {
+                let len = pieces.iter().map(|piece| piece.len() as u64).sum();
+                (Source::Shared { pieces: Arc::clone(pieces), next: 0 }, len)
+            }
+            StoredBody::Streamed => return Ok(None),
+        };
+        if stored.head.body.is_some_and(|body| body.len == len) {
+            Ok(Some(Self::new(source, len)))
+        } else {
+            Err(StorageError::new(
+                StorageErrorKind::Corrupt,
+                "any",
+                "opening a body: it is not as long as its head says",
+            ))
         }
     }
 
     /// All of a stored body, without its trailers.
     pub(crate) async fn open(store: &Store, stored: &StoredResponse) -> Result<Self, StorageError> {
-        if let Some(body) = Self::at_hand(stored) {
+        if let Some(body) = Self::at_hand(stored)? {
             return Ok(body);
         }
+        let Some(summary) = stored.head.body else {
+            return Err(store.error(StorageErrorKind::Corrupt, "opening a body: its head does not know it"));
+        };
         let mut reader = store.open(&stored.head).await?;
         let first = store.read(&mut reader).await?;
-        Ok(Self::streamed(first.unwrap_or_default(), reader, stored.head.body_len(), store.clone()))
+        if first.is_none() && summary.len > 0 {
+            return Err(too_short());
+        }
+        Ok(Self::streamed(first.unwrap_or_default(), reader, summary.len, store.clone()))
     }
 
     pub(crate) fn with_trailers(mut self, trailers: Option<HeaderMap>) -> Self {
@@ -78,10 +97,11 @@ impl StoredSlice {
         self
     }
 
-    /// Narrows the slice to `len` bytes from offset `first` on, without trailers.
+    /// Narrows the slice to `len` bytes from offset `first` on, without trailers. Bytes that the body does not have
+    /// are an error when they are due.
     pub(crate) fn range(mut self, first: u64, len: u64) -> Self {
         self.skip = first;
-        self.remaining = len.min(self.remaining.saturating_sub(first));
+        self.remaining = len;
         self.trailers = None;
         self
     }
@@ -100,6 +120,11 @@ impl StoredSlice {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         while self.remaining > 0 {
             match ready!(self.source.poll_piece(cx)) {
+                Ok(piece) if piece.is_empty() => {
+                    // Lets others run, should the storage never come to an end of these.
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 Ok(piece) => {
                     if let Some(data) = self.cut(piece) {
                         return Poll::Ready(Some(Ok(Frame::data(data))));
@@ -152,10 +177,12 @@ impl Source {
                 }
             }
         };
-        Poll::Ready(piece.ok_or_else(|| {
-            StorageError::new(StorageErrorKind::Missing, "any", "reading a body: it ended before its length")
-        }))
+        Poll::Ready(piece.ok_or_else(too_short))
     }
+}
+
+fn too_short() -> StorageError {
+    StorageError::new(StorageErrorKind::Missing, "any", "reading a body: it ended before its length")
 }
 
 fn read(mut reader: AnyReader, store: Store) -> Reading {
@@ -163,4 +190,73 @@ fn read(mut reader: AnyReader, store: Store) -> Reading {
         let piece = store.read(&mut reader).await;
         (reader, piece)
     })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use http::StatusCode;
+    use http_body_util::BodyExt;
+
+    use super::*;
+    use crate::body::CacheBody;
+    use crate::entry::{BodySummary, StoredHead};
+    use crate::key::CacheKey;
+    use crate::storage::BodyReader;
+
+    /// A storage's body that is not what its head says.
+    struct Pieces(Vec<&'static str>);
+
+    impl BodyReader for Pieces {
+        async fn next(&mut self) -> Result<Option<Bytes>, StorageError> {
+            Ok((!self.0.is_empty()).then(|| Bytes::from_static(self.0.remove(0).as_bytes())))
+        }
+    }
+
+    fn stored(body: StoredBody, len: Option<u64>) -> StoredResponse {
+        let mut head = StoredHead::new(CacheKey::builder().part("u", "x").build(), StatusCode::OK);
+        head.body = len.map(|len| BodySummary { len, checksum: 0 });
+        StoredResponse { head: Arc::new(head), body, invalidated: false }
+    }
+
+    async fn read_all(slice: StoredSlice) -> Result<Bytes, BodyError> {
+        let body = CacheBody::<http_body_util::Empty<Bytes>>::stored(slice);
+        Ok(body.collect().await?.to_bytes())
+    }
+
+    #[test]
+    fn a_body_at_hand_that_is_not_as_long_as_its_head_says_is_not_served() {
+        let pieces: Arc<[Bytes]> = Arc::new([Bytes::from_static(b"ab"), Bytes::from_static(b"c")]);
+        for body in [StoredBody::Inline(Bytes::from_static(b"abc")), StoredBody::Shared(pieces)] {
+            assert!(StoredSlice::at_hand(&stored(body.clone(), Some(3))).unwrap().is_some());
+            for len in [Some(0), Some(2), Some(4), Some(u64::MAX), None] {
+                let refused = StoredSlice::at_hand(&stored(body.clone(), len)).err();
+                assert_eq!(refused.unwrap().kind(), StorageErrorKind::Corrupt, "{len:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_streamed_body_that_ends_before_its_length_is_an_error() {
+        let streamed = |first: &'static str, rest: &[&'static str], len| {
+            let reader = AnyReader::new(Pieces(rest.to_vec()));
+            StoredSlice::streamed(Bytes::from_static(first.as_bytes()), reader, len, Store::new(Arc::new(crate::storage::MemoryStorage::new())))
+        };
+        assert_eq!(read_all(streamed("ab", &["", "c"], 3)).await.unwrap(), "abc");
+        assert!(read_all(streamed("ab", &["c"], 4)).await.unwrap_err().is_storage());
+        assert!(read_all(streamed("", &[], 1)).await.unwrap_err().is_storage());
+        assert_eq!(read_all(streamed("ab", &["cd"], 4).range(1, 2)).await.unwrap(), "bc");
+        assert!(read_all(streamed("ab", &["cd"], 9).range(1, 7)).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_range_beyond_the_body_is_an_error() {
+        let whole = || {
+            let stored = stored(StoredBody::Inline(Bytes::from_static(b"abc")), Some(3));
+            StoredSlice::at_hand(&stored).unwrap().unwrap()
+        };
+        assert_eq!(read_all(whole().range(1, 2)).await.unwrap(), "bc");
+        assert!(read_all(whole().range(1, 3)).await.unwrap_err().is_storage());
+        assert!(read_all(whole().range(3, 1)).await.unwrap_err().is_storage());
+    }
 }

@@ -3,19 +3,23 @@
 //! hyper stops polling a body as soon as it knows its end, so the end is taken from the first of: the last byte
 //! that `Content-Length` promised, `is_end_stream` after a frame, and `None`. Never from `Drop`: a body that is dropped
 //! before its end is given up, or read to its end in the background where little of it is left.
+//!
+//! The caller gets the origin's body as it is, whatever it is: what the body does not keep of what its response
+//! announced only means that it is not stored as complete.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::{Body, Frame};
+use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
-use super::fill::{Fill, Filling, PIPE, Retraction};
-use super::{into_bytes, read_to_end};
+use super::exact::is_wrong_length;
+use super::fill::{EarlyEnd, Fill, Filling, PIPE, Retraction};
+use super::pieces::Pieces;
 use crate::entry::{BodyEnd, StoredRange};
-use crate::error::{BodyError, BoxError};
+use crate::error::BodyError;
 use crate::store::{Room, spawn};
 use crate::underway::Leading;
 
@@ -40,7 +44,9 @@ struct Recorder {
     expected: Option<u64>,
     seen: u64,
     stalls: Stalls,
-    awaits_trailers: bool,
+    /// The body is not over with its last byte.
+    awaits_end: bool,
+    early_end: EarlyEnd,
     resumable: Option<u64>,
     /// What a body that breaks off is a part of.
     broken: StoredRange,
@@ -52,8 +58,7 @@ struct Recorder {
 enum State {
     KeepingBack {
         fill: Fill,
-        body: Vec<Bytes>,
-        len: usize,
+        body: Pieces,
     },
     Filling(Filling),
     /// All promised bytes came, and the response is stored; should more come, it was a lie.
@@ -71,8 +76,7 @@ struct Stalls {
 
 impl<B> Tee<B>
 where
-    B: Body + Send + 'static,
-    B::Error: Into<BoxError>,
+    B: Body<Data = Bytes, Error = BodyError> + Send + 'static,
 {
     pub(super) fn new(inner: B, mut fill: Fill) -> Self {
         let recorder = Box::new(Recorder {
@@ -80,27 +84,20 @@ where
             expected: fill.expected(),
             seen: 0,
             stalls: Stalls { left: fill.store().patience, now: None },
-            awaits_trailers: fill.announces_trailers(),
+            awaits_end: fill.awaits_end(),
+            early_end: fill.early_end(),
             resumable: fill.resumable_beyond(),
             broken: fill.broken(),
             leading: fill.take_leading(),
-            state: State::KeepingBack { fill, body: Vec::new(), len: 0 },
+            state: State::KeepingBack { fill, body: Pieces::default() },
         });
         Self { parts: Some((Box::pin(inner), recorder)), leave: read_on }
     }
 }
 
-impl<B> Tee<B> {
-    /// `None` once the body has been left to be read elsewhere, which is when this is dropped.
-    pub(super) fn inner(&self) -> Option<&B> {
-        self.parts.as_ref().map(|(inner, _)| &**inner)
-    }
-}
-
 impl<B> Tee<B>
 where
-    B: Body,
-    B::Error: Into<BoxError>,
+    B: Body<Data = Bytes, Error = BodyError>,
 {
     pub(super) fn poll_frame(
         &mut self,
@@ -108,7 +105,7 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Some((inner, recorder)) = &mut self.parts else { return Poll::Ready(None) };
         ready!(recorder.poll_room(cx));
-        let frame = ready!(inner.as_mut().poll_frame(cx)).map(into_bytes);
+        let frame = ready!(inner.as_mut().poll_frame(cx));
         match &frame {
             Some(Ok(frame)) => {
                 recorder.record(frame);
@@ -116,11 +113,25 @@ where
                     recorder.end(BodyEnd::default());
                 }
             }
+            Some(Err(error)) if is_wrong_length(error) => recorder.give_up(),
             Some(Err(_)) => recorder.break_off(),
             None => recorder.end(BodyEnd::default()),
         }
         recorder.work(cx);
         Poll::Ready(frame)
+    }
+
+    pub(super) fn is_end_stream(&self) -> bool {
+        self.parts.as_ref().is_none_or(|(inner, _)| inner.is_end_stream())
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint {
+        self.parts.as_ref().map_or_else(SizeHint::default, |(inner, _)| inner.size_hint())
+    }
+
+    /// Reads the body to its end, so that all of it is stored.
+    async fn read_to_end(mut self) {
+        while let Some(Ok(_)) = std::future::poll_fn(|cx| self.poll_frame(cx)).await {}
     }
 }
 
@@ -138,15 +149,14 @@ impl<B> Drop for Tee<B> {
 /// the head of a response, or stops where he has found what he wanted, usually does not mean to fetch it again.
 fn read_on<B>(inner: Pin<Box<B>>, mut recorder: Box<Recorder>)
 where
-    B: Body + Send + 'static,
-    B::Error: Into<BoxError>,
+    B: Body<Data = Bytes, Error = BodyError> + Send + 'static,
 {
     let announced = recorder.expected.map(|expected| expected.saturating_sub(recorder.seen));
     let rest = announced.or_else(|| inner.size_hint().upper());
     if rest.is_some_and(|rest| rest <= SHORT_REST) && tokio::runtime::Handle::try_current().is_ok() {
         let tee = Tee { parts: Some((inner, recorder)), leave: |_, mut recorder| recorder.give_up() };
         spawn(Box::pin(async move {
-            let _ = timeout(READING_ON, read_to_end(tee)).await;
+            let _ = timeout(READING_ON, tee.read_to_end()).await;
         }));
     } else {
         recorder.give_up();
@@ -192,10 +202,9 @@ impl Recorder {
             leading.passed(data.len() as u64);
         }
         match &mut self.state {
-            State::KeepingBack { body, len, .. } => {
-                *len += data.len();
+            State::KeepingBack { body, .. } => {
                 body.push(data.clone());
-                if *len > KEEP_BACK && self.expected != Some(self.seen) {
+                if body.len() > KEEP_BACK && self.expected != Some(self.seen) {
                     self.start_filling();
                 } else {
                     self.take_room(data.len());
@@ -210,7 +219,7 @@ impl Recorder {
         }
         match self.expected {
             Some(expected) if self.seen > expected => self.give_up(),
-            Some(expected) if self.seen == expected && !self.awaits_trailers => self.end(BodyEnd::default()),
+            Some(expected) if self.seen == expected && !self.awaits_end => self.end(BodyEnd::default()),
             _ => {}
         }
     }
@@ -229,10 +238,10 @@ impl Recorder {
         // From here on the caller is held up before more than this is in memory.
         self.take_room(PIPE);
         match std::mem::replace(&mut self.state, State::Over) {
-            State::KeepingBack { fill, body, .. } => {
+            State::KeepingBack { fill, body } => {
                 if let Some(room) = self.room.take() {
                     let filling = fill.start(room);
-                    for data in body {
+                    for data in body.into_vec() {
                         filling.inlet.push(data);
                     }
                     self.state = State::Filling(filling);
@@ -245,7 +254,10 @@ impl Recorder {
     /// The body is over, and complete if it has the length it should have.
     fn end(&mut self, end: BodyEnd) {
         match self.expected {
-            Some(expected) if self.seen < expected => self.break_off(),
+            Some(expected) if self.seen < expected => match self.early_end {
+                EarlyEnd::BrokenOff => self.break_off(),
+                EarlyEnd::Misstated => self.give_up(),
+            },
             Some(expected) if self.seen > expected => self.give_up(),
             _ => self.conclude(end),
         }
@@ -263,8 +275,8 @@ impl Recorder {
 
     fn conclude(&mut self, end: BodyEnd) {
         self.state = match (std::mem::replace(&mut self.state, State::Over), self.room.take()) {
-            (State::KeepingBack { fill, body, .. }, Some(room)) => {
-                State::Whole(fill.store_whole(body, end, room))
+            (State::KeepingBack { fill, body }, Some(room)) => {
+                State::Whole(fill.store_whole(body.into_vec(), end, room))
             }
             (State::Filling(filling), _) => State::Whole(filling.complete(end)),
             (State::Whole(retraction), _) if end.trailers.is_some() => {

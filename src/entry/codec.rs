@@ -48,8 +48,8 @@ use crate::key::{CacheKey, Selecting, SelectingField, SelectingValue};
 /// The version of the format that is written, and the only one that is read.
 pub const VERSION: u8 = 2;
 
-/// The longest encoded head that is decoded. Responses with larger heads can be encoded, but come back as corrupt:
-/// do not store them.
+/// The longest encoded head that is decoded. Larger heads can be encoded, but come back as corrupt: do not store them.
+/// The cache never asks for that ([`StoredHead::is_within_limits`]).
 pub const MAX_HEAD_LEN: usize = 4 << 20;
 
 /// The most header fields, or trailer fields, of one head that is decoded.
@@ -176,12 +176,29 @@ pub fn decode_alias(bytes: &Bytes) -> Result<Alias, DecodeError> {
     Ok(Alias { response: StoredResponse { head: Arc::new(head), body, invalidated: false }, target })
 }
 
-/// Room for the encoded head; generous, so that writing does not grow it.
-fn encoded_len(head: &StoredHead) -> usize {
+/// Room for the encoded head: never less than it takes, so that writing does not grow it.
+pub(super) fn encoded_len(head: &StoredHead) -> usize {
+    const NUMBERS: usize = 10;
     let fields = |fields: &HeaderMap| {
-        fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 8).sum::<usize>()
+        let lens = fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 2 * NUMBERS);
+        lens.sum::<usize>()
     };
-    256 + head.key.canonical().len() + fields(&head.headers) + head.trailers.as_ref().map_or(0, fields)
+    let selecting = head.selecting.fields.iter().map(|field| {
+        let value = match &field.value {
+            SelectingValue::Absent => 0,
+            SelectingValue::Plain(value) => value.len(),
+            SelectingValue::Hashed(hash) => hash.len(),
+        };
+        field.name.as_str().len() + value + 2 * NUMBERS
+    });
+    let groups = head.groups.iter().map(|group| group.origin.len() + group.name.len() + 2 * NUMBERS);
+    256 + head.key.canonical().len()
+        + head.uri.len()
+        + head.method.as_str().len()
+        + fields(&head.headers)
+        + head.trailers.as_ref().map_or(0, fields)
+        + selecting.sum::<usize>()
+        + groups.sum::<usize>()
 }
 
 fn with_preamble(out: &mut Output, magic: [u8; 3], write: impl FnOnce(&mut Output)) {

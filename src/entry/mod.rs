@@ -5,12 +5,15 @@
 
 mod bytes_io;
 pub mod codec;
+mod debug;
 mod freshness;
 mod group;
+mod limits;
 mod names;
 
 pub use freshness::Freshness;
 pub use group::{Group, GroupId};
+pub use limits::{MOST_FIELD_BYTES, MOST_FIELDS, MOST_GROUPS};
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,16 +23,17 @@ use http::{HeaderMap, Method, StatusCode, Version};
 
 use crate::clock::Timestamp;
 use crate::key::{CacheKey, Selecting};
+use crate::random;
 
 /// Names one written body for ever: a new one is drawn for every fill and never used again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryId(u128);
 
 impl EntryId {
-    /// A new random id.
+    /// A new random id, of the operating system's random numbers: two processes never draw the same, `fork` or not.
     #[must_use]
     pub fn random() -> Self {
-        Self(fastrand::u128(..))
+        Self(random::bits128())
     }
 
     /// The id with these bits, as read back from a storage.
@@ -61,7 +65,7 @@ impl fmt::Debug for EntryId {
 ///
 /// Made by the cache; a storage keeps it as a whole ([`codec`]) and may copy single values out of it
 /// into columns of its own.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct StoredHead {
     /// Addresses the body.
@@ -162,7 +166,7 @@ impl BodySummary {
 }
 
 /// How a body ended, for what could not be known when it began.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub struct BodyEnd {
     /// The trailer fields.
     pub trailers: Option<HeaderMap>,
@@ -193,7 +197,7 @@ pub struct StoredResponse {
 }
 
 /// A stored body: at hand, or to be streamed from the storage.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum StoredBody {
     /// All of it, already verified, in one piece.

@@ -1,7 +1,11 @@
 //! Request content as a part of the key (RFC 10008 section 2.7).
 
+use std::fmt;
+
 use http::header::{CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION, CONTENT_TYPE};
+use http::request::Parts;
 use http::{HeaderMap, Method};
+use http_body::Body;
 
 /// What is known of a request's content; in the request's extensions.
 ///
@@ -17,11 +21,23 @@ use http::{HeaderMap, Method};
 /// request.extensions_mut().insert(known);
 /// # Ok::<(), http::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// The cache compares it with the request that carries it: one made for another method, for content of another length
+/// or for other metadata says nothing of this request.
+#[derive(Clone, PartialEq, Eq)]
 pub struct RequestContent {
     /// Following a redirect can turn a request into one without content but with the same extensions.
     method: Method,
-    digest: Option<[u8; 32]>,
+    known: Option<Known>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Known {
+    len: u64,
+    /// Of the fields that say what the content is.
+    metadata: [u8; 32],
+    /// Of the metadata and the content.
+    digest: [u8; 32],
 }
 
 impl RequestContent {
@@ -29,31 +45,83 @@ impl RequestContent {
     /// the fields that say what the content is are covered with it.
     #[must_use]
     pub fn new(method: &Method, headers: &HeaderMap, content: &[u8]) -> Self {
-        let mut hasher = blake3::Hasher::new();
-        for name in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION] {
-            let lines = headers.get_all(&name);
-            hasher.update(&(lines.iter().count() as u64).to_le_bytes());
-            for line in lines {
-                hasher.update(&(line.len() as u64).to_le_bytes()).update(line.as_bytes());
-            }
-        }
-        Self { method: method.clone(), digest: Some(*hasher.update(content).finalize().as_bytes()) }
+        let metadata = metadata(headers);
+        let digest = blake3::Hasher::new().update(&metadata).update(content).finalize();
+        let known = Known { len: content.len() as u64, metadata, digest: *digest.as_bytes() };
+        Self { method: method.clone(), known: Some(known) }
     }
 
     /// Content that is not known: too long, or of a method whose content is not looked at.
     #[must_use]
     pub fn unknown(method: &Method) -> Self {
-        Self { method: method.clone(), digest: None }
+        Self { method: method.clone(), known: None }
     }
 
     /// The digest of the content and its metadata, where it is known.
     #[must_use]
     pub fn digest(&self) -> Option<&[u8; 32]> {
-        self.digest.as_ref()
+        self.known.as_ref().map(|known| &known.digest)
     }
 
     /// What the extensions tell of a request with this method.
     pub(crate) fn of<'a>(method: &Method, extensions: &'a http::Extensions) -> Option<&'a Self> {
         extensions.get::<Self>().filter(|content| content.method == *method)
+    }
+
+    /// Makes the extensions tell the truth about this body.
+    ///
+    /// The body is asked, because a client in this process sends one without any field that announces it.
+    pub(crate) fn verify<B: Body>(parts: &mut Parts, body: &B) {
+        let told = Self::of(&parts.method, &parts.extensions);
+        if told.is_some_and(|told| told.describes(&parts.headers, body)) {
+            return;
+        }
+        let usually_without = matches!(parts.method, Method::GET | Method::HEAD);
+        if has_content(body) || told.is_some() && !usually_without {
+            Self::forget(parts);
+        } else {
+            parts.extensions.remove::<Self>();
+        }
+    }
+
+    /// Takes the content for unknown, because the key does not tell it from other content.
+    pub(crate) fn forget(parts: &mut Parts) {
+        parts.extensions.insert(Self::unknown(&parts.method));
+    }
+
+    fn describes<B: Body>(&self, headers: &HeaderMap, body: &B) -> bool {
+        let Some(known) = &self.known else { return true };
+        let hint = body.size_hint();
+        let ended = body.is_end_stream() && known.len > 0;
+        let fits = hint.lower() <= known.len && hint.upper().is_none_or(|upper| known.len <= upper);
+        fits && !ended && known.metadata == metadata(headers)
+    }
+}
+
+/// Whether a request with this body has content (RFC 9110 section 6.4), as far as can be told before it is sent: a body
+/// that is not at its end may have some.
+pub(crate) fn has_content<B: Body>(body: &B) -> bool {
+    !body.is_end_stream() || body.size_hint().lower() > 0
+}
+
+fn metadata(headers: &HeaderMap) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    for name in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LOCATION] {
+        let lines = headers.get_all(&name);
+        hasher.update(&(lines.iter().count() as u64).to_le_bytes());
+        for line in lines {
+            hasher.update(&(line.len() as u64).to_le_bytes()).update(line.as_bytes());
+        }
+    }
+    *hasher.finalize().as_bytes()
+}
+
+impl fmt::Debug for RequestContent {
+    /// Short content could be guessed from its digest.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestContent")
+            .field("method", &self.method)
+            .field("known", &self.digest().is_some())
+            .finish()
     }
 }

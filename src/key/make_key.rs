@@ -1,11 +1,13 @@
 //! From a request to its key.
 
+use std::fmt;
+
 use http::{Extensions, HeaderMap, Method, Uri};
 
-use super::{CacheKey, Credentials, RequestContent};
+use super::{CacheKey, Credentials, RequestContent, ShownFields, shown_uri};
 
 /// What of a request decides about its key and its reuse: everything but the body.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct RequestHead<'a> {
     /// The method.
@@ -38,6 +40,17 @@ impl<'a> RequestHead<'a> {
     fn with_known_content(mut self) -> Self {
         self.body_digest = RequestContent::of(self.method, self.extensions).and_then(RequestContent::digest);
         self
+    }
+}
+
+impl fmt::Debug for RequestHead<'_> {
+    /// Without what a log must not tell: the query, extensions, and the values of most fields.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestHead")
+            .field("method", self.method)
+            .field("uri", &shown_uri(self.uri))
+            .field("headers", &ShownFields(self.headers))
+            .finish_non_exhaustive()
     }
 }
 

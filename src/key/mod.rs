@@ -13,11 +13,13 @@ mod normalize;
 mod principal;
 mod resolve;
 mod secret;
+mod shown;
 mod target;
 mod unkeyed;
 mod vary;
 
 pub use content::RequestContent;
+pub(crate) use content::has_content;
 pub use default_key::DefaultKey;
 pub use make_key::{MakeKey, RequestHead};
 pub use no_vary_search::NoVarySearch;
@@ -29,6 +31,7 @@ pub(crate) use principal::{Principal, principal_hash_key};
 pub use resolve::resolve;
 #[allow(unused_imports, reason = "the redirects take it next")]
 pub(crate) use secret::is_secret_name;
+pub(crate) use shown::{ShownFields, ShownUri, shown_uri};
 pub(crate) use target::{normalized_target, target_of};
 pub use vary::{MAX_SELECTING_FIELDS, Selecting, SelectingField, SelectingValue};
 
@@ -136,10 +139,9 @@ impl CacheKey {
 }
 
 impl fmt::Debug for CacheKey {
-    /// Partitions and body digests can be secret, so only method class and URI without its query are shown.
+    /// Partitions, body digests and queries can be secret, so only the URI without its query is shown.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let uri = self.uri().map(|uri| uri.split('?').next().unwrap_or_default());
-        f.debug_struct("CacheKey").field("uri", &uri).finish_non_exhaustive()
+        f.debug_struct("CacheKey").field("uri", &self.uri().map(ShownUri)).finish_non_exhaustive()
     }
 }
 
@@ -167,7 +169,6 @@ fn split_once(bytes: &[u8], at: u8) -> Option<(&[u8], &[u8])> {
 }
 
 /// Builds a [`CacheKey`] from labelled parts.
-#[derive(Debug)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct CacheKeyBuilder {
     canonical: Vec<u8>,
@@ -218,6 +219,13 @@ impl CacheKeyBuilder {
     #[must_use]
     pub fn build(self) -> CacheKey {
         CacheKey { canonical: self.canonical.into() }
+    }
+}
+
+impl fmt::Debug for CacheKeyBuilder {
+    /// The parts can be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheKeyBuilder").finish_non_exhaustive()
     }
 }
 

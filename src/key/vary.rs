@@ -1,5 +1,7 @@
 //! Telling variants apart: the selecting header fields (RFC 9111 section 4.1).
 
+use std::fmt;
+
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{self, HeaderName, HeaderValue};
@@ -7,6 +9,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use super::CacheKey;
 use super::field_value::{canonical, same_value};
 use super::secret::is_secret_name;
+use super::shown::is_shown;
 
 /// The most fields that `Vary` may nominate; a response that nominates more is never selected.
 pub const MAX_SELECTING_FIELDS: usize = 64;
@@ -40,7 +43,7 @@ pub struct Selecting {
 }
 
 /// One selecting header field.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct SelectingField {
     /// The field's name.
     pub name: HeaderName,
@@ -62,8 +65,18 @@ impl PartialEq for SelectingField {
 
 impl Eq for SelectingField {}
 
+impl fmt::Debug for SelectingField {
+    /// The value is shown where the field is one of negotiation: any other can be a secret, or a URI with one.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.value {
+            SelectingValue::Plain(value) if is_shown(&self.name) => write!(f, "{}: {value:?}", self.name),
+            value => write!(f, "{}: {value:?}", self.name),
+        }
+    }
+}
+
 /// The value of a selecting header field.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum SelectingValue {
     /// The request had no such field.
     Absent,
@@ -71,6 +84,16 @@ pub enum SelectingValue {
     Plain(Bytes),
     /// Keyed hash of a value that carries a secret (Authorization, Cookie, ...), or of a very long one.
     Hashed([u8; 32]),
+}
+
+impl fmt::Debug for SelectingValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => f.write_str("Absent"),
+            Self::Plain(value) => write!(f, "Plain({} bytes)", value.len()),
+            Self::Hashed(_) => f.write_str("Hashed"),
+        }
+    }
 }
 
 impl Selecting {

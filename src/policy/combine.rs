@@ -161,7 +161,7 @@ pub(crate) fn missing<'a>(
 pub(crate) fn describe_whole(headers: &mut HeaderMap, complete_len: u64) {
     without_digests(headers);
     headers.remove(header::CONTENT_RANGE);
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(complete_len));
+    fields::set(headers, header::CONTENT_LENGTH, HeaderValue::from(complete_len));
 }
 
 /// Drops what was computed over the content of one message (RFC 9530 section 2): other content, other digest.
@@ -182,13 +182,17 @@ fn beside<'a>(
         .filter(|(_, head)| head.id != new.id && head.method == new.method && head.selecting == new.selecting)
 }
 
-/// Section 3.4: combined only "if they all share the same strong validator". Origins are known to give one tag to
-/// two content codings.
+/// Section 3.4: combined only "if they all share the same strong validator".
 fn are_same(one: &StoredHead, other: &StoredHead) -> bool {
-    let coding = |head: &StoredHead| head.headers.get(header::CONTENT_ENCODING).cloned();
     same_representation(one, &other.headers)
         && same_representation(other, &one.headers)
-        && coding(one).zip(coding(other)).is_none_or(|(one, other)| one == other)
+        && may_be_same_coding(one, &other.headers)
+}
+
+/// Origins are known to give one tag to two content codings. A 206 may leave the field out (RFC 9110 15.3.7).
+pub(crate) fn may_be_same_coding(head: &StoredHead, other: &HeaderMap) -> bool {
+    let own = head.headers.get(header::CONTENT_ENCODING);
+    own.zip(other.get(header::CONTENT_ENCODING)).is_none_or(|(own, other)| own == other)
 }
 
 /// Whether the new part shows that the representation which the old response is of has been replaced since.
@@ -269,19 +273,19 @@ fn merged(
     heads.sort_by_key(|head| (head.id == newest.id, head.response_time));
     let mut headers = HeaderMap::new();
     for head in &heads {
-        let mut updated = fields::update_fields(&headers, &head.headers, &|_| false);
+        let mut updated = fields::update_fields(&headers, &head.headers).ok()?;
         // Those that an update leaves alone: the first part that has them brings them.
         for name in
             head.headers.keys().filter(|name| !updated.contains_key(*name)).cloned().collect::<Vec<_>>()
         {
-            head.headers.get_all(&name).iter().for_each(|value| {
-                updated.append(name.clone(), value.clone());
-            });
+            for value in head.headers.get_all(&name) {
+                updated.try_append(name.clone(), value.clone()).ok()?;
+            }
         }
         headers = updated;
     }
     let directives = ResponseDirectives::parse(&headers, policy.target_fields());
-    headers = fields::update_fields(&headers, &HeaderMap::new(), &dropped(policy, &directives));
+    headers = fields::without(headers, &dropped(policy, &directives));
     let status = if whole { StatusCode::OK } else { StatusCode::PARTIAL_CONTENT };
     let authorized = heads.iter().any(|head| head.authorized);
     let facts = Facts {
@@ -309,14 +313,15 @@ fn merged(
     head.groups.dedup();
     head.usable_until = usable_until(policy, &freshness, newest.response_time);
     head.freshness = freshness;
-    Some(head)
+    // Each part can bring names that the others do not have.
+    Some(head).filter(StoredHead::is_within_limits)
 }
 
 fn describe_part(headers: &mut HeaderMap, first: u64, end: u64, complete_len: Option<u64>) -> Option<()> {
     let complete_len = complete_len.map_or_else(|| "*".to_owned(), |len| len.to_string());
     let range = format!("bytes {first}-{}/{complete_len}", end.checked_sub(1)?);
     without_digests(headers);
-    headers.insert(header::CONTENT_RANGE, HeaderValue::try_from(range).ok()?);
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(end - first));
+    fields::set(headers, header::CONTENT_RANGE, HeaderValue::try_from(range).ok()?);
+    fields::set(headers, header::CONTENT_LENGTH, HeaderValue::from(end - first));
     Some(())
 }

@@ -91,11 +91,17 @@ impl Scope {
     fn widen(&mut self, other: Self) {
         match (&mut *self, other) {
             (Self::Whole, _) | (_, Self::Nothing) => {}
-            (Self::Fields(names), Self::Fields(more)) => names.extend(more),
+            (Self::Fields(names), Self::Fields(more)) if names.len() + more.len() <= MOST_NAMES => {
+                names.extend(more);
+            }
+            (Self::Fields(_), Self::Fields(_)) => *self = Self::Whole,
             (_, other) => *self = other,
         }
     }
 }
+
+/// A directive that names more fields than this covers the whole response.
+const MOST_NAMES: usize = 64;
 
 /// The directives of a response (section 5.2.2).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -219,12 +225,13 @@ impl Directive<'_> {
     }
 }
 
-/// The names in a qualified directive; `None` when one is invalid or is a field that reuse itself depends on.
+/// The names in a qualified directive; `None` when one is invalid or is a field that reuse itself depends on, or when
+/// they are too many.
 pub(crate) fn field_names(list: &[u8]) -> Option<Vec<HeaderName>> {
     let mut names = Vec::new();
     for name in list.split(|byte| matches!(byte, b',' | b' ' | b'\t')).filter(|name| !name.is_empty()) {
         let name = HeaderName::from_bytes(name).ok()?;
-        if is_essential(&name) {
+        if is_essential(&name) || names.len() == MOST_NAMES {
             return None;
         }
         names.push(name);

@@ -1,6 +1,10 @@
 //! Which fields are stored (RFC 9111 section 3.1) and which a newer response updates (section 3.2).
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use std::collections::HashSet;
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue, MaxSizeReached};
+
+use crate::entry::MOST_FIELDS;
 
 /// Fields that belong to one connection or one proxy and are never stored.
 fn is_hop_by_hop(name: &HeaderName) -> bool {
@@ -58,45 +62,67 @@ fn describes_stored_body(name: &HeaderName) -> bool {
 }
 
 /// The fields of `received` that may be stored, each value in memory of its own: a value as it came from the
-/// connection is a slice of a large shared buffer, which it would keep alive.
-pub(crate) fn storable_fields(received: &HeaderMap, dropped: &dyn Fn(&HeaderName) -> bool) -> HeaderMap {
+/// connection is a slice of a large shared buffer, which it would keep alive. `None` where they are too many.
+pub(crate) fn storable_fields(
+    received: &HeaderMap,
+    dropped: &dyn Fn(&HeaderName) -> bool,
+) -> Option<HeaderMap> {
     let named = named_by_connection(received);
     // One place for Age, one for a Date that is missing.
-    let mut stored = HeaderMap::with_capacity(received.keys_len() + 2);
+    let room = received.keys_len().min(MOST_FIELDS) + 2;
+    let mut stored = HeaderMap::try_with_capacity(room).ok()?;
     for (name, value) in received {
-        if !is_hop_by_hop(name) && !named.contains(name) && !dropped(name) {
-            stored.append(name.clone(), owned(value));
+        if is_hop_by_hop(name) || named.contains(name) || dropped(name) {
+            continue;
         }
+        if stored.len() == MOST_FIELDS {
+            return None;
+        }
+        stored.try_append(name.clone(), owned(value)).ok()?;
     }
-    stored
+    Some(stored)
 }
 
-/// Replaces the fields of `stored` by those of the same name in `newer` (section 3.2).
-pub(crate) fn update_fields(
-    stored: &HeaderMap,
-    newer: &HeaderMap,
-    dropped: &dyn Fn(&HeaderName) -> bool,
-) -> HeaderMap {
+/// Replaces the fields of `stored` by those of the same name in `newer` (section 3.2). An error where all together are
+/// more than a map holds.
+pub(crate) fn update_fields(stored: &HeaderMap, newer: &HeaderMap) -> Result<HeaderMap, MaxSizeReached> {
     let named = named_by_connection(newer);
-    let replaces = |name: &HeaderName| {
-        !is_hop_by_hop(name) && !named.contains(name) && !describes_stored_body(name) && !dropped(name)
-    };
-    let mut merged = HeaderMap::with_capacity(stored.keys_len() + newer.keys_len());
+    let replaces =
+        |name: &HeaderName| !is_hop_by_hop(name) && !named.contains(name) && !describes_stored_body(name);
+    let mut merged = HeaderMap::try_with_capacity(stored.keys_len())?;
     for (name, value) in stored {
-        let replaced = newer.contains_key(name) && replaces(name);
-        if !replaced && !dropped(name) {
-            merged.append(name.clone(), value.clone());
+        if !(newer.contains_key(name) && replaces(name)) {
+            merged.try_append(name.clone(), value.clone())?;
         }
     }
     for (name, value) in newer {
         if replaces(name) {
-            merged.append(name.clone(), owned(value));
+            merged.try_append(name.clone(), owned(value))?;
         }
     }
-    merged
+    Ok(merged)
 }
 
-fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+/// The same fields in the same order, without the dropped ones.
+pub(crate) fn without(headers: HeaderMap, dropped: &dyn Fn(&HeaderName) -> bool) -> HeaderMap {
+    if !headers.keys().any(dropped) {
+        return headers;
+    }
+    let mut kept = HeaderMap::new();
+    for (name, value) in headers.iter().filter(|(name, _)| !dropped(name)) {
+        // Fewer than there were in a map before.
+        let _ = kept.try_append(name.clone(), value.clone());
+    }
+    kept
+}
+
+/// Sets a field that the cache itself writes. A map that is full stays as it is.
+pub(crate) fn set(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
+    let _ = headers.try_insert(name, value);
+}
+
+/// A set, because the origin decides how many names there are.
+fn named_by_connection(headers: &HeaderMap) -> HashSet<HeaderName> {
     headers
         .get_all(header::CONNECTION)
         .iter()

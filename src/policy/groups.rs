@@ -4,21 +4,26 @@ use http::header::HeaderName;
 use http::{HeaderMap, Uri};
 use sfv::{BareItem, List, ListEntry, Parser};
 
-use crate::entry::Group;
+use crate::entry::{Group, StoredHead};
 use crate::key::origin;
 use crate::policy::{Asked, targeted};
 
 const CACHE_GROUPS: HeaderName = HeaderName::from_static("cache-groups");
 const CACHE_GROUP_INVALIDATION: HeaderName = HeaderName::from_static("cache-group-invalidation");
 
-/// More groups than this are not read from one field; RFC 9875 asks for at least 32.
-const MOST_GROUPS: usize = 128;
-/// Names longer than this are not read; RFC 9875 asks for at least 32 characters.
+/// A response of more groups than this in its field is not stored, because an invalidation of one that was left out would
+/// be lost; more are not invalidated at once. RFC 9875 asks for at least 32.
+const MOST_IN_FIELD: usize = 128;
+/// Nor is a response with a longer name stored. RFC 9875 asks for at least 32 characters.
 const LONGEST_NAME: usize = 256;
 
-/// The groups a response belongs to: those its `Cache-Groups` names, and those the user wishes.
-pub(crate) fn of_response(asked: &Asked<'_>, headers: &HeaderMap) -> Vec<Group> {
+/// The groups a response belongs to: those its `Cache-Groups` names, and those the user wishes. `None` where they are
+/// too many, or have too long names.
+pub(crate) fn of_response(asked: &Asked<'_>, headers: &HeaderMap) -> Option<Vec<Group>> {
     let mut groups = named(asked.uri, headers, &CACHE_GROUPS);
+    if groups.len() > MOST_IN_FIELD || groups.iter().any(|group| group.name.len() > LONGEST_NAME) {
+        return None;
+    }
     if !asked.wishes.groups.is_empty()
         && let Some(origin) = origin(asked.uri)
     {
@@ -28,12 +33,29 @@ pub(crate) fn of_response(asked: &Asked<'_>, headers: &HeaderMap) -> Vec<Group> 
     }
     groups.sort();
     groups.dedup();
-    groups
+    Some(groups)
+}
+
+/// The groups of a stored response whose fields have been updated to these.
+///
+/// Section 3.2 of RFC 9111 goes for `Cache-Groups` too: what the newer field does not name any more, the response does not
+/// belong to any more. Groups that came another way, from the user above all, stay.
+pub(crate) fn updated(asked: &Asked<'_>, stored: &StoredHead, updated: &HeaderMap) -> Option<Vec<Group>> {
+    let before = named(asked.uri, &stored.headers, &CACHE_GROUPS);
+    let mut groups = of_response(asked, updated)?;
+    groups.extend(stored.groups.iter().filter(|group| !before.contains(group)).cloned());
+    groups.sort();
+    groups.dedup();
+    Some(groups)
 }
 
 /// The groups that `Cache-Group-Invalidation` names; they are of the request's own origin.
 pub(crate) fn invalidated_by(asked: &Asked<'_>, headers: &HeaderMap) -> Vec<Group> {
-    named(asked.uri, headers, &CACHE_GROUP_INVALIDATION)
+    let mut groups = named(asked.uri, headers, &CACHE_GROUP_INVALIDATION);
+    // No stored response is in a group with a longer name.
+    groups.retain(|group| group.name.len() <= LONGEST_NAME);
+    groups.truncate(MOST_IN_FIELD);
+    groups
 }
 
 /// A list of strings; parameters are ignored, and a field that is no such list as a whole.
@@ -43,12 +65,10 @@ fn named(uri: &Uri, headers: &HeaderMap, field: &HeaderName) -> Vec<Group> {
         return Vec::new();
     };
     let mut groups = Vec::new();
-    for member in members.iter().take(MOST_GROUPS) {
+    for member in &members {
         let ListEntry::Item(item) = member else { return Vec::new() };
         let BareItem::String(name) = &item.bare_item else { return Vec::new() };
-        if name.as_str().len() <= LONGEST_NAME {
-            groups.push(Group { origin: origin.clone(), name: name.as_str().to_owned() });
-        }
+        groups.push(Group { origin: origin.clone(), name: name.as_str().to_owned() });
     }
     groups
 }

@@ -32,11 +32,7 @@ pub fn invalidated(asked: &Asked<'_>, response: &response::Parts) -> Vec<Uri> {
 /// A method that the user lets be reused ([`Policy::methods`]) changes nothing about the answers to its like: each search
 /// by POST would invalidate all others.
 #[must_use]
-pub fn invalidated_groups(
-    policy: &Policy,
-    asked: &Asked<'_>,
-    response: &response::Parts,
-) -> Vec<GroupId> {
+pub fn invalidated_groups(policy: &Policy, asked: &Asked<'_>, response: &response::Parts) -> Vec<GroupId> {
     if !invalidates(asked, response) {
         return Vec::new();
     }

@@ -20,7 +20,10 @@ mod validation;
 pub(crate) use combine::without_digests;
 pub use combine::{Combination, Missing, Union, combine, held_already, resumable};
 pub use directives::{RequestDirectives, ResponseDirectives, Scope};
+pub(crate) use fields::set as set_field;
+pub(crate) use invalidation::is_safe;
 pub use invalidation::{invalidated, invalidated_groups};
+pub(crate) use range::number;
 pub use reuse::{Answer, Reuse, Serve, reuse, serve};
 pub use settings::{Policy, SetCookie};
 pub use spans::Stretch;
@@ -28,15 +31,17 @@ pub use storable::{NotStored, storable};
 pub use update::{HeadUpdate, updated_by_head};
 pub use validation::{Validated, Validation, preconditions, validated, without_origin};
 
+use std::fmt;
+
 use http::header::{AUTHORIZATION, CONTENT_LENGTH};
 use http::{HeaderMap, Method, Uri};
 
 use crate::clock::Timestamp;
-use crate::key::{RequestContent, RequestHead, userinfo};
+use crate::key::{RequestContent, RequestHead, ShownFields, shown_uri, userinfo};
 use crate::overrides::{CacheMode, CacheOverride};
 
 /// What is asked: the request's head, its directives parsed once, and the user's wishes.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Asked<'a> {
     /// The request's method.
     pub method: &'a Method,
@@ -154,6 +159,19 @@ impl Asked<'_> {
         let directives = self.directives.no_cache || self.directives.no_store;
         let conditions = not_modified || only_for_origin || range;
         *self.method != Method::HEAD && !wishes && !directives && !conditions
+    }
+}
+
+impl fmt::Debug for Asked<'_> {
+    /// Without what a log must not tell: the query, and the values of most fields.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asked")
+            .field("method", self.method)
+            .field("uri", &shown_uri(self.uri))
+            .field("headers", &ShownFields(self.headers))
+            .field("directives", &self.directives)
+            .field("wishes", self.wishes)
+            .finish_non_exhaustive()
     }
 }
 

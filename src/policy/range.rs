@@ -105,9 +105,9 @@ impl ContentRange {
     pub(crate) fn of_single_part(headers: &HeaderMap) -> Option<Self> {
         let mut lines = headers.get_all(header::CONTENT_RANGE).iter();
         let range = Self::parse(lines.next()?.as_bytes())?;
-        let stated = headers.get(header::CONTENT_LENGTH).map(|stated| number(stated.as_bytes()));
-        let agrees = stated.is_none_or(|stated| stated == Some(range.len()));
-        (lines.next().is_none() && agrees).then_some(range)
+        let mut stated = headers.get_all(header::CONTENT_LENGTH).iter();
+        let agrees = stated.all(|stated| number(stated.as_bytes().trim_ascii()) == Some(range.len()));
+        (lines.next().is_none() && agrees && !has_several_parts(headers)).then_some(range)
     }
 
     fn parse(value: &[u8]) -> Option<Self> {
@@ -127,7 +127,18 @@ impl ContentRange {
     }
 }
 
-fn number(digits: &[u8]) -> Option<u64> {
+/// RFC 9110 15.3.7.2: "a server MUST NOT generate a Content-Range header field in the HTTP header section of a
+/// multiple part response". One that does sends no bytes of the representation alone.
+fn has_several_parts(headers: &HeaderMap) -> bool {
+    const MULTIPART: &[u8] = b"multipart/byteranges";
+    headers.get(header::CONTENT_TYPE).is_some_and(|kind| {
+        let kind = kind.as_bytes().trim_ascii_start();
+        kind.get(..MULTIPART.len()).is_some_and(|start| start.eq_ignore_ascii_case(MULTIPART))
+    })
+}
+
+/// Digits and nothing else, as the grammars of RFC 9110 want them.
+pub(crate) fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }

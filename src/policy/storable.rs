@@ -9,7 +9,7 @@ use crate::policy::combine::describe_whole;
 use crate::policy::date::format_date;
 use crate::policy::directives::{ResponseDirectives, Scope};
 use crate::policy::freshness::{Facts, assess, initial_age, usable_until};
-use crate::policy::range::ContentRange;
+use crate::policy::range::{ContentRange, number};
 use crate::policy::settings::seconds;
 use crate::policy::{Asked, Policy, SetCookie, Times, fields, groups};
 
@@ -41,6 +41,8 @@ pub enum NotStored {
     Useless,
     /// A 206 whose range is missing, invalid or not a single one.
     Partial,
+    /// More fields, bytes of fields or groups than a stored head holds: [`StoredHead::is_within_limits`].
+    LargeHead,
 }
 
 impl NotStored {
@@ -60,6 +62,7 @@ impl NotStored {
             Self::VaryStar => "vary *",
             Self::Useless => "no lifetime and no validator",
             Self::Partial => "partial",
+            Self::LargeHead => "large head",
         }
     }
 }
@@ -116,7 +119,8 @@ pub fn storable(
         return Err(NotStored::Useless);
     }
 
-    let mut headers = fields::storable_fields(&response.headers, &dropped(policy, &directives));
+    let mut headers = fields::storable_fields(&response.headers, &dropped(policy, &directives))
+        .ok_or(NotStored::LargeHead)?;
     complete_fields(&mut headers, freshness.initial_age, times);
     if let Some(whole) = whole {
         describe_whole(&mut headers, whole.len());
@@ -135,8 +139,8 @@ pub fn storable(
     head.body = body_len(asked, response, range).map(|len| BodySummary { len, checksum: 0 });
     let part = range.filter(|_| whole.is_none());
     head.range = part.map(|range| StoredRange { first: range.first, complete_len: range.complete_len });
-    head.groups = groups::of_response(asked, &response.headers);
-    Ok(head)
+    head.groups = groups::of_response(asked, &response.headers).ok_or(NotStored::LargeHead)?;
+    if head.is_within_limits() { Ok(head) } else { Err(NotStored::LargeHead) }
 }
 
 /// Section 3, "the request method is understood by the cache". A response to HEAD has no body to store: it only
@@ -210,9 +214,9 @@ pub(crate) fn complete_fields(headers: &mut HeaderMap, initial_age: u64, times: 
     if !headers.contains_key(header::DATE)
         && let Some(date) = format_date(times.response)
     {
-        headers.insert(header::DATE, date);
+        fields::set(headers, header::DATE, date);
     }
-    headers.insert(header::AGE, HeaderValue::from(initial_age / 1000));
+    fields::set(headers, header::AGE, HeaderValue::from(initial_age / 1000));
 }
 
 /// How long the body will be, where the response says so.
@@ -227,5 +231,5 @@ fn body_len(asked: &Asked<'_>, response: &response::Parts, range: Option<Content
 }
 
 pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
+    number(headers.get(header::CONTENT_LENGTH)?.as_bytes().trim_ascii())
 }

@@ -71,6 +71,10 @@ fn agrees(head: &StoredHead, newer: &HeaderMap) -> bool {
 
 /// The stored head with the fields, times and freshness of a newer response to the same representation, and whether
 /// it may still be stored.
+///
+/// What has grown over the limits may not. Section 3.2: "the cache MUST add each header field in the provided response
+/// to the stored response": kept without the fields that do not fit, or as it was, it would be reused by directives that
+/// the origin has replaced.
 pub(crate) fn freshened(
     policy: &Policy,
     asked: &Asked<'_>,
@@ -78,8 +82,13 @@ pub(crate) fn freshened(
     newer: &response::Parts,
     times: Times,
 ) -> (StoredHead, bool) {
-    let directives = merged_directives(policy, stored, &newer.headers);
-    let mut headers = fields::update_fields(&stored.headers, &newer.headers, &dropped(policy, &directives));
+    let merged = fields::update_fields(&stored.headers, &newer.headers);
+    let mergeable = merged.is_ok();
+    let merged = merged.unwrap_or_else(|_| stored.headers.clone());
+    let groups = groups::updated(asked, stored, &merged);
+    // The directives in force: those of the newer response where it states any.
+    let directives = ResponseDirectives::parse(&merged, policy.target_fields());
+    let mut headers = fields::without(merged, &dropped(policy, &directives));
     if !newer.headers.contains_key(header::DATE) {
         // The stored Date is that of the response before; the newer one came without.
         headers.remove(header::DATE);
@@ -94,7 +103,7 @@ pub(crate) fn freshened(
     };
     let authorized = facts.authorized;
     let assessed = assess(policy, &facts, &directives);
-    let mut storable = assessed.is_ok() && !asked.directives.no_store && !asked.wishes.no_store;
+    let mut storable = mergeable && assessed.is_ok() && !asked.directives.no_store && !asked.wishes.no_store;
     let mut freshness =
         assessed.unwrap_or(crate::entry::Freshness { lifetime: 0, no_cache: true, ..stored.freshness });
     freshness.initial_age = initial_age(&newer.headers, freshness.date, times);
@@ -110,22 +119,16 @@ pub(crate) fn freshened(
         }
     }
     complete_fields(&mut headers, freshness.initial_age, times);
-    head.groups.extend(groups::of_response(asked, &newer.headers));
-    head.groups.sort();
-    head.groups.dedup();
+    storable &= groups.is_some();
+    head.groups = groups.unwrap_or_default();
     head.authorized = authorized;
     head.headers = headers;
     head.request_time = times.request;
     head.response_time = times.response;
     head.usable_until = usable_until(policy, &freshness, times.response);
     head.freshness = freshness;
+    storable &= head.is_within_limits();
     (head, storable)
-}
-
-/// The directives in force after an update: those of the newer response where it states any.
-fn merged_directives(policy: &Policy, stored: &StoredHead, newer: &HeaderMap) -> ResponseDirectives {
-    let merged = fields::update_fields(&stored.headers, newer, &|_| false);
-    ResponseDirectives::parse(&merged, policy.target_fields())
 }
 
 /// The head of the whole that a partial response and its missing part make (3.4): fields updated from the newer

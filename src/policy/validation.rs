@@ -6,14 +6,14 @@ use http::{Method, StatusCode, response};
 use crate::clock::Timestamp;
 use crate::entry::{StoredHead, StoredResponse};
 use crate::overrides::CacheMode;
-use crate::policy::combine::{Missing, missing};
+use crate::policy::combine::{Missing, may_be_same_coding, missing};
 use crate::policy::conditional::{
     self, etag, is_strong, same_representation, strong_validator, strongly_equal, weakly_equal,
 };
 use crate::policy::range::ContentRange;
 use crate::policy::reuse::{Chosen, choose, is_failure, served, usable};
 use crate::policy::update::{completed, freshened};
-use crate::policy::{Asked, Policy, Serve, Times};
+use crate::policy::{Asked, Policy, Serve, Times, fields};
 use crate::status::Fwd;
 
 /// A validation to be made.
@@ -35,11 +35,24 @@ impl Validation {
         Self { fwd, selected: None, candidates: Vec::new(), missing: None }
     }
 
-    /// The stored responses that the origin's answer is judged against.
-    pub(crate) fn judged(&self) -> impl Iterator<Item = usize> {
-        let parts = self.missing.iter().flat_map(|missing| missing.before.iter().chain(&missing.after));
-        let others = self.selected.into_iter().chain(parts.map(|part| part.index));
-        self.candidates.iter().copied().chain(others.filter(|index| !self.candidates.contains(index)))
+    /// The same without preconditions: a stored response can then only stand in for an origin that fails.
+    pub(crate) fn plain(self) -> Self {
+        let selected = self.selected.filter(|_| self.missing.is_none());
+        Self { selected, ..Self::none(self.fwd) }
+    }
+
+    /// Whether preconditions of the cache's own are sent.
+    pub(crate) fn is_conditional(&self) -> bool {
+        self.missing.is_some() || !self.candidates.is_empty()
+    }
+
+    /// The parts that are to be completed.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = usize> {
+        let selected = self.selected.filter(|_| self.missing.is_some());
+        let missing = self.missing.iter();
+        let others = missing.flat_map(|missing| missing.before.iter().chain(&missing.after));
+        let others = others.map(|part| part.index).filter(move |index| selected != Some(*index));
+        selected.into_iter().chain(others)
     }
 
     /// Whether the origin's answer has to be judged against a stored response.
@@ -73,12 +86,15 @@ pub enum Validated {
         /// The head of the whole, with a new id.
         head: Box<StoredHead>,
     },
-    /// The answer fits neither what is stored nor what the client asked: ask again, with the client's own request.
+    /// The answer fits neither what is stored nor what the client asked: ask again, with the client's own request. Never
+    /// of a validation without [`candidates`](Validation::candidates) and [`missing`](Validation::missing) part.
     AskAgain,
 }
 
 /// More tags than this are not sent at once.
 const MOST_CANDIDATES: usize = 32;
+/// Nor are more bytes of tags: many servers take 8 KiB of fields.
+const MOST_TAG_BYTES: usize = 4096;
 
 /// The validation of the selected response, or after a vary-miss of all that have an entity tag.
 pub(crate) fn validation_of(
@@ -103,7 +119,15 @@ pub(crate) fn validation_of(
         };
         (candidate && (head.range.is_none() || Some(index) == selected)).then_some(index)
     });
-    Validation { fwd, selected, candidates: candidates.take(MOST_CANDIDATES).collect(), missing: None }
+    let mut room = MOST_TAG_BYTES;
+    let fits = |index: &usize| {
+        let tag = stored.get(*index).and_then(|one| etag(&one.head.headers));
+        let left = room.checked_sub(tag.map_or(0, <[u8]>::len));
+        room = left.unwrap_or(room);
+        left.is_some()
+    };
+    let candidates = candidates.filter(fits).take(MOST_CANDIDATES).collect();
+    Validation { fwd, selected, candidates, missing: None }
 }
 
 /// The validation that makes the most recent part whole, together with others of its representation, where a strong
@@ -155,10 +179,10 @@ pub fn preconditions(headers: &mut HeaderMap, validation: &Validation, stored: &
     // `*` asks whether anything exists: it cannot be mixed with tags, and would turn every answer into a 304.
     tags.retain(|tag| *tag != b"*");
     if let (false, Ok(list)) = (tags.is_empty(), HeaderValue::from_bytes(&tags.join(&b", "[..]))) {
-        headers.insert(header::IF_NONE_MATCH, list);
+        fields::set(headers, header::IF_NONE_MATCH, list);
     }
     if let Some(modified) = modified {
-        headers.insert(header::IF_MODIFIED_SINCE, modified.clone());
+        fields::set(headers, header::IF_MODIFIED_SINCE, modified.clone());
     }
 }
 
@@ -170,8 +194,8 @@ fn ask_for_missing(headers: &mut HeaderMap, missing: &Missing, partial: Option<&
     for own in [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE] {
         headers.remove(own);
     }
-    headers.insert(header::RANGE, range);
-    headers.insert(header::IF_RANGE, validator.clone());
+    fields::set(headers, header::RANGE, range);
+    fields::set(headers, header::IF_RANGE, validator.clone());
 }
 
 /// Judges the origin's answer (sections 4.3.3 and 4.3.4).
@@ -184,8 +208,14 @@ pub fn validated(
     response: &response::Parts,
     times: Times,
 ) -> Validated {
-    if response.status == StatusCode::NOT_MODIFIED {
-        return not_modified(policy, asked, stored, validation, response, times);
+    match response.status {
+        // Nobody asked for a 304, but for a part.
+        StatusCode::NOT_MODIFIED if validation.missing.is_some() => return Validated::AskAgain,
+        StatusCode::NOT_MODIFIED => return not_modified(policy, asked, stored, validation, response, times),
+        // RFC 9110 13.1.2 and 14.2: of a precondition, or a range, that the client did not send.
+        status if validation.is_conditional() && refuses_conditions(status) => return Validated::AskAgain,
+        StatusCode::RANGE_NOT_SATISFIABLE if validation.missing.is_some() => return Validated::AskAgain,
+        _ => {}
     }
     if is_failure(response.status) {
         // A part cannot stand in for the whole that was asked for.
@@ -204,6 +234,12 @@ pub fn validated(
     }
 }
 
+/// Statuses by which an origin can refuse a request for nothing but its preconditions: 412, 431 where they are too long
+/// for it, and 400 where it does not understand its own tag.
+fn refuses_conditions(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 400 | 412 | 431)
+}
+
 /// The answer to a request for the missing part. A client that asked for the whole must not see a part of it.
 fn part_received(
     policy: &Policy,
@@ -213,12 +249,11 @@ fn part_received(
     response: &response::Parts,
     times: Times,
 ) -> Validated {
-    match response.status {
-        StatusCode::PARTIAL_CONTENT => {}
-        StatusCode::RANGE_NOT_SATISFIABLE | StatusCode::PRECONDITION_FAILED => return Validated::AskAgain,
-        _ => return Validated::Replaced,
+    if response.status != StatusCode::PARTIAL_CONTENT {
+        return Validated::Replaced;
     }
-    let same = same_representation(partial, &response.headers);
+    let same =
+        same_representation(partial, &response.headers) && may_be_same_coding(partial, &response.headers);
     let fits = ContentRange::of_single_part(&response.headers).is_some_and(|range| {
         let same_len = missing.complete_len.is_none() || range.complete_len == missing.complete_len;
         let last = missing.last.or(range.complete_len.and_then(|len| len.checked_sub(1)));
@@ -246,7 +281,7 @@ fn not_modified(
         .find(|index| validation.selected == Some(*index))
         .or_else(|| latest_of(candidates().filter(|(index, _)| identified.contains(index))))
     else {
-        return nothing_identified(asked, validation, response);
+        return nothing_identified(asked, stored, validation, response);
     };
     let mut discard = false;
     let updates = identified.iter().filter_map(|index| {
@@ -305,14 +340,20 @@ fn latest_of<'a>(candidates: impl Iterator<Item = (usize, &'a StoredHead)>) -> O
 }
 
 /// The 304 speaks of nothing that is stored: "the cache MUST NOT use [it] to update any stored responses".
-fn nothing_identified(asked: &Asked<'_>, validation: &Validation, response: &response::Parts) -> Validated {
-    if asked.conditions.not_modified {
-        let named = etag(&response.headers);
-        if validation.candidates.is_empty() || conditional::lists(asked.headers, named) {
-            return Validated::PassOn;
-        }
-    } else if validation.candidates.is_empty() {
-        // A 304 that nobody asked for.
+fn nothing_identified(
+    asked: &Asked<'_>,
+    stored: &[StoredResponse],
+    validation: &Validation,
+    response: &response::Parts,
+) -> Validated {
+    // A 304 that nobody asked for, or one that the client would have got without the cache.
+    let tag_of = |index: &usize| stored.get(*index).and_then(|one| etag(&one.head.headers));
+    let all_own =
+        || validation.candidates.iter().all(|index| conditional::lists(asked.headers, tag_of(index)));
+    let named = etag(&response.headers);
+    if validation.candidates.is_empty()
+        || asked.conditions.not_modified && (conditional::lists(asked.headers, named) || all_own())
+    {
         return Validated::PassOn;
     }
     match (validation.selected, validation.candidates.as_slice()) {

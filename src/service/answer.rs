@@ -14,7 +14,7 @@ use crate::body::{CacheBody, StoredSlice};
 use crate::config::Config;
 use crate::entry::StoredHead;
 use crate::key::CacheKey;
-use crate::policy::{Answer, Serve, without_digests};
+use crate::policy::{Answer, Serve, set_field, without_digests};
 use crate::status::CacheStatus;
 use crate::storage::{StorageError, StorageErrorKind};
 
@@ -33,12 +33,16 @@ pub(super) async fn answer<R>(
     };
     let body = if !has_content(serve.answer) {
         StoredSlice::empty()
-    } else if let Some(body) = opened.or_else(|| StoredSlice::at_hand(stored)) {
+    } else if let Some(body) = opened {
         body
     } else {
-        // Boxed, because most bodies come with their heads, and all answers would carry the room for it.
-        let opening = Box::pin(StoredSlice::open(&config.store, stored));
-        opening.await.inspect_err(|_| found.discard(config, serve.index))?
+        let at_hand = match StoredSlice::at_hand(stored) {
+            Ok(Some(body)) => Ok(body),
+            // Boxed, because most bodies come with their heads, and all answers would carry the room for it.
+            Ok(None) => Box::pin(StoredSlice::open(&config.store, stored)).await,
+            Err(error) => Err(error),
+        };
+        at_hand.inspect_err(|_| found.discard(config, serve.index))?
     };
     let mut response = response_of(&stored.head, body, serve);
     report::attach(config, Some(key), &mut response, status);
@@ -63,7 +67,7 @@ fn response_of<R>(head: &StoredHead, whole: StoredSlice, serve: &Serve) -> Respo
     *response.version_mut() = head.version;
     *response.status_mut() = head.status;
     *response.headers_mut() = head.headers.clone();
-    response.headers_mut().insert(AGE, age_value(serve.age));
+    set_field(response.headers_mut(), AGE, age_value(serve.age));
     shape(&mut response, serve.answer);
     response
 }
@@ -110,12 +114,12 @@ fn without_content(headers: &mut HeaderMap) {
 
 fn set(headers: &mut HeaderMap, name: http::HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(name, value);
+        set_field(headers, name, value);
     }
 }
 
 /// A response of the cache's own: 504 when the client wants nothing but a stored response and there is none (section
-/// 5.2.1.7), 502 when the origin's answer only makes sense together with a stored response that has been lost.
+/// 5.2.1.7).
 pub(super) fn failed<R>(
     config: &Config,
     key: &CacheKey,

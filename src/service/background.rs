@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::Request;
 use http::Response;
 use http::header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, RANGE};
@@ -11,7 +12,7 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::exchange::exchange;
-use crate::body::CacheBody;
+use crate::body::{CacheBody, MOST_EMPTY};
 use crate::config::Config;
 use crate::error::BoxError;
 use crate::key::{CacheKey, Principal};
@@ -31,7 +32,7 @@ pub(super) fn refresh<S, B, R>(
     S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send,
     S::Error: Send,
-    B: Send + 'static,
+    B: Body + Default + Send + 'static,
     R: Body + Send + 'static,
     R::Error: Into<BoxError>,
 {
@@ -61,9 +62,12 @@ where
     R: Body,
     R::Error: Into<BoxError>,
 {
-    let mut body = pin!(body);
+    let (mut body, mut empty) = (pin!(body), 0);
     while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
-        if frame.is_err() {
+        let Ok(frame) = frame else { return false };
+        // From some frame on, there may be nothing else, and no end.
+        empty = if frame.data_ref().is_some_and(Bytes::is_empty) { empty + 1 } else { 0 };
+        if empty > MOST_EMPTY {
             return false;
         }
     }

@@ -37,6 +37,7 @@ const NEGOTIATED: [HeaderName; 6] = [
 ];
 
 /// A request, as far as what is stored decides about it.
+#[derive(Clone, Copy)]
 pub(super) struct Asking<'a> {
     pub(super) config: &'a Arc<Config>,
     pub(super) key: &'a CacheKey,

@@ -1,11 +1,9 @@
 //! Acting on the origin's answer to a validation (RFC 9111 sections 4.3.3, 4.3.4 and 3.4).
 
-use std::ops::ControlFlow;
-
-use http::{Response, StatusCode, response};
+use http::{Response, response};
 use http_body::Body;
 
-use super::answer::{answer, failed};
+use super::answer::answer;
 use super::exchange::Exchanged;
 use super::keep::complete;
 use super::ready::Ready;
@@ -16,7 +14,18 @@ use crate::error::BoxError;
 use crate::policy::{Serve, Validated, Validation, serve, validated};
 use crate::status::CacheStatus;
 
-/// Breaks with the answer that is made from the store; continues with the origin's own, to be handled like any other.
+/// What becomes of the origin's answer.
+pub(super) enum Confirmed<R> {
+    /// The answer is made from the store.
+    Answered(Response<CacheBody<R>>),
+    /// It is handled like any other; this is its body.
+    Forwarded(R),
+    /// It makes sense only together with a stored response that does not fit it or has been lost. Only an answer to
+    /// preconditions of the cache's own ends so.
+    OfNoUse,
+}
+
+/// Judges the origin's answer, and makes the response where that comes from the store.
 pub(super) async fn confirm<R>(
     exchanged: &Exchanged<'_>,
     validation: &Validation,
@@ -24,42 +33,48 @@ pub(super) async fn confirm<R>(
     response: &response::Parts,
     body: R,
     status: &CacheStatus,
-) -> ControlFlow<Response<CacheBody<R>>, R>
+) -> Confirmed<R>
 where
     R: Body + Send + 'static,
     R::Error: Into<BoxError>,
 {
     if !validation.asks() {
-        return ControlFlow::Continue(body);
+        return Confirmed::Forwarded(body);
     }
     let Exchanged { config, asked, found, times, .. } = *exchanged;
     match validated(&config.policy, asked, &found.stored, validation, response, times) {
         Validated::Freshened { updates, serve, discard } => {
             let opened = ready.body_of(serve);
-            ControlFlow::Break(freshened(exchanged, updates, serve, opened, discard, status).await)
+            let answered = freshened(exchanged, updates, serve, opened, discard, status).await;
+            answered.map_or(Confirmed::OfNoUse, Confirmed::Answered)
         }
         Validated::Stale(serve) => match stale(exchanged, &serve, status).await {
-            Some(answered) => ControlFlow::Break(answered),
-            None => ControlFlow::Continue(body),
+            Some(answered) => Confirmed::Answered(answered),
+            None => Confirmed::Forwarded(body),
         },
-        Validated::Completed { head } => ControlFlow::Break(match (ready, found.fence) {
+        Validated::Completed { head } => match (ready, found.fence) {
             (Ready::Parts(before, after), Some(fence)) => {
-                let mut response = complete(exchanged, *head, fence, before, body, after);
-                let status = CacheStatus { stored: true, ..status.clone() };
-                report::attach(config, Some(exchanged.key), &mut response, status);
-                response
+                let (mut whole, kept) = complete(exchanged, response, *head, fence, (before, after), body);
+                report::attach(
+                    config,
+                    Some(exchanged.key),
+                    &mut whole,
+                    report::kept(status.clone(), kept, found),
+                );
+                Confirmed::Answered(whole)
             }
-            _ => bad_gateway(exchanged, status, "stored part lost"),
-        }),
-        // The request cannot be sent twice. Without the stored responses the next one is asked plainly.
+            _ => Confirmed::OfNoUse,
+        },
         Validated::AskAgain => {
-            validation.judged().for_each(|index| found.discard(config, index));
-            ControlFlow::Break(bad_gateway(exchanged, status, "validation answered for another response"))
+            // What could not be completed is outdated. Whole responses that a 304 did not name may still hold.
+            validation.parts().for_each(|index| found.discard(config, index));
+            Confirmed::OfNoUse
         }
-        Validated::PassOn | Validated::Replaced => ControlFlow::Continue(body),
+        Validated::PassOn | Validated::Replaced => Confirmed::Forwarded(body),
     }
 }
 
+/// The answer from a response that the origin confirmed; `None` when its body has been lost.
 async fn freshened<R>(
     exchanged: &Exchanged<'_>,
     updates: Vec<(usize, StoredHead)>,
@@ -67,7 +82,7 @@ async fn freshened<R>(
     opened: Option<StoredSlice>,
     discard: bool,
     status: &CacheStatus,
-) -> Response<CacheBody<R>> {
+) -> Option<Response<CacheBody<R>>> {
     let Exchanged { config, key, asked, times, .. } = *exchanged;
     config.counters.count(|counters| &counters.confirmed);
     let found = exchanged.found.freshened(config, updates);
@@ -77,8 +92,7 @@ async fn freshened<R>(
     if discard {
         found.discard(config, index);
     }
-    // The origin was asked for a confirmation only; without the stored body there is nothing to confirm.
-    answered.unwrap_or_else(|_| bad_gateway(exchanged, status, "stored body lost"))
+    answered.ok()
 }
 
 async fn stale<R>(
@@ -88,13 +102,4 @@ async fn stale<R>(
 ) -> Option<Response<CacheBody<R>>> {
     let Exchanged { config, key, found, .. } = *exchanged;
     answer(config, key, found, serve, report::stale(config, status.clone(), serve), None).await.ok()
-}
-
-fn bad_gateway<R>(
-    exchanged: &Exchanged<'_>,
-    status: &CacheStatus,
-    detail: &'static str,
-) -> Response<CacheBody<R>> {
-    let status = status.clone().with_detail(detail);
-    failed(exchanged.config, exchanged.key, StatusCode::BAD_GATEWAY, status)
 }

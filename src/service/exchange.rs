@@ -1,6 +1,5 @@
 //! One exchange, from the request to its response: the table of contents of the crate.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use http::request::Parts;
@@ -10,19 +9,19 @@ use tower_service::Service;
 
 use super::answer::{self, answer};
 use super::collapse::{Asking, InTurn};
-use super::confirm::confirm;
+use super::confirm::{Confirmed, confirm};
 use super::forward::{Sent, head_of, outgoing, pass, send};
 use super::keep::{answers_get, keep};
 use super::lookup::{Found, look_up};
 use super::name::{name, rewrite};
-use super::ready::prepare;
+use super::ready::{Ready, prepare};
 use super::{background, report, spoil};
 use crate::body::CacheBody;
 use crate::config::Config;
 use crate::error::BoxError;
-use crate::key::{CacheKey, Principal};
+use crate::key::{CacheKey, Principal, has_content};
 use crate::overrides::CacheOverride;
-use crate::policy::{Asked, Reuse, Times, Validation, without_origin};
+use crate::policy::{Asked, Reuse, Times, Validation, is_safe, without_origin};
 use crate::status::{CacheStatus, Fwd};
 
 /// An exchange with the origin, for the steps after it.
@@ -39,8 +38,8 @@ pub(super) struct Exchanged<'a> {
 /// Answers one request: from the store where RFC 9111 allows it, from the origin otherwise.
 ///
 /// `principal` asks; for a hop of a redirect it is the one of the caller's own request.
-/// `origin` has been polled ready and is called at most once. What can be done at once is done before the future is
-/// made: a hit moves all of it, so it carries no more than a hit needs.
+/// `origin` has been polled ready. What can be done at once is done before the future is made: a hit moves all of it,
+/// so it carries no more than a hit needs.
 pub(super) fn exchange<S, B, R>(
     config: Arc<Config>,
     principal: Principal,
@@ -51,7 +50,7 @@ where
     S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send,
     S::Error: Send,
-    B: Send + 'static,
+    B: Body + Default + Send + 'static,
     R: Body + Send + 'static,
     R::Error: Into<BoxError>,
 {
@@ -60,7 +59,7 @@ where
     let wishes = parts.extensions.remove::<CacheOverride>().unwrap_or_default();
     // 2. Name it (section 2).
     rewrite(&config, &mut parts, &wishes);
-    let key = name(&config, &principal, &parts, &wishes);
+    let key = name(&config, &principal, &mut parts, &body, &wishes);
     async move {
         let Some(key) = &key else {
             // Boxed, like what follows below, because hits would carry the room for it.
@@ -98,51 +97,81 @@ where
             Reuse::Validate(validation) => validation.clone(),
             Reuse::Forward(fwd) => Validation::none(*fwd),
         };
-        // Boxed, because hits would carry the room for it.
-        Box::pin(async {
-            let InTurn { found, leading, collapsed, .. } = turn;
-            // 5b, 5c. Validate (section 4.3) or forward.
-            let (validation, ready) = prepare(&config, &found, validation).await;
-            let request = Request::from_parts(outgoing(&parts, &validation, &found.stored), body);
-            let Sent { result, times } = send(&config, origin, request, &validation).await;
-            if let Some(leading) = &leading {
-                leading.answered();
-            }
-            let asked = Asked::new(&head_of(&parts), &wishes);
-            let mut status = collapsed.forwarded(report::forwarded(validation.fwd));
-            let (response, body) = match result {
-                Ok(response) => response.into_parts(),
-                Err(error) => {
-                    // Disconnected: a stale response may serve (section 4.2.4).
-                    let stale = without_origin(&config.policy, &asked, &found.stored, times.response);
-                    let Some(serve) = stale else { return Err(error) };
-                    let status = report::stale(&config, status, &serve);
-                    return answer(&config, key, &found, &serve, status, None).await.map_err(|_| error);
-                }
-            };
-            status.fwd_status = Some(response.status);
-            let (config, principal, original) = (&config, &principal, &parts);
-            let exchanged =
-                Exchanged { config, key, principal, original, asked: &asked, found: &found, times };
-            let body = match confirm(&exchanged, &validation, ready, &response, body, &status).await {
-                ControlFlow::Break(from_store) => return Ok(from_store),
-                ControlFlow::Continue(body) => body,
-            };
-            // 8. Spoil others (section 4.4), before the caller can ask for them and before anything new is stored.
-            spoil::invalidate(config, principal, &asked, original, &response).await;
-            spoil::update_by_head(&exchanged, &response);
-            // 6, 7. Keep it as it passes, if it may be kept (section 3).
-            let (mut response, kept) = match answers_get(&exchanged, &response) {
-                None => keep(&exchanged, response, body, leading).await,
-                Some(key) => {
-                    let found = look_up(&config, &key).await;
-                    keep(&Exchanged { key: &key, found: &found, ..exchanged }, response, body, leading).await
-                }
-            };
-            // 9. Say what happened (RFC 9211).
-            report::attach(&config, Some(key), &mut response, report::kept(status, kept, &found));
-            Ok(response)
-        })
-        .await
+        Box::pin(with_origin(asking, &principal, origin, body, turn, validation)).await
     }
+}
+
+/// What needs the origin: validates or forwards, invalidates, and keeps what may be kept.
+async fn with_origin<S, B, R>(
+    asking: Asking<'_>,
+    principal: &Principal,
+    mut origin: S,
+    mut body: B,
+    turn: InTurn,
+    validation: Validation,
+) -> Result<Response<CacheBody<R>>, S::Error>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    B: Body + Default,
+    R: Body + Send + 'static,
+    R::Error: Into<BoxError>,
+{
+    let Asking { config, key, parts, wishes } = asking;
+    let InTurn { found, leading, collapsed, .. } = turn;
+    let asked = Asked::new(&head_of(parts), wishes);
+    let mut status = collapsed.forwarded(report::forwarded(validation.fwd));
+    // Preconditions of the cache's own are sent only where their answer, should it be of no use, does no harm.
+    let validation = if is_repeatable(parts, &body) { validation } else { validation.plain() };
+    let (mut validation, mut ready) = prepare(config, &found, validation).await;
+    let (exchanged, response, body) = loop {
+        // 5b, 5c. Validate (section 4.3) or forward.
+        let request = Request::from_parts(outgoing(parts, &validation, &found.stored), body);
+        let Sent { result, times } = send(config, &mut origin, request, &validation).await;
+        let exchanged =
+            Exchanged { config, key, principal, original: parts, asked: &asked, found: &found, times };
+        let (response, answer) = match result {
+            Ok(response) => response.into_parts(),
+            // Disconnected: a stale response may serve (section 4.2.4).
+            Err(error) => return disconnected(&exchanged, status).await.ok_or(error),
+        };
+        status.fwd_status = Some(response.status);
+        match confirm(&exchanged, &validation, ready, &response, answer, &status).await {
+            Confirmed::Answered(from_store) => return Ok(from_store),
+            Confirmed::Forwarded(answer) => break (exchanged, response, answer),
+            // Once: the answer to a request without preconditions of the cache's own is never of no use.
+            Confirmed::OfNoUse => {
+                (validation, ready, body) = (validation.plain(), Ready::Nothing, B::default());
+            }
+        }
+    };
+    if let Some(leading) = &leading {
+        leading.answered();
+    }
+    // 8. Spoil others (section 4.4), before the caller can ask for them and before anything new is stored.
+    spoil::invalidate(config, principal, &asked, parts, &response).await;
+    spoil::update_by_head(&exchanged, &response);
+    // 6, 7. Keep it as it passes, if it may be kept (section 3).
+    let (mut response, kept) = match answers_get(&exchanged, &response) {
+        None => keep(&exchanged, response, body, leading).await,
+        Some(key) => {
+            let found = look_up(config, &key).await;
+            keep(&Exchanged { key: &key, found: &found, ..exchanged }, response, body, leading).await
+        }
+    };
+    // 9. Say what happened (RFC 9211).
+    report::attach(config, Some(key), &mut response, report::kept(status, kept, &found));
+    Ok(response)
+}
+
+/// Whether the request may be sent a second time: it is safe (RFC 9110 section 9.2.1), and has no content that the
+/// first time used up.
+fn is_repeatable<B: Body>(parts: &Parts, body: &B) -> bool {
+    is_safe(&parts.method) && !has_content(body)
+}
+
+/// The stale response that may answer without the origin, if there is one.
+async fn disconnected<R>(exchanged: &Exchanged<'_>, status: CacheStatus) -> Option<Response<CacheBody<R>>> {
+    let Exchanged { config, key, asked, found, times, .. } = *exchanged;
+    let serve = without_origin(&config.policy, asked, &found.stored, times.response)?;
+    answer(config, key, found, &serve, report::stale(config, status, &serve), None).await.ok()
 }

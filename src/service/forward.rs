@@ -1,5 +1,6 @@
 //! Sending a request on to the origin.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 
 use http::request::Parts;
@@ -56,20 +57,26 @@ pub(super) struct Sent<R, E> {
     pub(super) times: Times,
 }
 
-/// Calls the origin.
+/// Calls the origin, when it is ready: the first time it has been polled ready before.
 pub(super) async fn send<S, B, R>(
     config: &Config,
-    mut origin: S,
+    origin: &mut S,
     request: Request<B>,
     validation: &Validation,
 ) -> Sent<R, S::Error>
 where
     S: Service<Request<B>, Response = Response<R>>,
 {
-    config
-        .counters
-        .count(|counters| if validation.asks() { &counters.validations } else { &counters.misses });
+    config.counters.count(
+        |counters| {
+            if validation.is_conditional() { &counters.validations } else { &counters.misses }
+        },
+    );
+    let ready = poll_fn(|cx| origin.poll_ready(cx)).await;
     let sent = config.clock.now();
-    let result = origin.call(request).await;
+    let result = match ready {
+        Ok(()) => origin.call(request).await,
+        Err(error) => Err(error),
+    };
     Sent { result, times: Times { request: sent, response: config.clock.now() } }
 }

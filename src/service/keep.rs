@@ -10,11 +10,11 @@ use http_body::Body;
 use super::exchange::Exchanged;
 use super::name::key_of;
 use super::no_vary_search;
-use crate::body::{ALIAS_BODY, CacheBody, Fill, Join, StoredSlice, gather};
+use crate::body::{ALIAS_BODY, CacheBody, Counted, Fill, Join, StoredSlice, gather};
 use crate::entry::{Alias, BodySummary, EntryId, StoredBody, StoredHead, StoredResponse};
 use crate::error::BoxError;
 use crate::key::CacheKey;
-use crate::policy::{NotStored, held_already, resumable, storable};
+use crate::policy::{NotStored, held_already, number, resumable, storable};
 use crate::redirect;
 use crate::storage::Fence;
 use crate::underway::Leading;
@@ -61,14 +61,16 @@ pub(super) fn answers_get(exchanged: &Exchanged<'_>, response: &response::Parts)
 }
 
 /// Makes stored parts whole with what the origin sent (section 3.4), and stores the whole on the way.
+///
+/// What the origin sent is counted: exactly the bytes that its `Content-Range` announces, or an error.
 pub(super) fn complete<R>(
     exchanged: &Exchanged<'_>,
+    part: &response::Parts,
     head: StoredHead,
     fence: Fence,
-    before: Vec<StoredSlice>,
+    (before, after): (Vec<StoredSlice>, Vec<StoredSlice>),
     body: R,
-    after: Vec<StoredSlice>,
-) -> Response<CacheBody<R>>
+) -> (Response<CacheBody<R>>, Kept)
 where
     R: Body + Send + 'static,
     R::Error: Into<BoxError>,
@@ -79,10 +81,34 @@ where
     *response.headers_mut() = head.headers.clone();
     // What has just come from the origin has no age of its own.
     response.headers_mut().remove(AGE);
-    let expected = head.body.map(|body| body.len);
+    let complete_len = head.body_len();
     let head = StoredHead { as_of: exchanged.found.as_of, ..head };
-    let fill = Fill::new(exchanged.config.store.clone(), head, fence, expected);
-    response.map(|()| CacheBody::completed(before, body, after, part_or_whole(exchanged, fill)))
+    let fill = completing_fill(exchanged, part, head, fence, &body);
+    let (fill, kept) = match fill {
+        Ok(fill) => (Some(fill), Ok(())),
+        Err(reason) => (None, Err(reason)),
+    };
+    (response.map(|()| CacheBody::completed(before, body, after, complete_len, fill)), kept)
+}
+
+fn completing_fill<R: Body>(
+    exchanged: &Exchanged<'_>,
+    part: &response::Parts,
+    head: StoredHead,
+    fence: Fence,
+    body: &R,
+) -> Result<Fill, &'static str> {
+    let Exchanged { config, .. } = *exchanged;
+    if !config.store.takes_writes() {
+        return Err("storage left alone");
+    }
+    // The count tells the caller that it got everything. Yet a whole response that answers later requests is made only
+    // of messages whose own framing proves their end, unless the user trusts connections to close in time.
+    if ends_with_connection(part, body) && !config.store_close_delimited {
+        return Err(CLOSE_DELIMITED);
+    }
+    let expected = Some(head.body_len());
+    Ok(part_or_whole(exchanged, Fill::new(config.store.clone(), head, fence, expected)))
 }
 
 /// What is to become of the response beside the parts that are stored, whether it is a part itself, is whole, or
@@ -114,7 +140,7 @@ fn fill<R: Body>(
         found.write_head(config, index, Arc::new(StoredHead { as_of: found.as_of, ..head }));
         return Err("held already");
     }
-    let expected = expected_length(&head, response, body, config.store_close_delimited)?;
+    let (expected, counted) = expected_length(&head, response, body, config.store_close_delimited)?;
     if expected.is_some_and(|expected| expected > config.store.storage.max_body()) {
         return Err("too large for the storage");
     }
@@ -126,38 +152,57 @@ fn fill<R: Body>(
         vouch(exchanged, &head, answered.clone(), fence);
         head.key = answered;
         head.id = EntryId::random();
-        return Ok(Fill::new(config.store.clone(), head, fence, expected));
+        return Ok(Fill::new(config.store.clone(), head, fence, expected).counted(counted));
     }
     let target = redirect::target(asked.uri, head.status, &head.headers)
         .and_then(|target| key_of(config, principal, original, &target));
     no_vary_search::note(exchanged, &head);
     let replaces = found.replaced_by(&head);
-    let fill = Fill::new(config.store.clone(), head, fence, expected);
+    let fill = Fill::new(config.store.clone(), head, fence, expected).counted(counted);
     Ok(part_or_whole(exchanged, fill.leading_to(target).replacing(replaces)))
 }
 
-/// The length the body must have to be complete; an error where its end could not be told from a broken connection.
+const CLOSE_DELIMITED: &str = "close-delimited";
+
+/// The length the body must have to be complete, and what says so; an error where its end could not be told from a
+/// broken connection.
 fn expected_length<R: Body>(
     head: &StoredHead,
     response: &response::Parts,
     body: &R,
     store_close_delimited: bool,
-) -> Result<Option<u64>, &'static str> {
+) -> Result<(Option<u64>, Counted), &'static str> {
+    let announced = content_length(&response.headers)?;
+    let until_close = ends_with_connection(response, body);
     if response.status == StatusCode::PARTIAL_CONTENT {
         // What `Content-Range` says; `Content-Length` has been compared with it.
         let len = head.body.map(|body| body.len);
-        return if body.is_end_stream() { Err("no content") } else { Ok(len) };
+        let counted = if announced.is_some() { Counted::ByLength } else { Counted::ByRange { until_close } };
+        return if body.is_end_stream() { Err("no content") } else { Ok((len, counted)) };
+    }
+    if response.status == StatusCode::NO_CONTENT {
+        // RFC 9110 section 8.6: a `Content-Length` there would be wrong, and means nothing.
+        return Ok((Some(0), Counted::ByLength));
+    }
+    if let Some(announced) = announced {
+        let lacks_all = body.is_end_stream() && announced > 0;
+        return if lacks_all { Err("no content") } else { Ok((Some(announced), Counted::ByLength)) };
     }
     if body.is_end_stream() {
-        return Ok(Some(0));
+        return Ok((Some(0), Counted::ByHint));
     }
-    let announced = content_length(&response.headers)?.or_else(|| body.size_hint().exact());
-    let delimited_by_close =
-        response.version <= Version::HTTP_11 && !response.headers.contains_key(TRANSFER_ENCODING);
-    if announced.is_none() && delimited_by_close && !store_close_delimited {
-        return Err("close-delimited");
+    if until_close && !store_close_delimited {
+        return Err(CLOSE_DELIMITED);
     }
-    Ok(announced)
+    Ok((body.size_hint().exact(), Counted::ByHint))
+}
+
+/// Whether only the connection's close ends the message (RFC 9112 section 6.3), as far as can be seen.
+fn ends_with_connection<R: Body>(response: &response::Parts, body: &R) -> bool {
+    response.version <= Version::HTTP_11
+        && !response.headers.contains_key(TRANSFER_ENCODING)
+        && !response.headers.contains_key(CONTENT_LENGTH)
+        && body.size_hint().exact().is_none()
 }
 
 /// The one `Content-Length` (RFC 9110 section 8.6: differing values are an error).
@@ -167,8 +212,7 @@ fn content_length(headers: &HeaderMap) -> Result<Option<u64>, &'static str> {
     if values.any(|value| value != first) {
         return Err("ambiguous content-length");
     }
-    let length = first.to_str().ok().and_then(|value| value.trim().parse().ok());
-    length.map(Some).ok_or("invalid content-length")
+    number(first.as_bytes().trim_ascii()).map(Some).ok_or("invalid content-length")
 }
 
 /// The key of the URI that answered, where redirects were followed below the cache.

@@ -40,6 +40,11 @@ use crate::storage::DynStorage;
 use crate::store::Counts;
 
 /// An HTTP service with a cache in front. Made by [`CacheLayer`](crate::CacheLayer).
+///
+/// The request's body is asked whether there is content: one that is not at its end ([`Body::is_end_stream`]) is taken for
+/// some, and then only a request whose key knows the content is answered from the store. An empty body
+/// ([`Default`]) goes with a request that has to be sent again, because the answer to the cache's own preconditions was of
+/// no use.
 #[derive(Clone, Debug)]
 pub struct Cache<S> {
     inner: S,
@@ -86,7 +91,7 @@ where
     S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send,
     S::Error: Send,
-    B: Send + 'static,
+    B: Body + Default + Send + 'static,
     R: Body + Send + 'static,
     R::Error: Into<BoxError>,
 {

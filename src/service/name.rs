@@ -2,10 +2,11 @@
 
 use http::request::Parts;
 use http::{Method, Uri};
+use http_body::Body;
 
 use super::forward::head_of;
 use crate::config::Config;
-use crate::key::{CacheKey, Credentials, Principal, RequestHead};
+use crate::key::{CacheKey, Credentials, Principal, RequestContent, RequestHead};
 use crate::overrides::{CacheMode, CacheOverride};
 
 /// Who asks: worked out once for a call, from the request as the caller made it.
@@ -23,13 +24,21 @@ pub(super) fn rewrite(config: &Config, parts: &mut Parts, overrides: &CacheOverr
 }
 
 /// The key of this request; `None` when the cache is to be passed by.
-pub(super) fn name(
+pub(super) fn name<B: Body>(
     config: &Config,
     principal: &Principal,
-    parts: &Parts,
+    parts: &mut Parts,
+    body: &B,
     overrides: &CacheOverride,
 ) -> Option<CacheKey> {
-    named(config, principal, &head_of(parts), overrides)
+    RequestContent::verify(parts, body);
+    let head = head_of(parts);
+    let key = named(config, principal, &head, overrides)?;
+    // A `MakeKey` of the user's may leave the content out.
+    if head.body_digest.is_some_and(|digest| key.part(CacheKey::BODY) != Some(digest)) {
+        RequestContent::forget(parts);
+    }
+    Some(key)
 }
 
 /// The whole key of a request that has not been sent yet.

@@ -93,7 +93,7 @@ fn alias(head: &StoredHead, key: CacheKey) -> Alias {
     let mut own = StoredHead { key, id: EntryId::random(), ..head.clone() };
     own.headers.clear();
     for line in head.headers.get_all(NO_VARY_SEARCH) {
-        own.headers.append(NO_VARY_SEARCH, line.clone());
+        let _ = own.headers.try_append(NO_VARY_SEARCH, line.clone());
     }
     own.selecting = crate::key::Selecting::default();
     own.body = Some(BodySummary::of(b""));

@@ -1,7 +1,6 @@
 //! Having at hand what the answer will be made of, before the origin is asked to confirm it.
 //!
-//! The request cannot be sent twice. Should a stored body be lost, that has to be known while the origin can still be
-//! asked for all of it.
+//! Should a stored body be lost, that is best known while the origin can still be asked for all of it at once.
 
 use super::lookup::Found;
 use crate::body::{Piece, StoredSlice, open_piece};
@@ -49,7 +48,7 @@ async fn opened(config: &Config, found: &Found, validation: &Validation) -> Resu
 
 /// The body of the selected response, where it did not come with its head.
 fn streamed(found: &Found, validation: &Validation) -> Option<Stretch> {
-    let index = validation.selected?;
+    let index = validation.selected.filter(|_| validation.is_conditional())?;
     let stored = found.stored.get(index)?;
     let is_streamed = matches!(stored.body, StoredBody::Streamed);
     is_streamed.then(|| Stretch { index, skip: 0, len: stored.head.body_len() })

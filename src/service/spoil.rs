@@ -20,7 +20,7 @@ pub(super) async fn invalidate(
     original: &Parts,
     response: &response::Parts,
 ) {
-    let groups = invalidated_groups(asked, response);
+    let groups = invalidated_groups(&config.policy, asked, response);
     if groups.is_empty() {
         return;
     }
@@ -32,7 +32,8 @@ pub(super) async fn invalidate(
 /// Brings stored responses to GET up to date with a response to HEAD.
 pub(super) fn update_by_head(exchanged: &Exchanged<'_>, response: &response::Parts) {
     let Exchanged { config, asked, found, times, .. } = *exchanged;
-    if *asked.method != http::Method::HEAD {
+    // A HEAD with content may be about something else than what is stored for GET.
+    if *asked.method != http::Method::HEAD || !asked.is_handled(&config.policy) {
         return;
     }
     for update in updated_by_head(&config.policy, asked, &found.stored, response, times) {

@@ -50,7 +50,7 @@ impl<S: Storage> DynStorage for S {
     }
 
     fn open<'a>(&'a self, head: &'a StoredHead) -> BoxFuture<'a, AnyReader> {
-        Box::pin(async move { Ok(AnyReader(Box::new(Storage::open(self, head).await?))) })
+        Box::pin(async move { Ok(AnyReader::new(Storage::open(self, head).await?)) })
     }
 
     fn begin(&self, head: StoredHead, fence: Fence) -> BoxFuture<'_, AnyWriter> {
@@ -130,6 +130,10 @@ impl AnyWriter {
 }
 
 impl AnyReader {
+    pub(crate) fn new(reader: impl BodyReader) -> Self {
+        Self(Box::new(reader))
+    }
+
     /// See [`BodyReader::next`].
     ///
     /// # Errors

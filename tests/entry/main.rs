@@ -11,3 +11,5 @@
 mod codec;
 mod damage;
 mod heads;
+mod ids;
+mod shown;

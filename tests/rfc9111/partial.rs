@@ -112,7 +112,10 @@ fn an_invalid_or_multiple_part_is_not_stored() {
         &[FRESH, ("content-range", "bytes */10")],
         &[FRESH, ("content-range", "bytes 4-9/10"), ("content-length", "5")],
         &[FRESH, ("content-range", "bytes 4-9/10"), ("content-range", "bytes 4-9/10")],
+        &[FRESH, ("content-range", "bytes 4-9/10"), ("content-length", "6"), ("content-length", "7")],
+        &[FRESH, ("content-range", "bytes 4-9/10"), ("content-length", "+6")],
         &[FRESH, ("content-type", "multipart/byteranges; boundary=x")],
+        &[FRESH, ("content-type", "Multipart/ByteRanges; boundary=x"), ("content-range", "bytes 4-9/10")],
     ] {
         let stored = Model::private().get_with(&[("range", "bytes=4-9")], 206, fields).map(|_| ()).err();
         assert_eq!(stored, Some(NotStored::Partial), "{fields:?}");
@@ -152,6 +155,20 @@ fn parts_of_different_representations_are_never_combined() {
     }
     assert_eq!(partial(0, 4).validate(&[], 416, &[]), Validated::AskAgain);
     assert_eq!(partial(0, 4).validate(&[], 200, &[("etag", "\"b\"")]), Validated::Replaced);
+}
+
+#[test]
+fn parts_of_different_content_codings_are_never_combined() {
+    let part = [FRESH, ("etag", "\"a\""), ("content-range", "bytes 0-4/10"), ("content-encoding", "gzip")];
+    let rest = [("etag", "\"a\""), ("content-range", "bytes 5-9/10")];
+    for (coding, same) in [(Some("br"), false), (Some("gzip"), true), (None, true)] {
+        let mut model = Model::private();
+        model.get_with(&[("range", "bytes=0-4")], 206, &part).unwrap();
+        let mut fields = rest.to_vec();
+        fields.extend(coding.map(|coding| ("content-encoding", coding)));
+        let validated = model.validate(&[], 206, &fields);
+        assert_eq!(matches!(validated, Validated::Completed { .. }), same, "{coding:?}: {validated:?}");
+    }
 }
 
 #[test]

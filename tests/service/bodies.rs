@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::{Body, Frame};
+use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use larder::CacheLayer;
 use larder::storage::MemoryStorage;
@@ -48,6 +48,50 @@ async fn a_body_longer_than_its_content_length_is_not_stored() {
     assert!(!is_stored_after(at_once).await);
     let afterwards = || with_body(200, &[FRESH, ("content-length", "2")], Frames::of(&["ab", "c"]).boxed());
     assert!(!is_stored_after(afterwards).await);
+}
+
+#[tokio::test]
+async fn a_content_length_that_no_body_keeps_is_not_stored() {
+    for length in ["10", "+0", "x", "0, 0"] {
+        let fields: &'static [_] = vec![FRESH, ("content-length", length)].leak();
+        assert!(!is_stored_after(|| response(200, fields, "")).await, "{length}");
+    }
+    assert!(is_stored_after(|| response(200, &[FRESH, ("content-length", "0")], "")).await);
+}
+
+#[tokio::test]
+async fn the_content_length_of_a_204_means_nothing() {
+    let empty = || with_body(204, &[FRESH, ("content-length", "10")], Frames::of(&[]).boxed());
+    assert!(is_stored_after(empty).await);
+    let with_content = || with_body(204, &[FRESH, CHUNKED], Frames::of(&["abc"]).boxed());
+    assert!(!is_stored_after(with_content).await);
+}
+
+#[tokio::test]
+async fn a_body_that_is_wrong_about_its_own_length_is_not_stored() {
+    struct Boasting(Frames, u64);
+    impl Body for Boasting {
+        type Data = Bytes;
+        type Error = BoxError;
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+            Pin::new(&mut self.0).poll_frame(cx)
+        }
+        fn size_hint(&self) -> SizeHint {
+            SizeHint::with_exact(self.1)
+        }
+    }
+    for len in [0, 2, 4] {
+        let fields = [FRESH, ("etag", "\"a\""), CHUNKED];
+        let make = move || with_body(200, &fields, Boasting(Frames::of(&["abc"]), len).boxed_unsync());
+        let storage = std::sync::Arc::new(MemoryStorage::new());
+        let cache = CacheLayer::from_dyn(storage.clone()).layer(Origin::new(move |_, _| Ok(make())));
+        assert_eq!(ask(&cache, get(PAGE)).await.text(), "abc", "passed on as it is");
+        // Not as a part either: nothing says how long the whole is.
+        assert_eq!(larder::storage::Storage::usage(&*storage).await.unwrap().responses, 0, "{len}");
+    }
 }
 
 #[tokio::test]

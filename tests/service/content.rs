@@ -132,3 +132,119 @@ async fn content_that_breaks_off_reaches_the_origin_as_it_came() {
     let request = Request::builder().method("QUERY").uri(SEARCH).body(body).unwrap();
     assert_eq!(stack.oneshot(request).await.unwrap().status(), 400);
 }
+
+/// Answers with the content it got, without a layer that looks at it before.
+fn plain_echo<B>()
+-> impl tower::Service<Request<B>, Response = http::Response<OriginBody>, Error = BoxError, Future: Send>
++ Clone
++ Send
++ 'static
+where
+    B: http_body::Body<Data = Bytes, Error: std::fmt::Debug> + Send + 'static,
+{
+    tower::service_fn(|request: Request<B>| async move {
+        let content = request.into_body().collect().await.unwrap().to_bytes();
+        let text: &'static str = Box::leak(String::from_utf8(content.to_vec()).unwrap().into_boxed_str());
+        Ok::<_, BoxError>(response(200, FIELDS, text))
+    })
+}
+
+#[tokio::test]
+async fn the_body_says_whether_a_request_has_content_and_not_only_its_fields() {
+    let cache = CacheLayer::new(MemoryStorage::new()).layer(plain_echo());
+    for content in ["one", "other", "", "third"] {
+        // No client in this process writes Content-Length into the request's fields.
+        let request = Request::get(SEARCH).body(Full::from(content)).unwrap();
+        let seen = ask(&cache, request).await;
+        let bypassed = (!content.is_empty()).then_some(Fwd::Bypass);
+        assert_eq!((seen.text(), seen.cache().fwd()), (content, bypassed.or(Some(Fwd::UriMiss))));
+    }
+    let hit = ask(&cache, get(SEARCH)).await;
+    assert_eq!((hit.text(), hit.is_hit()), ("", true));
+}
+
+/// A body that is not at its end and says nothing of its length.
+#[derive(Default)]
+struct Unannounced(Option<&'static str>);
+
+impl http_body::Body for Unannounced {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, BoxError>>> {
+        let data = self.0.take().map(|text| Ok(http_body::Frame::data(Bytes::from_static(text.as_bytes()))));
+        std::task::Poll::Ready(data)
+    }
+}
+
+#[tokio::test]
+async fn a_request_body_of_unknown_length_is_content() {
+    let cache = CacheLayer::new(MemoryStorage::new()).layer(plain_echo());
+    for content in ["one", "other"] {
+        let request = Request::get(SEARCH).body(Unannounced(Some(content))).unwrap();
+        let response = cache.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), content);
+    }
+}
+
+#[tokio::test]
+async fn head_with_content_says_nothing_of_what_is_stored_for_get() {
+    let origin = Origin::new(|parts, _| {
+        let tag = if parts.method == Method::HEAD { "\"b\"" } else { "\"a\"" };
+        Ok(response(200, &[("cache-control", "max-age=60"), ("etag", tag)], ""))
+    });
+    let cache = CacheLayer::new(MemoryStorage::new()).layer(origin.clone());
+    ask(&cache, get(SEARCH)).await;
+    ask(&cache, with_content("HEAD", "text/plain", "kettle")).await;
+    assert!(ask(&cache, get(SEARCH)).await.is_hit());
+    // One without content does say that there is something newer.
+    ask(&cache, crate::support::request("HEAD", SEARCH, &[("cache-control", "no-cache")])).await;
+    assert!(!ask(&cache, get(SEARCH)).await.is_hit());
+}
+
+#[tokio::test]
+async fn known_content_counts_only_for_the_request_that_it_belongs_to() {
+    use larder::key::RequestContent;
+
+    let cache = CacheLayer::new(MemoryStorage::new()).layer(plain_echo());
+    let with = |method: &str, known: RequestContent, content: &'static str| {
+        let mut request = with_content(method, "text/plain", content);
+        request.extensions_mut().insert(known);
+        request
+    };
+    let query = Method::from_bytes(b"QUERY").unwrap();
+    let fields = with_content("QUERY", "text/plain", "").headers().clone();
+    let known = RequestContent::new(&query, &fields, b"kettle");
+    for number in 0..2 {
+        let seen = ask(&cache, with("QUERY", known.clone(), "kettle")).await;
+        assert_eq!((seen.text(), seen.is_hit()), ("kettle", number == 1));
+    }
+    // Content of another length, none at all, other metadata, another method.
+    let mut sql = with("QUERY", known.clone(), "kettle");
+    sql.headers_mut().insert("content-type", "application/sql".parse().unwrap());
+    let longer = with("QUERY", known.clone(), "kettles");
+    for request in [longer, with("QUERY", known.clone(), ""), sql, with("GET", known.clone(), "kettle")] {
+        let what = format!("{request:?}");
+        assert_eq!(ask(&cache, request).await.cache().fwd(), Some(Fwd::Bypass), "{what}");
+    }
+    // What a redirect leaves behind of a GET with content is a GET without.
+    let known = RequestContent::new(&Method::GET, &fields, b"kettle");
+    assert_eq!(ask(&cache, with("GET", known, "")).await.text(), "");
+    assert!(ask(&cache, with_content("GET", "text/plain", "")).await.is_hit());
+}
+
+#[tokio::test]
+async fn a_key_without_the_content_does_not_tell_requests_with_content_apart() {
+    use larder::key::{CacheKey, RequestHead};
+
+    let by_path =
+        |request: &RequestHead<'_>| Some(CacheKey::builder().part(CacheKey::URI, request.uri.path()).build());
+    let cache = CacheLayer::new(MemoryStorage::new()).make_key(by_path);
+    for content in ["kettle", "teapot", "kettle"] {
+        let seen = through(&cache, with_content("QUERY", "text/plain", content)).await;
+        assert_eq!((seen.text(), seen.cache().fwd()), (content, Some(Fwd::Bypass)));
+    }
+}

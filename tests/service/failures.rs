@@ -22,7 +22,7 @@ const PAGE: &str = "http://example.com/page";
 
 /// How the storage behaves.
 #[derive(Clone, Copy, PartialEq, Debug)]
-enum Mood {
+pub(super) enum Mood {
     Fine = 0,
     Fails = 1,
     Hangs = 2,
@@ -35,17 +35,17 @@ const MOODS: [Mood; 6] =
     [Mood::Fine, Mood::Fails, Mood::Hangs, Mood::FailsToWrite, Mood::HangsOnWrite, Mood::LosesBodies];
 
 #[derive(Debug, Clone)]
-struct Moody {
+pub(super) struct Moody {
     inner: Arc<MemoryStorage>,
     mood: Arc<AtomicU8>,
 }
 
 impl Moody {
-    fn new(mood: Mood) -> Self {
+    pub(super) fn new(mood: Mood) -> Self {
         Self { inner: Arc::new(MemoryStorage::new()), mood: Arc::new(AtomicU8::new(mood as u8)) }
     }
 
-    fn set(&self, mood: Mood) {
+    pub(super) fn set(&self, mood: Mood) {
         self.mood.store(mood as u8, Ordering::SeqCst);
     }
 
@@ -73,8 +73,8 @@ impl Moody {
     }
 }
 
-struct MoodyWriter(<MemoryStorage as Storage>::Writer, Moody);
-struct MoodyReader(<MemoryStorage as Storage>::Reader);
+pub(super) struct MoodyWriter(<MemoryStorage as Storage>::Writer, Moody);
+pub(super) struct MoodyReader(<MemoryStorage as Storage>::Reader);
 
 impl BodyWriter for MoodyWriter {
     async fn write(&mut self, data: Bytes) -> Result<(), StorageError> {

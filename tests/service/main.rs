@@ -8,13 +8,16 @@
     reason = "tests"
 )]
 
+mod ask_again;
 mod background;
 mod bodies;
 mod collapse;
+mod completing;
 mod content;
 mod exchange;
 mod failures;
 mod groups;
+mod limits;
 mod no_vary_search;
 mod overrides;
 mod partial;

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::layout::{self, EPOCH, EXPIRES, FENCE, FENCE_SK, GENERATION, Item, KIND, ONLY_SK};
 use super::{Shared, calls};
 use crate::clock::{Clock, SystemClock};
+use crate::random;
 use crate::storage::{Fence, StorageError};
 
 /// How long a removal is remembered: longer than any fill takes.
@@ -53,7 +54,7 @@ impl From<Moment> for Fence {
 
 /// Never 0, which stands for none.
 fn fresh() -> u32 {
-    fastrand::u32(1..)
+    random::nonzero32()
 }
 
 impl Shared {

@@ -9,6 +9,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use crate::random;
 use crate::storage::{Keyspace, StorageError, StorageErrorKind};
 
 use super::dir::{PRIVATE_FILE, make_dir, names};
@@ -191,7 +192,7 @@ fn found(dir: &File, path: &Path, format: Format) -> Result<(Format, bool), Stor
 
 /// Writes a whole file under a name that does not exist yet; `false` when another process was faster.
 fn put_new(dir: &File, name: &str, content: &[u8]) -> std::io::Result<bool> {
-    let temporary = format!("{MARKER}.{:016x}", fastrand::u64(..));
+    let temporary = format!("{MARKER}.{:016x}", random::bits64());
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut file = File::from(rustix::fs::openat(dir, temporary.as_str(), flags, PRIVATE_FILE)?);
     let linked = file

@@ -10,6 +10,7 @@ use rustix::io::Errno;
 
 use super::dir::{PRIVATE_FILE, move_file};
 use super::root::Root;
+use crate::random;
 
 /// A file that is removed when it is dropped before it was moved to its place.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ pub(super) struct Temp {
 impl Temp {
     pub(super) fn create(root: &Arc<Root>) -> io::Result<Self> {
         loop {
-            let name = format!("{:032x}", fastrand::u128(..));
+            let name = format!("{:032x}", random::bits128());
             let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             let file = match rustix::fs::openat(&root.temp, name.as_str(), flags, PRIVATE_FILE) {
                 Ok(file) => File::from(file),

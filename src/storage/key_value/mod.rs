@@ -43,6 +43,7 @@ use super::{
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::entry::{Alias, EntryId, GroupId, StoredHead, StoredResponse, codec};
 use crate::key::CacheKey;
+use crate::random;
 
 const DEFAULT_INLINE: usize = 32 * 1024;
 const DEFAULT_MAX_BODY: u64 = 1024 * 1024 * 1024;
@@ -493,7 +494,7 @@ impl<T: ByteStore> Inner<T> {
 
     /// From now on, no fence handed out before is good.
     async fn next_epoch(&self) -> Result<(), StorageError> {
-        let epoch = fastrand::u64(1..);
+        let epoch = random::nonzero64();
         self.put_number(EPOCH, epoch).await?;
         self.epoch.store(epoch, Ordering::Release);
         Ok(())

@@ -11,6 +11,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::clock::Timestamp;
 use crate::entry::{StoredBody, StoredHead, codec};
 use crate::key::CacheKey;
+use crate::random;
 use crate::storage::Fence;
 
 const MAGIC: &[u8] = b"ldk\x01";
@@ -38,7 +39,7 @@ pub(super) enum Variant {
 impl Record {
     /// What stays after a removal.
     pub(super) fn removed(at: Timestamp) -> Self {
-        Self { mark: fastrand::u64(1..), removed_at: at, variants: Vec::new() }
+        Self { mark: random::nonzero64(), removed_at: at, variants: Vec::new() }
     }
 
     /// The fence of a lookup that found this record.

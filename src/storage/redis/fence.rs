@@ -15,6 +15,7 @@ use super::link::{Lane, array, bytes};
 use super::marks::Marks;
 use super::{Inner, scripts};
 use crate::clock::{Clock, SystemClock};
+use crate::random;
 use crate::storage::{Fence, StorageError};
 
 const HASH_BITS: u32 = 40;
@@ -71,7 +72,7 @@ impl Inner {
         if given == NEVER || !in_time(given, window_millis) {
             return Ok(None);
         }
-        let token = format!("{:016x}", fastrand::u64(..));
+        let token = format!("{:016x}", random::bits64());
         let window = window_millis.to_string();
         let arm = Call::script(&scripts::ARM, &[record], &[token.as_bytes(), window.as_bytes()]);
         let mut replies = self

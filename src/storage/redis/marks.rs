@@ -13,6 +13,7 @@ use super::link::{array, bytes};
 use super::names::Names;
 use super::scripts;
 use crate::entry::StoredHead;
+use crate::random;
 use crate::storage::{StorageError, StorageErrorKind};
 
 /// The version of the layout that is written, and the only one that is read.
@@ -47,7 +48,7 @@ impl Marks {
     }
 
     pub(super) fn establish(names: &Names) -> Call {
-        let draw = || format!("{:016x}", fastrand::u64(..));
+        let draw = || format!("{:016x}", random::bits64());
         let (responses, aliases) = (draw(), draw());
         let arguments =
             [responses.as_bytes(), aliases.as_bytes(), VERSION.to_string().as_bytes()].map(<[u8]>::to_vec);

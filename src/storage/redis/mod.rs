@@ -118,6 +118,7 @@ use super::{
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::entry::{Alias, EntryId, Group, StoredHead, StoredResponse, codec};
 use crate::key::CacheKey;
+use crate::random;
 
 const NAME: &str = "redis";
 /// No body is kept with its head beyond this length, whatever is set.
@@ -215,7 +216,7 @@ impl Storage for RedisStorage {
         let inner = &*self.inner;
         let action = "invalidating a group";
         inner.marks_made(action).await?;
-        let (at, mark) = (millis(at).to_string(), format!("{:016x}", fastrand::u64(..)));
+        let (at, mark) = (millis(at).to_string(), format!("{:016x}", random::bits64()));
         let field = marks::group_field(group);
         let call = Call::script(
             &scripts::INVALIDATE,
@@ -423,7 +424,7 @@ impl Inner {
         let record = self.names.record(key);
         let window = self.options.window_millis();
         let until = millis(SystemClock.now()).saturating_add(window);
-        let fence = format!("{until}-{:016x}", fastrand::u64(..));
+        let fence = format!("{until}-{:016x}", random::bits64());
         let script =
             Call::script(&scripts::REMOVE, &[&record], &[fence.as_bytes(), window.to_string().as_bytes()]);
         self.removed(&record, "removing", script).await

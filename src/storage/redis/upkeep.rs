@@ -16,6 +16,7 @@ use super::record::{Meta, millis};
 use super::{Inner, scripts};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::entry::EntryId;
+use crate::random;
 use crate::storage::{Keyspace, Maintained, StorageError, StorageErrorKind, Usage};
 
 impl Inner {
@@ -46,7 +47,7 @@ impl Inner {
     pub(super) async fn clear(&self, keyspace: Option<Keyspace>) -> Result<(), StorageError> {
         let action = "clearing";
         self.marks_made(action).await?;
-        let draw = || format!("{:016x}", fastrand::u64(..));
+        let draw = || format!("{:016x}", random::bits64());
         let (responses, aliases) = (draw(), draw());
         let mut changes: Vec<&[u8]> = Vec::new();
         if keyspace != Some(Keyspace::Aliases) {

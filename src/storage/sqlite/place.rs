@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 use super::error::{BACKEND, Fault};
+use crate::random;
 use crate::storage::{StorageError, StorageErrorKind};
 
 /// Where the database is.
@@ -26,7 +27,7 @@ impl Place {
     }
 
     pub(super) fn temporary() -> Self {
-        Self::Temporary(std::env::temp_dir().join(format!("larder-{:032x}.db", fastrand::u128(..))))
+        Self::Temporary(std::env::temp_dir().join(format!("larder-{:032x}.db", random::bits128())))
     }
 
     /// The path, where there is a file.

@@ -14,6 +14,7 @@ use rusqlite::{Connection, params};
 use super::error::Fault;
 use super::writer::Session;
 use crate::clock::{Clock, SystemClock};
+use crate::random;
 
 /// At most so many chunks, 8 MiB, are deleted in one transaction.
 const STEP: usize = 64;
@@ -34,7 +35,7 @@ pub(super) struct Bodies {
 impl Bodies {
     pub(super) fn new() -> Self {
         Self {
-            owner: fastrand::i64(..),
+            owner: random::bits64().cast_signed(),
             process: Process::own(),
             writing: Mutex::default(),
             reading: Mutex::default(),
