@@ -70,7 +70,9 @@ impl CacheOverride {
         self
     }
 
-    /// Sets the freshness lifetime of what this exchange stores, in place of the one the response says.
+    /// Sets the freshness lifetime of what this exchange stores, in place of the one the response says. What may not be
+    /// stored is not: a response that says `no-store`, or a bare one whose status may not be cached heuristically (302,
+    /// 400, 403, 500, 503), unless [`Policy::status_lifetime`](crate::Policy::status_lifetime) names that status.
     pub fn with_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = Some(lifetime);
         self

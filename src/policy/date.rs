@@ -1,4 +1,4 @@
-//! HTTP dates in every historic form (RFC 9110 section 5.6.7).
+//! HTTP dates in the three forms of RFC 9110 section 5.6.7.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -6,79 +6,148 @@ use http::HeaderValue;
 
 use crate::clock::Timestamp;
 
-/// Reads an IMF-fixdate, RFC 850 or asctime date; letter case, the comma and the kind of separator do not matter.
+/// Reads an IMF-fixdate, RFC 850 or asctime date. Nothing else is a date: section 5.3 of RFC 9111 has a cache take what is
+/// invalid for a time in the past, so that guessing what was meant could keep a response for years.
 ///
-/// "A recipient ... MUST treat a date with a zone other than GMT as invalid": only `GMT` is taken, and only asctime
-/// has none. `now` decides the century of a year with two digits.
+/// RFC 9111 section 4.2: "Although all date formats are specified to be case-sensitive, a cache recipient SHOULD match the
+/// field value case-insensitively." `now` decides the century of a year with two digits.
 pub(crate) fn parse_date(value: &[u8], now: Timestamp) -> Option<Timestamp> {
-    if value.len() > 64 {
-        return None;
+    let text = value.trim_ascii();
+    let date = imf_fixdate(text).or_else(|| rfc850_date(text, now)).or_else(|| asctime_date(text))?;
+    date.timestamp()
+}
+
+/// A point in time as a calendar and a clock show it; not always one that exists.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Date {
+    year: i64,
+    month: i64,
+    day: i64,
+    second: i64,
+}
+
+const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+const LONG_DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT`
+fn imf_fixdate(text: &[u8]) -> Option<Date> {
+    let mut rest = Rest(text);
+    rest.one_of(&DAYS)?;
+    rest.literal(", ")?;
+    let day = rest.number(2)?;
+    rest.literal(" ")?;
+    let month = rest.one_of(&MONTHS)?;
+    rest.literal(" ")?;
+    let year = rest.number(4)?;
+    rest.literal(" ")?;
+    let second = rest.time_of_day()?;
+    rest.literal(" GMT")?;
+    rest.end()?;
+    Some(Date { year, month, day, second })
+}
+
+/// `Sunday, 06-Nov-94 08:49:37 GMT`
+fn rfc850_date(text: &[u8], now: Timestamp) -> Option<Date> {
+    let mut rest = Rest(text);
+    rest.one_of(&LONG_DAYS)?;
+    rest.literal(", ")?;
+    let day = rest.number(2)?;
+    rest.literal("-")?;
+    let month = rest.one_of(&MONTHS)?;
+    rest.literal("-")?;
+    let year = rest.number(2)?;
+    rest.literal(" ")?;
+    let second = rest.time_of_day()?;
+    rest.literal(" GMT")?;
+    rest.end()?;
+    Some(in_its_century(Date { year, month, day, second }, now))
+}
+
+/// `Sun Nov  6 08:49:37 1994`
+fn asctime_date(text: &[u8]) -> Option<Date> {
+    let mut rest = Rest(text);
+    rest.one_of(&DAYS)?;
+    rest.literal(" ")?;
+    let month = rest.one_of(&MONTHS)?;
+    rest.literal(" ")?;
+    let day = if rest.literal(" ").is_some() { rest.number(1)? } else { rest.number(2)? };
+    rest.literal(" ")?;
+    let second = rest.time_of_day()?;
+    rest.literal(" ")?;
+    let year = rest.number(4)?;
+    rest.end()?;
+    Some(Date { year, month, day, second })
+}
+
+/// "Recipients of a timestamp value in rfc850-date format, which uses a two-digit year, MUST interpret a timestamp that
+/// appears to be more than 50 years in the future as representing the most recent year in the past that had the same
+/// last two digits."
+fn in_its_century(date: Date, now: Timestamp) -> Date {
+    let now = Date::of(now);
+    let in_50_years = Date { year: now.year + 50, ..now };
+    let century = now.year - now.year.rem_euclid(100);
+    let in_century = |century| Date { year: century + date.year, ..date };
+    let near = [century + 100, century].map(in_century).into_iter().find(|date| *date <= in_50_years);
+    near.unwrap_or_else(|| in_century(century - 100))
+}
+
+/// What is left to read.
+struct Rest<'a>(&'a [u8]);
+
+impl Rest<'_> {
+    /// Passes over this text. Where it is not next, nothing is passed over.
+    fn literal(&mut self, text: &str) -> Option<()> {
+        let (next, rest) = self.0.split_at_checked(text.len())?;
+        next.eq_ignore_ascii_case(text.as_bytes()).then(|| self.0 = rest)
     }
-    let mut tokens = value.split(|byte| matches!(byte, b' ' | b'\t' | b',' | b'-')).filter(|t| !t.is_empty());
-    if !is_weekday(tokens.next()?) {
-        return None;
+
+    /// Passes over one of these names and returns its number, counted from one.
+    fn one_of(&mut self, names: &[&str]) -> Option<i64> {
+        (1..).zip(names).find(|(_, name)| self.literal(name).is_some()).map(|(number, _)| number)
     }
-    let (one, two, three, four) = (tokens.next()?, tokens.next()?, tokens.next()?, tokens.next()?);
-    let (day, month, year, time) = match month_number(one) {
-        Some(month) => (two, month, four, three),
-        None => {
-            if !tokens.next()?.eq_ignore_ascii_case(b"gmt") {
-                return None;
-            }
-            (one, month_number(two)?, three, four)
+
+    /// So many digits.
+    fn number(&mut self, digits: usize) -> Option<i64> {
+        let (next, rest) = self.0.split_at_checked(digits)?;
+        self.0 = rest;
+        let is_number = next.iter().all(u8::is_ascii_digit);
+        is_number.then(|| next.iter().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0')))
+    }
+
+    /// `08:49:37`, as seconds of the day. A second 60 is a leap second.
+    fn time_of_day(&mut self) -> Option<i64> {
+        let hour = self.number(2)?;
+        self.literal(":")?;
+        let minute = self.number(2)?;
+        self.literal(":")?;
+        let second = self.number(2)?;
+        let valid = hour < 24 && minute < 60 && second <= 60;
+        valid.then_some(hour * 3600 + minute * 60 + second)
+    }
+
+    fn end(&self) -> Option<()> {
+        self.0.is_empty().then_some(())
+    }
+}
+
+impl Date {
+    /// The date of a timestamp, which is taken for one between years that dates can name.
+    fn of(timestamp: Timestamp) -> Self {
+        let days = timestamp.as_secs().div_euclid(86_400).clamp(-700_000, 3_000_000);
+        let (year, month, day) = civil_from_days(days);
+        Self { year, month, day, second: timestamp.as_secs().rem_euclid(86_400) }
+    }
+
+    /// `None` for a day that its month does not have.
+    fn timestamp(self) -> Option<Timestamp> {
+        let Self { year, month, day, second } = self;
+        if !(1..=days_in_month(year, month)).contains(&day) {
+            return None;
         }
-    };
-    if tokens.next().is_some() {
-        return None;
+        Some(Timestamp::from_secs(days_since_epoch(year, month, day) * 86_400 + second))
     }
-    let year = match year.len() {
-        4 => number(year)?,
-        2 => four_digit_year(number(year)?, now),
-        _ => return None,
-    };
-    let day = number(day).filter(|day| (1..=days_in_month(year, month)).contains(day))?;
-    let seconds = seconds_of_day(time)?;
-    let days = days_since_epoch(year, month, day);
-    Some(Timestamp::from_secs(days.saturating_mul(86_400).saturating_add(seconds)))
-}
-
-fn is_weekday(token: &[u8]) -> bool {
-    const NAMES: [&str; 7] = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
-    NAMES.iter().any(|name| {
-        let name = name.as_bytes();
-        token.eq_ignore_ascii_case(name)
-            || name.get(..3).is_some_and(|short| token.eq_ignore_ascii_case(short))
-    })
-}
-
-fn month_number(token: &[u8]) -> Option<i64> {
-    const NAMES: [&[u8; 3]; 12] =
-        [b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec"];
-    (1..).zip(NAMES).find(|(_, name)| token.eq_ignore_ascii_case(*name)).map(|(month, _)| month)
-}
-
-/// "Recipients ... MUST interpret a timestamp that appears to be more than 50 years in the future as representing
-/// the most recent year in the past that had the same last two digits."
-fn four_digit_year(two_digits: i64, now: Timestamp) -> i64 {
-    let this_year = civil_year(now.as_secs().div_euclid(86_400));
-    let year = this_year.div_euclid(100) * 100 + two_digits;
-    if year > this_year + 50 { year - 100 } else { year }
-}
-
-fn seconds_of_day(time: &[u8]) -> Option<i64> {
-    let mut parts = time.split(|byte| *byte == b':');
-    let hour = parts.next().filter(|part| matches!(part.len(), 1 | 2)).and_then(number)?;
-    let minute = parts.next().filter(|part| part.len() == 2).and_then(number)?;
-    let second = parts.next().filter(|part| part.len() == 2).and_then(number)?;
-    let valid = parts.next().is_none() && hour < 24 && minute < 60 && second <= 60;
-    valid.then_some(hour * 3600 + minute * 60 + second)
-}
-
-fn number(digits: &[u8]) -> Option<i64> {
-    if digits.is_empty() || digits.len() > 4 || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    Some(digits.iter().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0')))
 }
 
 fn days_in_month(year: i64, month: i64) -> i64 {
@@ -99,14 +168,18 @@ fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
 }
 
-fn civil_year(days: i64) -> i64 {
-    let days = days.clamp(-700_000, 3_000_000) + 719_468;
+/// The inverse of [`days_since_epoch`].
+fn civil_from_days(days: i64) -> (i64, i64, i64) {
+    let days = days + 719_468;
     let era = days.div_euclid(146_097);
     let day_of_era = days.rem_euclid(146_097);
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    // From 1 January on (day 306 of a year that begins in March) the civil year is one ahead.
-    era * 400 + year_of_era + i64::from(day_of_year >= 306)
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    // January and February end a year that begins in March.
+    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }
 
 /// The IMF-fixdate of a time between the years 1970 and 9999.

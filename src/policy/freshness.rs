@@ -52,7 +52,11 @@ pub(crate) fn assess(
         return Err(NotStored::SetCookie);
     }
     let date = date_of(facts.headers, facts.response_time);
-    let lifetime = lifetime(policy, facts, directives, date).ok_or(NotStored::NotCacheable)?;
+    // First whether it may be stored, whatever lifetime the user wishes for it.
+    if !may_be_cached(policy, facts, directives) {
+        return Err(NotStored::NotCacheable);
+    }
+    let lifetime = lifetime(policy, facts, directives, date);
     Ok(Freshness {
         settings: policy.fingerprint(),
         lifetime: lifetime.seconds,
@@ -76,15 +80,28 @@ struct Lifetime {
     explicit: bool,
 }
 
-/// 4.2.1, with the user's settings around it; `None` when nothing lets the response be stored (section 3).
+/// Section 3: what a response must contain "at least one of", or be by its status, so that it may be stored at all. Of
+/// the user's settings only a lifetime for its very status stands in for that.
+fn may_be_cached(policy: &Policy, facts: &Facts<'_>, directives: &ResponseDirectives) -> bool {
+    let shared = policy.is_shared();
+    let states_lifetime = directives.max_age.is_some()
+        || shared && directives.s_maxage.is_some()
+        || !directives.targeted && facts.headers.contains_key(header::EXPIRES);
+    // "explicitly marked as cacheable": public, or private for a private cache.
+    let marked = directives.public || !shared && directives.private != Scope::Nothing;
+    let by_status = is_heuristically_cacheable(facts.status) || policy.for_status(facts.status).is_some();
+    states_lifetime || marked || by_status
+}
+
+/// 4.2.1, with the user's settings around it, for a response that may be cached.
 fn lifetime(
     policy: &Policy,
     facts: &Facts<'_>,
     directives: &ResponseDirectives,
     date: Timestamp,
-) -> Option<Lifetime> {
-    let set = |seconds| Some(Lifetime { seconds, explicit: false });
-    let stated = |seconds| Some(Lifetime { seconds, explicit: true });
+) -> Lifetime {
+    let set = |seconds| Lifetime { seconds, explicit: false };
+    let stated = |seconds| Lifetime { seconds, explicit: true };
     if let Some(seconds) = facts.wished.or(policy.overriding()) {
         return set(seconds);
     }
@@ -100,11 +117,6 @@ fn lifetime(
     if let Some(seconds) = policy.for_status(facts.status) {
         return set(seconds);
     }
-    // "explicitly marked as cacheable": public, or private for a private cache.
-    let marked = directives.public || !policy.is_shared() && directives.private != Scope::Nothing;
-    if !marked && !is_heuristically_cacheable(facts.status) {
-        return None;
-    }
     set(policy.by_default().unwrap_or_else(|| {
         let modified = facts.headers.get(header::LAST_MODIFIED);
         let modified = modified.and_then(|value| parse_date(value.as_bytes(), facts.response_time));
@@ -113,14 +125,14 @@ fn lifetime(
 }
 
 /// 5.3: "A cache recipient MUST interpret invalid date formats, especially the value "0", as representing a time in
-/// the past". Of several lines the earliest counts.
+/// the past". Several dates, in one line or in lines that differ, are no date.
 fn expires_in(headers: &HeaderMap, now: Timestamp, date: Timestamp) -> u32 {
-    let mut earliest = i64::MAX;
-    for value in headers.get_all(header::EXPIRES) {
-        let Some(expires) = parse_date(value.as_bytes(), now) else { return 0 };
-        earliest = earliest.min(expires.millis_since(date));
+    let mut lines = headers.get_all(header::EXPIRES).iter().map(|line| parse_date(line.as_bytes(), now));
+    let Some(Some(expires)) = lines.next() else { return 0 };
+    if lines.any(|other| other != Some(expires)) {
+        return 0;
     }
-    u32::try_from(earliest.max(0) / 1000).unwrap_or(MAX_SECONDS).min(MAX_SECONDS)
+    u32::try_from(expires.millis_since(date).max(0) / 1000).unwrap_or(MAX_SECONDS).min(MAX_SECONDS)
 }
 
 /// When the response was generated: its `Date`, or when it arrived where that is missing or invalid.

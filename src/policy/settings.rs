@@ -118,7 +118,10 @@ impl Policy {
     }
 
     /// Freshness lifetime of every response that is stored, whatever its origin says. It does not make storable
-    /// what the origin forbids to store, and `no-cache` and `must-revalidate` stay in force. Default: none.
+    /// what the origin forbids to store, nor what nothing allows to store: a response without explicit lifetime whose
+    /// status may not be cached heuristically (302, 400, 403, 500, 503), unless
+    /// [`status_lifetime`](Self::status_lifetime) names that status. `no-cache` and `must-revalidate` stay in force.
+    /// Default: none.
     pub fn override_lifetime(mut self, lifetime: Duration) -> Self {
         self.override_lifetime = Some(seconds(lifetime));
         self.fingerprinted()

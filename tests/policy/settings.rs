@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use larder::policy::{NotStored, Policy};
 
-use crate::model::{Model, is_hit, reused_after};
+use crate::model::{Fields, Model, is_hit, reused_after};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -30,11 +30,50 @@ fn status_lifetime_makes_a_status_storable() {
 fn override_lifetime_wins_but_unlocks_nothing() {
     let policy = Policy::private().override_lifetime(MINUTE);
     assert!(reused_after(&policy, 200, &[("cache-control", "max-age=0")], 59));
-    assert!(reused_after(&policy, 302, &[], 59));
+    assert!(reused_after(&policy, 302, &[("cache-control", "max-age=1")], 59));
     assert!(!reused_after(&policy, 200, &[("cache-control", "max-age=9999")], 60));
     assert!(!reused_after(&policy, 200, &[("cache-control", "no-cache")], 0));
     let mut model = Model::new(policy);
     assert_eq!(model.get(200, &[("cache-control", "no-store")]).err(), Some(NotStored::NoStore));
+}
+
+/// Section 3: whether a response may be stored comes first, and its lifetime after that.
+#[test]
+fn no_lifetime_of_the_users_makes_a_bare_error_or_redirect_storable() {
+    let plain = Model::private();
+    let overriding = Model::new(Policy::private().override_lifetime(MINUTE).default_lifetime(MINUTE));
+    let mut wished = plain.request("GET", &[]);
+    wished.wishes.lifetime = Some(MINUTE);
+    let validators = [("etag", "\"a\""), ("last-modified", "@-1000")];
+    for status in [201, 202, 302, 303, 307, 400, 401, 403, 429, 500, 502, 503, 504] {
+        for (model, request) in
+            [(&plain, &wished), (&overriding, &plain.request("GET", &[])), (&overriding, &wished)]
+        {
+            let of = |fields: Fields<'_>| model.storable(request, &model.response(status, fields));
+            assert_eq!(of(&validators).err(), Some(NotStored::NotCacheable), "{status}");
+            // With leave of the origin the user's lifetime counts.
+            for leave in ["public", "private", "max-age=1"] {
+                let head = of(&[("cache-control", leave)]).unwrap();
+                assert_eq!(head.freshness.lifetime, 60, "{status} {leave}");
+            }
+            assert_eq!(of(&[("expires", "@5")]).unwrap().freshness.lifetime, 60);
+        }
+        // With leave of the user for this status too.
+        let mut named =
+            Model::new(Policy::private().status_lifetime(plain.response(status, &[]).status, MINUTE));
+        assert_eq!(named.get(status, &[]).unwrap().freshness.lifetime, 60);
+        assert_eq!(named.exchange(&wished, status, &[]).unwrap().freshness.lifetime, 60);
+    }
+    for status in [200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501] {
+        assert_eq!(
+            overriding.storable(&wished, &overriding.response(status, &[])).unwrap().freshness.lifetime,
+            60
+        );
+    }
+    // For a shared cache, `private` is no leave.
+    let shared = Model::new(Policy::shared().override_lifetime(MINUTE));
+    let answer = shared.response(403, &[("cache-control", "private=\"set-cookie\"")]);
+    assert_eq!(shared.storable(&wished, &answer).err(), Some(NotStored::NotCacheable));
 }
 
 #[test]
