@@ -240,7 +240,12 @@ mod tests {
     async fn a_streamed_body_that_ends_before_its_length_is_an_error() {
         let streamed = |first: &'static str, rest: &[&'static str], len| {
             let reader = AnyReader::new(Pieces(rest.to_vec()));
-            StoredSlice::streamed(Bytes::from_static(first.as_bytes()), reader, len, Store::new(Arc::new(crate::storage::MemoryStorage::new())))
+            StoredSlice::streamed(
+                Bytes::from_static(first.as_bytes()),
+                reader,
+                len,
+                Store::new(Arc::new(crate::storage::MemoryStorage::new())),
+            )
         };
         assert_eq!(read_all(streamed("ab", &["", "c"], 3)).await.unwrap(), "abc");
         assert!(read_all(streamed("ab", &["c"], 4)).await.unwrap_err().is_storage());

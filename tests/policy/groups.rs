@@ -39,12 +39,20 @@ fn thirty_two_groups_of_thirty_two_characters_are_read() {
 fn unsafe_methods_invalidate_the_groups_that_the_response_names() {
     let model = Model::private();
     let response = model.response(200, &[("cache-group-invalidation", "\"a\", \"b\"")]);
-    let named =
-        |method| model.request(method, &[]).asked(|asked| policy::invalidated_groups(&larder::Policy::private(), asked, &response));
+    let named = |method| {
+        model
+            .request(method, &[])
+            .asked(|asked| policy::invalidated_groups(&larder::Policy::private(), asked, &response))
+    };
     for group in ["a", "b"] {
         assert!(named("POST").contains(&GroupId::of(&self::group(group))), "{group}");
     }
     assert!(named("GET").is_empty());
     let failed = model.response(500, &[("cache-group-invalidation", "\"a\"")]);
-    assert!(model.request("POST", &[]).asked(|asked| policy::invalidated_groups(&larder::Policy::private(), asked, &failed)).is_empty());
+    assert!(
+        model
+            .request("POST", &[])
+            .asked(|asked| policy::invalidated_groups(&larder::Policy::private(), asked, &failed))
+            .is_empty()
+    );
 }

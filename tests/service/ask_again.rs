@@ -70,7 +70,7 @@ fn two_variants(named: &'static [(&'static str, &'static str)]) -> Origin {
 
 async fn after_a_vary_miss(named: &'static [(&'static str, &'static str)], lose_bodies: bool) -> usize {
     let origin = two_variants(named);
-    let storage = Arc::new(super::failures::Moody::new(super::failures::Mood::Fine));
+    let storage = Arc::new(crate::moody::Moody::new(crate::moody::Mood::Fine));
     let layer = CacheLayer::from_dyn(storage.clone()).policy(Policy::private());
     // One request at a time: the first has to be over, body and all, when the second is sent.
     let below = ServiceBuilder::new().layer(ConcurrencyLimitLayer::new(1)).service(origin.clone());
@@ -80,10 +80,10 @@ async fn after_a_vary_miss(named: &'static [(&'static str, &'static str)], lose_
         ask(&cache, speaking(language)).await;
     }
     if lose_bodies {
-        storage.set(super::failures::Mood::LosesBodies);
+        storage.set(crate::moody::Mood::LosesBodies);
     }
     let seen = ask(&cache, speaking("fr")).await;
-    storage.set(super::failures::Mood::Fine);
+    storage.set(crate::moody::Mood::Fine);
     assert_eq!((seen.status.as_u16(), seen.text()), (200, "bonjour"));
     assert!(seen.cache().stored, "it is handled like any other answer: {:?}", seen.cache());
     assert!(ask(&cache, speaking("fr")).await.is_hit());

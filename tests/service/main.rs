@@ -10,6 +10,7 @@
 
 mod ask_again;
 mod background;
+mod backlog;
 mod bodies;
 mod collapse;
 mod completing;
@@ -17,7 +18,9 @@ mod content;
 mod exchange;
 mod failures;
 mod groups;
+mod invalidation;
 mod limits;
+mod moody;
 mod no_vary_search;
 mod overrides;
 mod partial;
