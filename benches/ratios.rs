@@ -21,7 +21,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full};
 use larder::clock::Timestamp;
-use larder::entry::{Alias, BodyEnd, EntryId, Group, StoredHead};
+use larder::entry::{Alias, BodyEnd, EntryId, GroupId, StoredHead};
 use larder::key::CacheKey;
 use larder::storage::{
     BodyReader, BodyWriter, Cursor, Fence, Keyspace, Lookup, Maintained, MemoryStorage, Page, Published,
@@ -349,6 +349,10 @@ impl Storage for Nothing {
         "nothing"
     }
 
+    fn max_body(&self) -> u64 {
+        u64::MAX
+    }
+
     async fn lookup(&self, _: &CacheKey) -> Result<Lookup, StorageError> {
         Ok(Lookup::default())
     }
@@ -361,7 +365,7 @@ impl Storage for Nothing {
         Ok(Discard)
     }
 
-    async fn freshen(&self, _: StoredHead) -> Result<bool, StorageError> {
+    async fn freshen(&self, _: StoredHead, _: Fence) -> Result<bool, StorageError> {
         Ok(false)
     }
 
@@ -377,7 +381,7 @@ impl Storage for Nothing {
         Ok(false)
     }
 
-    async fn invalidate_group(&self, _: &Group, _: Timestamp) -> Result<(), StorageError> {
+    async fn invalidate(&self, _: &[GroupId]) -> Result<(), StorageError> {
         Ok(())
     }
 

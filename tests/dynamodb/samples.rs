@@ -40,8 +40,10 @@ pub(crate) async fn try_store(
     head: &StoredHead,
     body: &Bytes,
 ) -> Result<Published, StorageError> {
-    let fence = storage.lookup(&head.key).await?.fence;
-    let mut writer = storage.begin(head.clone(), fence).await?;
+    let found = storage.lookup(&head.key).await?;
+    let mut head = head.clone();
+    head.as_of = found.as_of;
+    let mut writer = storage.begin(head, found.fence).await?;
     for piece in body.chunks(100_000) {
         writer.write(body.slice_ref(piece)).await?;
     }
@@ -50,6 +52,13 @@ pub(crate) async fn try_store(
 
 pub(crate) async fn store(storage: &DynamoStorage, head: &StoredHead, body: &Bytes) {
     assert_eq!(try_store(storage, head, body).await.unwrap(), Published::Stored);
+}
+
+/// Freshens as the consequence of a lookup.
+pub(crate) async fn freshen(storage: &DynamoStorage, mut head: StoredHead) -> bool {
+    let found = storage.lookup(&head.key).await.unwrap();
+    head.as_of = found.as_of;
+    storage.freshen(head, found.fence).await.unwrap()
 }
 
 pub(crate) async fn only(storage: &DynamoStorage, name: &str) -> StoredResponse {

@@ -7,7 +7,7 @@ use larder::clock::Timestamp;
 use larder::key::{Selecting, SelectingField, SelectingValue};
 use larder::storage::{Keyspace, Storage, StorageErrorKind};
 
-use crate::samples::{USABLE_UNTIL, body, head, is_whole, key, only, store};
+use crate::samples::{USABLE_UNTIL, body, freshen, head, is_whole, key, only, store};
 use crate::server::{self, builder, client, of_kind, put, table, text};
 
 fn number(value: i64) -> AttributeValue {
@@ -83,7 +83,7 @@ async fn items_expire_after_their_usable_time_and_parts_later() {
     for (later, parts_move) in [(3600, false), (30 * 24 * 3600, true)] {
         let mut fresh = (*only(&storage, "a").await.head).clone();
         fresh.usable_until = USABLE_UNTIL.plus_millis(later * 1000);
-        assert!(storage.freshen(fresh).await.unwrap());
+        assert!(freshen(&storage, fresh).await);
         let items = server::items(&client, &table, &head).await;
         let second = 4_000_000_100 + later;
         assert_eq!(expires(&items, "response"), [second]);
@@ -95,7 +95,7 @@ async fn items_expire_after_their_usable_time_and_parts_later() {
 
     let mut forever = (*only(&storage, "a").await.head).clone();
     forever.usable_until = Timestamp::MAX;
-    assert!(storage.freshen(forever).await.unwrap());
+    assert!(freshen(&storage, forever).await);
     for item in server::items(&client, &table, &head).await {
         assert!(!item.contains_key("expires"), "usable for ever: {item:?}");
     }
@@ -129,7 +129,7 @@ async fn a_part_deleted_early_is_an_error_and_freshening_notices() {
     assert!(body(600_000).starts_with(&bytes));
     let mut fresh = (*found.head).clone();
     fresh.usable_until = fresh.usable_until.plus_millis(90 * 24 * 3_600_000);
-    assert!(!storage.freshen(fresh).await.unwrap());
+    assert!(!freshen(&storage, fresh).await);
     assert!(storage.lookup(&key("a")).await.unwrap().responses.is_empty());
 }
 
@@ -210,7 +210,7 @@ async fn a_variant_that_moved_is_replaced_where_it_stands() {
     let value = SelectingValue::Plain("de".into());
     let fields = vec![SelectingField { name: http::header::ACCEPT_LANGUAGE, value }];
     moved.selecting = Selecting { any: false, fields };
-    assert!(storage.freshen(moved.clone()).await.unwrap());
+    assert!(freshen(&storage, moved.clone()).await);
     let mut newer = head("a");
     newer.selecting = moved.selecting;
     store(&storage, &newer, &body(10)).await;

@@ -50,11 +50,12 @@ fn head(name: &str, content_type: &str) -> StoredHead {
 
 async fn store(
     storage: &(impl DynStorage + ?Sized),
-    head: StoredHead,
+    mut head: StoredHead,
     body: &[u8],
 ) -> Result<Published, StorageError> {
-    let fence = storage.lookup(&head.key).await?.fence;
-    let mut writer = storage.begin(head, fence).await?;
+    let found = storage.lookup(&head.key).await?;
+    head.as_of = found.as_of;
+    let mut writer = storage.begin(head, found.fence).await?;
     for piece in body.chunks(64 * 1024) {
         writer.write(Bytes::copy_from_slice(piece)).await?;
     }

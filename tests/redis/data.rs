@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use larder::entry::BodyEnd;
-use larder::storage::{BodyWriter, Keyspace, Published, RedisStorage, Storage, StorageErrorKind};
+use larder::entry::{BodyEnd, GroupId};
+use larder::storage::{BodyWriter, Fence, Keyspace, Published, RedisStorage, Storage, StorageErrorKind};
 use redis::Value;
 
 use crate::layered::{callers_never_notice_that_nothing_is_stored, is_no_use_and_no_harm};
@@ -29,7 +29,7 @@ async fn keys_expire_a_margin_after_their_usable_time() {
     }
     let mut fresh = (*storage.lookup(&key("large")).await.unwrap().responses[0].head).clone();
     fresh.usable_until = in_seconds(6000);
-    assert!(storage.freshen(fresh).await.unwrap());
+    assert!(storage.freshen(fresh, Fence::default()).await.unwrap());
     for name in [&record, &chunk] {
         assert!(number(&server.run(&["PTTL", name]).await) > 6_200_000, "freshening keeps {name} longer");
     }
@@ -65,7 +65,7 @@ async fn a_newer_layout_is_left_alone() {
     let Some(server) = Server::start(&["single"]) else { return };
     let storage = builder().connect(server.url()).await.unwrap();
     let _ = store(&storage, head("a"), 10).await.unwrap();
-    server.run(&["HSET", "larder:{larder:marks}", "v", "2", "s", "2 and more"]).await;
+    server.run(&["HSET", "larder:{larder:marks}", "v", "3", "s", "3 and more"]).await;
     let before = number(&server.run(&["DBSIZE"]).await);
     for error in [
         storage.lookup(&key("a")).await.unwrap_err(),
@@ -131,6 +131,64 @@ async fn any_key_may_be_evicted() {
     let _ = store(&storage, stored, 600_000).await.unwrap();
     server.run(&["DEL", &chunk]).await;
     assert_eq!(read(&storage, "a").await.unwrap_err().kind(), StorageErrorKind::Missing);
+}
+
+/// Where the numbers of groups are lost, nobody knows what was invalidated: everything from before is validated once.
+#[tokio::test]
+async fn no_invalidation_is_lost_with_an_evicted_key() {
+    let Some(server) = Server::start(&["single"]) else { return };
+    let storage = builder().connect(server.url()).await.unwrap();
+    let target = |name: &str| GroupId::of_target(&format!("https://redis.example/{name}"));
+    let invalidated = async |name: &str| storage.lookup(&key(name)).await.unwrap().responses[0].invalidated;
+    for name in ["a", "b"] {
+        let _ = store(&storage, head(name), 10).await.unwrap();
+    }
+    storage.invalidate(&[target("a")]).await.unwrap();
+    assert!(invalidated("a").await && !invalidated("b").await);
+    server.run(&["DEL", "larder:{larder:marks}:groups"]).await;
+    assert!(invalidated("a").await && invalidated("b").await, "before the next invalidation");
+    let _ = store(&storage, head("c"), 10).await.unwrap();
+    assert!(!invalidated("c").await);
+    storage.invalidate(&[target("d")]).await.unwrap();
+    assert!(invalidated("a").await && invalidated("b").await, "and after it");
+    assert!(!invalidated("c").await, "it has seen all that was lost");
+    let _ = store(&storage, head("a"), 10).await.unwrap();
+    assert!(!invalidated("a").await, "what is stored then is right");
+
+    // The marks: the count goes on, so that nobody can have a higher one from before.
+    let before = storage.lookup(&key("e")).await.unwrap().as_of;
+    server.run(&["DEL", "larder:{larder:marks}"]).await;
+    assert!(storage.lookup(&key("e")).await.unwrap().as_of > before);
+}
+
+/// A primary that is lost with its last writes takes the count back with it.
+#[tokio::test]
+async fn a_count_that_goes_back_invalidates_what_has_a_higher_one() {
+    let Some(server) = Server::start(&["single"]) else { return };
+    let storage = builder().connect(server.url()).await.unwrap();
+    let (mut early, found) = (head("fill"), storage.lookup(&key("fill")).await.unwrap());
+    early.as_of = found.as_of + 5;
+    let writer = storage.begin(early, found.fence).await.unwrap();
+    assert_eq!(writer.publish(BodyEnd::default()).await.unwrap(), Published::Stored);
+    storage.invalidate(&[GroupId::of_target("https://redis.example/fill")]).await.unwrap();
+    let found = storage.lookup(&key("fill")).await.unwrap();
+    assert!(found.responses[0].invalidated, "it was stored with the count at its publication");
+
+    let _ = store(&storage, head("stored"), 10).await.unwrap();
+    let back = (found.as_of - 1).to_string();
+    server.run(&["HSET", "larder:{larder:marks}", "n", &back]).await;
+    server.run(&["HSET", "larder:{larder:marks}", "s", &marks(&server, &back).await]).await;
+    assert!(storage.lookup(&key("stored")).await.unwrap().responses[0].invalidated);
+}
+
+/// The line that lookups read, with another count.
+async fn marks(server: &Server, count: &str) -> String {
+    let line = server.run(&["HGET", "larder:{larder:marks}", "s"]).await;
+    let Value::BulkString(line) = line else { panic!("{line:?}") };
+    let line = String::from_utf8(line).unwrap();
+    let mut values: Vec<_> = line.split(' ').collect();
+    values[3] = count;
+    values.join(" ")
 }
 
 #[tokio::test]

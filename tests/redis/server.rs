@@ -114,11 +114,12 @@ pub(crate) fn head(name: &str) -> StoredHead {
 
 pub(crate) async fn store(
     storage: &RedisStorage,
-    head: StoredHead,
+    mut head: StoredHead,
     len: usize,
 ) -> Result<Published, StorageError> {
-    let fence = storage.lookup(&head.key).await?.fence;
-    let mut writer = storage.begin(head, fence).await?;
+    let found = storage.lookup(&head.key).await?;
+    head.as_of = found.as_of;
+    let mut writer = storage.begin(head, found.fence).await?;
     writer.write(Bytes::from(vec![b'x'; len])).await?;
     writer.publish(BodyEnd::default()).await
 }

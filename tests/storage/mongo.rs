@@ -1,4 +1,4 @@
-use larder::entry::StoredHead;
+use larder::entry::{StoredHead, codec};
 use larder::storage::conformance::{Damage, Fixture};
 use larder::storage::{MemoryStorage, StorageError};
 use mongodb::bson::spec::BinarySubtype;
@@ -29,6 +29,15 @@ async fn spoil(scratch: Scratch, head: StoredHead, damage: Damage) -> Result<boo
         Damage::LoseBody => {
             changed(heads.update_one(small, doc! { "$unset": { "body": "" } }).await.unwrap())
                 | (chunks.delete_many(pieces).await.unwrap().deleted_count > 0)
+        }
+        // The fourth byte of a head says which version wrote it.
+        Damage::OtherVersion | Damage::OwnVersion => {
+            let version = if damage == Damage::OtherVersion { 0xfe } else { codec::VERSION };
+            let found = heads.find_one(head.clone()).await.unwrap().unwrap();
+            let mut exact = found.get_binary_generic("exact").unwrap().clone();
+            exact[3] = version;
+            let set = doc! { "$set": { "exact": Binary { subtype: BinarySubtype::Generic, bytes: exact } } };
+            changed(heads.update_one(head, set).await.unwrap())
         }
         Damage::GarbleHead => changed(heads.update_one(head, garbage("exact", 5)).await.unwrap()),
         _ => false,

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use larder::entry::StoredHead;
+use larder::entry::{StoredHead, codec};
 use larder::storage::conformance::{Damage, Fixture};
 use larder::storage::redis::RedisBuilder;
 use larder::storage::{RedisStorage, StorageError};
@@ -96,12 +96,16 @@ async fn spoil(url: &str, namespace: &str, head: &StoredHead, damage: Damage) ->
     let (columns, garbled) = (126, [&value[..126], &[1, 2, 3]].concat());
     let head_len: usize = std::str::from_utf8(&value[118..columns]).unwrap().parse().unwrap();
     let flipped = [&value[..columns + head_len], "x".repeat(1000).as_bytes()].concat();
+    // The fourth byte of a head says which version wrote it.
+    let of_version = |version| [&value[..columns + 3], &[version], &value[columns + 4..]].concat();
     let mut pipeline = redis::pipe();
     match damage {
         Damage::FlipBody if chunked => pipeline.cmd("SETRANGE").arg(&chunk).arg(1000).arg("xxxx"),
         Damage::FlipBody => pipeline.cmd("HSET").arg(&record).arg(&field).arg(flipped),
         Damage::LoseBody if chunked => pipeline.cmd("DEL").arg(&chunk),
         Damage::GarbleHead => pipeline.cmd("HSET").arg(&record).arg(&field).arg(garbled),
+        Damage::OtherVersion => pipeline.cmd("HSET").arg(&record).arg(&field).arg(of_version(0xfe)),
+        Damage::OwnVersion => pipeline.cmd("HSET").arg(&record).arg(&field).arg(of_version(codec::VERSION)),
         _ => return false,
     };
     pipeline.exec_async(&mut connection).await.unwrap();

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
-use larder::entry::{EntryId, StoredHead};
+use larder::entry::{EntryId, StoredHead, codec};
 use larder::storage::conformance::Damage;
 use larder::storage::dynamodb::DynamoBuilder;
 use larder::storage::{DynamoStorage, StorageError, StorageErrorKind};
@@ -107,6 +107,11 @@ pub(crate) async fn spoil(
     let (heads, parts) = (of_kind(&items, "response"), of_kind(&items, "part"));
     let mut victim = match damage {
         Damage::GarbleHead => heads[0].clone(),
+        Damage::OtherVersion | Damage::OwnVersion => {
+            let id = text(&head.id.to_string());
+            let Some(of_id) = heads.iter().find(|item| item["id"] == id) else { return Ok(false) };
+            (*of_id).clone()
+        }
         _ => parts.get(parts.len() / 2).or(heads.first()).map(|item| (*item).clone()).ok_or_else(lost)?,
     };
     match damage {
@@ -120,6 +125,9 @@ pub(crate) async fn spoil(
             return Ok(true);
         }
         Damage::GarbleHead => change(&mut victim, "head", |head| *head = b"what is this?".to_vec()),
+        // The fourth byte of a head says which version wrote it.
+        Damage::OtherVersion => change(&mut victim, "head", |head| head[3] = 0xfe),
+        Damage::OwnVersion => change(&mut victim, "head", |head| head[3] = codec::VERSION),
         _ => return Ok(false),
     }
     put(&client, &table, victim).await;

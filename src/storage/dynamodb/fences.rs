@@ -74,9 +74,10 @@ impl Shared {
 
     /// Asks for the generations anew, after a refusal that may have come from one.
     pub(super) async fn refresh_generations(&self) -> Result<(), StorageError> {
-        let keys = (0..layout::SHARDS).map(|shard| self.generation_key(shard)).collect();
-        let found = self.get_all("reading the generations", keys).await?;
+        let keys = (0..layout::SHARDS).map(|shard| self.generation_key(shard));
+        let found = self.get_all("reading the generations", keys.chain([self.count_key()]).collect()).await?;
         self.remember_generations(&found);
+        self.remember_count(&found);
         Ok(())
     }
 

@@ -1,14 +1,12 @@
 //! What stands under a key, without the bodies: for replacing, freshening and removing.
 
 use super::calls::{Range, delete_of};
-use super::layout::{
-    self, ALIAS, ALIAS_SK, EXPIRES, ID, Item, KIND, PARTS, PARTS_EXPIRE, PARTS_SK, PUBLISHED, SK,
-};
+use super::layout::{self, ALIAS_SK, EXPIRES, ID, Item, KIND, PARTS, PARTS_EXPIRE, PARTS_SK, PUBLISHED, SK};
 use super::publish::condition_failed;
 use super::{Shared, calls};
 use crate::entry::{EntryId, StoredHead};
 use crate::key::CacheKey;
-use crate::storage::StorageError;
+use crate::storage::{Fence, StorageError};
 
 /// A response or alias in the table.
 #[derive(Clone, Debug)]
@@ -29,7 +27,7 @@ impl HeadRef {
     /// `None` for a fence, or for what nobody knows.
     pub(super) fn of(item: &Item) -> Option<Self> {
         let sk = layout::get_text(item, SK)?;
-        if sk != ALIAS_SK && !layout::is_head(sk) {
+        if !layout::is_alias(sk) && !layout::is_head(sk) {
             return None;
         }
         Some(Self {
@@ -43,7 +41,7 @@ impl HeadRef {
     }
 
     pub(super) fn is_response(&self) -> bool {
-        self.sk != ALIAS
+        layout::is_head(&self.sk)
     }
 
     /// The keys of the parts of its body.
@@ -63,7 +61,8 @@ impl Shared {
     }
 
     /// Replaces a head, if it is still the one with this id.
-    pub(super) async fn freshen(&self, head: &StoredHead) -> Result<bool, StorageError> {
+    pub(super) async fn freshen(&self, head: &StoredHead, _fence: Fence) -> Result<bool, StorageError> {
+        // What was removed or cleared is gone with its id, and does not come back.
         let pk = self.keys.entry(&head.key);
         let found = self.heads(&pk).await?;
         let Some(found) = found.into_iter().find(|found| found.is_response() && found.id == Some(head.id))

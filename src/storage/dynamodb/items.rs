@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 
 use super::layout::{
-    self, ALIAS, ALIAS_SK, BODY, ENTRY, EXPIRES, GENERATION, HEAD, ID, Item, KIND, LENGTH, PARTS,
-    PARTS_EXPIRE, PUBLISHED, RESPONSE, SIZE, USABLE_UNTIL,
+    self, ALIAS, BODY, ENTRY, EXPIRES, GENERATION, HEAD, ID, Item, KIND, LENGTH, PARTS, PARTS_EXPIRE,
+    PUBLISHED, RESPONSE, SIZE, USABLE_UNTIL,
 };
 use super::{Shared, error, time};
 use crate::clock::Timestamp;
@@ -79,7 +79,7 @@ impl Shared {
         let entry = codec::encode_alias(alias)
             .ok_or_else(|| too_large("storing an alias whose body is not at hand".to_owned()))?;
         let mut item = self.readable(&alias.response.head);
-        item.insert(layout::SK.to_owned(), layout::text(ALIAS_SK));
+        item.insert(layout::SK.to_owned(), layout::text(layout::alias_sk()));
         item.insert(KIND.to_owned(), layout::text(ALIAS));
         if let Some(target) = alias.target.uri() {
             item.insert("target".to_owned(), layout::text(cut(target)));

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::entry::{EntryId, Group, StoredHead};
+use crate::entry::{EntryId, GroupId, StoredHead, codec};
 use crate::key::CacheKey;
 
 /// The version of the layout that is written, and the newest one that is understood.
-pub(super) const SCHEMA: u64 = 1;
+pub(super) const SCHEMA: u64 = 2;
 
 pub(super) const PK: &str = "pk";
 pub(super) const SK: &str = "sk";
@@ -29,7 +29,7 @@ pub(super) const SIZE: &str = "size";
 pub(super) const EPOCH: &str = "epoch";
 pub(super) const CHECKSUM: &str = "checksum";
 pub(super) const WRITTEN: &str = "written";
-pub(super) const AT: &str = "at";
+pub(super) const NUMBER: &str = "number";
 pub(super) const VERSION: &str = "schema";
 
 /// Values of [`KIND`].
@@ -37,10 +37,11 @@ pub(super) const RESPONSE: &str = "response";
 pub(super) const ALIAS: &str = "alias";
 pub(super) const PART: &str = "part";
 pub(super) const FENCE: &str = "fence";
-pub(super) const GROUP: &str = "group";
+pub(super) const SLOT: &str = "slot";
+pub(super) const COUNT: &str = "count";
 
-/// Sort keys. `alias`, `fence` and `head#…` sort before `part#…`, so that one range holds all a lookup wants.
-pub(super) const ALIAS_SK: &str = "alias";
+/// Sort keys. `alias#…`, `fence` and `head#…` sort before `part#…`, so that one range holds all a lookup wants.
+pub(super) const ALIAS_SK: &str = "alias#";
 pub(super) const FENCE_SK: &str = "fence";
 const HEAD_SK: &str = "head#";
 pub(super) const PARTS_SK: &str = "part#";
@@ -50,6 +51,9 @@ pub(super) const ONLY_SK: &str = "only";
 /// Among so many items the fence of [`clear`](crate::storage::Storage::clear) is spread: DynamoDB lets a thousand
 /// writes a second at one item, and publications that check the same item at the same time get into each other's way.
 pub(super) const SHARDS: usize = 32;
+
+/// Groups whose ids fall into the same slot are invalidated together, which costs a validation now and then.
+pub(super) const SLOTS: u32 = 1 << 16;
 
 pub(super) type Item = HashMap<String, AttributeValue>;
 
@@ -82,13 +86,14 @@ impl Keys {
         format!("{}generation/{shard:02x}", self.prefix)
     }
 
-    /// Lengths keep origin and name apart; the digest keeps the key short.
-    pub(super) fn group(&self, group: &Group) -> String {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(&(group.origin.len() as u64).to_le_bytes());
-        hasher.update(group.origin.as_bytes());
-        hasher.update(group.name.as_bytes());
-        format!("{}group/{}", self.prefix, hasher.finalize().to_hex())
+    /// The count of invalidations.
+    pub(super) fn invalidations(&self) -> String {
+        format!("{}invalidations", self.prefix)
+    }
+
+    /// The slot of a group.
+    pub(super) fn slot(&self, group: GroupId) -> String {
+        format!("{}slot/{:04x}", self.prefix, group.slot(SLOTS))
     }
 }
 
@@ -98,9 +103,11 @@ pub(super) fn shard(key: &CacheKey) -> usize {
     usize::from(first) % SHARDS
 }
 
-/// Names a variant by what tells it from others, so that publishing it again replaces it.
+/// Names a variant by what tells it from others, so that publishing it again replaces it. What another version of the
+/// head's form wrote is another variant: neither version replaces the other's.
 pub(super) fn head_sk(head: &StoredHead) -> String {
     let mut hasher = blake3::Hasher::new();
+    hasher.update(&[codec::VERSION]);
     hasher.update(&head.selecting.digest());
     if let Some(range) = head.range {
         hasher.update(&range.first.to_le_bytes());
@@ -109,6 +116,15 @@ pub(super) fn head_sk(head: &StoredHead) -> String {
         }
     }
     format!("{HEAD_SK}{}", hasher.finalize().to_hex())
+}
+
+/// The sort key of an alias in this version of its form.
+pub(super) fn alias_sk() -> String {
+    format!("{ALIAS_SK}{}", codec::VERSION)
+}
+
+pub(super) fn is_alias(sk: &str) -> bool {
+    sk.starts_with(ALIAS_SK)
 }
 
 pub(super) fn is_head(sk: &str) -> bool {
@@ -198,7 +214,7 @@ mod tests {
     #[test]
     fn all_a_lookup_wants_sorts_before_the_parts() {
         let head = StoredHead::new(CacheKey::builder().build(), StatusCode::OK);
-        for wanted in [ALIAS_SK, FENCE_SK, &head_sk(&head)] {
+        for wanted in [&alias_sk(), FENCE_SK, &head_sk(&head)] {
             assert!(wanted < PARTS_SK, "{wanted}");
         }
         assert!(part_sk(head.id, 0).as_str() > PARTS_SK);

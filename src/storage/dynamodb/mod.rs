@@ -31,13 +31,14 @@ use tokio::sync::Mutex;
 
 use crate::clock::Timestamp;
 use crate::entry::codec::DecodeError;
-use crate::entry::{Alias, EntryId, Group, StoredHead};
+use crate::entry::{Alias, EntryId, GroupId, StoredHead};
 use crate::key::CacheKey;
 use crate::storage::{
     Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage, StorageError, Usage,
 };
 use calls::Range;
 use fences::{Generations, Moment};
+use groups::{Count, Slots};
 use layout::{ALIAS_SK, EPOCH, FENCE_SK, Keys, PARTS_SK, SK};
 use options::Options;
 
@@ -138,10 +139,11 @@ use options::Options;
 /// | `pk` | `sk` | holds |
 /// |---|---|---|
 /// | namespace `/` digest of the key | `head#` digest of the variant | a response: `head`, and `body` if it is small |
-/// | the same | `alias` | a redirect alias: `entry` |
+/// | the same | `alias#` version | a redirect alias: `entry` |
 /// | the same | `fence` | when the key was last removed |
 /// | the same | `part#` id `#` number | a part of a larger body, with its checksum |
-/// | namespace `/group/` digest | `only` | when a group was invalidated |
+/// | namespace `/slot/` number | `only` | a slot of groups, at most 65536: the number of their last invalidation |
+/// | namespace `/invalidations` | `only` | how many invalidations there were |
 /// | namespace `/generation/` shard | `only` | when the namespace was last cleared |
 /// | namespace `/schema` | `only` | the version of this layout |
 ///
@@ -156,10 +158,11 @@ use options::Options;
 ///
 /// | | calls |
 /// |---|---|
-/// | a hit on a small body | 1 query; 1 more batch read if the response belongs to cache groups |
-/// | a hit on a larger body | 1 query, and 1 more for each MiB |
+/// | a hit on a small body | 1 query and beside it 1 read; 1 more batch read if the response belongs to cache groups |
+/// | a hit on a larger body | 1 query and beside it 1 read, and 1 query more for each MiB |
 /// | storing | 1 query and 1 transaction; before it 1 batch write for each MiB beyond the inline threshold |
 /// | freshening | 1 query and 1 update, priced by the size of the item |
+/// | invalidating | 1 update, and 1 for each target URI and group, all of these at the same time |
 /// | removing a key | 1 write, 1 query, 1 batch write |
 /// | listing, `usage`, `clear`, `maintain` | a scan of the whole table, parts included: seldom |
 ///
@@ -203,6 +206,7 @@ struct Shared {
     ready: AtomicBool,
     preparing: Mutex<()>,
     generations: Generations,
+    count: Count,
     /// The place of the last publication in the order of all.
     published: AtomicU64,
 }
@@ -233,6 +237,7 @@ impl DynamoStorage {
             ready: AtomicBool::new(false),
             preparing: Mutex::new(()),
             generations: Generations::default(),
+            count: Count::default(),
             published: AtomicU64::new(0),
         }))
     }
@@ -251,15 +256,29 @@ impl Storage for DynamoStorage {
         error::NAME
     }
 
+    fn max_body(&self) -> u64 {
+        self.0.options.max_body.unwrap_or(u64::MAX)
+    }
+
     async fn lookup(&self, key: &CacheKey) -> Result<Lookup, StorageError> {
         let shared = self.ready().await?;
         // Before anything is read: a clearing that comes later is then sure to refuse what is stored by this fence.
         let generation = shared.generations.get(layout::shard(key));
+        let known = shared.count.get();
         let pk = shared.keys.entry(key);
         let consistent = shared.options.consistent_reads;
         let range = Range { pk: &pk, from: ALIAS_SK, to: PARTS_SK, consistent, ..Range::default() };
         let (mut responses, mut alias, mut epoch) = (Vec::new(), None, 0);
-        for item in shared.query("looking up a key", range).await? {
+        // What is stored under a key nearly always has the target that the key was made of.
+        let mut slots = Slots::default();
+        let target = key.uri().map(GroupId::of_target);
+        let (items, read) = futures_util::future::join(
+            shared.query("looking up a key", range),
+            shared.read_slots(&mut slots, target.into_iter()),
+        )
+        .await;
+        read?;
+        for item in items? {
             let Some(sk) = layout::get_text(&item, SK).map(ToOwned::to_owned) else { continue };
             let id = layout::get_text(&item, layout::ID).map(ToOwned::to_owned);
             let readable = match sk.as_str() {
@@ -267,7 +286,9 @@ impl Storage for DynamoStorage {
                     epoch = layout::get_number(&item, EPOCH).unwrap_or(0);
                     Ok(())
                 }
-                ALIAS_SK => items::alias_of(item, Some(key)).map(|found| alias = found),
+                sk if layout::is_alias(sk) => {
+                    items::alias_of(item, Some(key)).map(|found| alias = found.or(alias.take()))
+                }
                 sk if layout::is_head(sk) => {
                     items::response_of(item, Some(key)).map(|found| responses.extend(found))
                 }
@@ -280,17 +301,20 @@ impl Storage for DynamoStorage {
         }
         let heads = responses.iter().map(|found| &*found.response.head);
         let alias_head = alias.as_ref().map(|alias: &Alias| &*alias.response.head);
-        let invalidations = shared.invalidations(heads.chain(alias_head)).await?;
+        shared.read_slots(&mut slots, heads.chain(alias_head).flat_map(StoredHead::group_ids)).await?;
+        // All of these were counted before this is answered, and so before anything is asked of an origin for it.
+        let as_of = known.max(slots.latest());
         let responses = listing::in_order(responses, shared.options.max_variants).map(|found| {
             let mut response = found.response;
-            response.invalidated = invalidations.covers(shared, &response.head);
+            response.invalidated = slots.cover(shared, &response.head);
             response
         });
         let alias = alias.map(|mut alias| {
-            alias.response.invalidated = invalidations.covers(shared, &alias.response.head);
+            alias.response.invalidated = slots.cover(shared, &alias.response.head);
             Arc::new(alias)
         });
-        Ok(Lookup { responses: responses.collect(), alias, fence: Moment { generation, epoch }.into() })
+        let fence = Moment { generation, epoch }.into();
+        Ok(Lookup { responses: responses.collect(), alias, fence, as_of })
     }
 
     async fn open(&self, head: &StoredHead) -> Result<DynamoReader, StorageError> {
@@ -309,9 +333,9 @@ impl Storage for DynamoStorage {
         Ok(DynamoWriter::new(Arc::clone(shared), head, fence))
     }
 
-    async fn freshen(&self, head: StoredHead) -> Result<bool, StorageError> {
+    async fn freshen(&self, head: StoredHead, fence: Fence) -> Result<bool, StorageError> {
         check_groups(&head)?;
-        self.ready().await?.freshen(&head).await
+        self.ready().await?.freshen(&head, fence).await
     }
 
     async fn put_alias(&self, alias: Alias, fence: Fence) -> Result<Published, StorageError> {
@@ -327,8 +351,8 @@ impl Storage for DynamoStorage {
         self.ready().await?.remove_entry(key, id).await
     }
 
-    async fn invalidate_group(&self, group: &Group, at: Timestamp) -> Result<(), StorageError> {
-        self.ready().await?.invalidate_group(group, at).await
+    async fn invalidate(&self, groups: &[GroupId]) -> Result<(), StorageError> {
+        self.ready().await?.invalidate(groups).await
     }
 
     async fn responses(

@@ -11,8 +11,8 @@ use super::Shared;
 use super::calls::delete_of;
 use super::heads::HeadRef;
 use super::layout::{
-    self, ALIAS, EXPIRES, FENCE, GENERATION, GROUP, ID, Item, KIND, PART, PARTS, PK, RESPONSE, SK,
-    USABLE_UNTIL, WRITTEN,
+    self, ALIAS, EXPIRES, FENCE, GENERATION, ID, Item, KIND, PART, PARTS, PK, RESPONSE, SK, USABLE_UNTIL,
+    WRITTEN,
 };
 use crate::clock::Timestamp;
 use crate::entry::EntryId;
@@ -31,8 +31,6 @@ impl Shared {
             let kind = match layout::get_text(item, KIND) {
                 Some(RESPONSE | PART) => keyspace != Some(Keyspace::Aliases),
                 Some(ALIAS) => keyspace != Some(Keyspace::Responses),
-                // With nothing stored, no group has members.
-                Some(GROUP) => keyspace.is_none(),
                 _ => false,
             };
             // What was published meanwhile, after a lookup that saw the clearing, stays; so do the parts of a body

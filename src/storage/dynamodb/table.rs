@@ -53,6 +53,7 @@ impl Shared {
     async fn prepare(&self) -> Result<(), StorageError> {
         let mut keys = vec![layout::key_of(self.keys.schema(), ONLY_SK)];
         keys.extend((0..layout::SHARDS).map(|shard| self.generation_key(shard)));
+        keys.push(self.count_key());
         let found = self.get_all("reading the mark of the layout", keys).await?;
         let mark = found.iter().find(|item| item.contains_key(VERSION));
         match mark.map(|item| layout::get_number::<u64>(item, VERSION)) {
@@ -68,6 +69,7 @@ impl Shared {
             }
         }
         self.remember_generations(&found);
+        self.remember_count(&found);
         Ok(())
     }
 

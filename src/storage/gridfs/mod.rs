@@ -33,7 +33,7 @@ use mongodb::options::ClientOptions;
 use super::mongodb::{MongoBuilder, Store, storage_over_store};
 use super::{Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, StorageError, Usage};
 use crate::clock::Timestamp;
-use crate::entry::{Alias, EntryId, Group, StoredHead};
+use crate::entry::{Alias, EntryId, GroupId, StoredHead};
 use crate::key::CacheKey;
 
 const NAME: &str = "gridfs";

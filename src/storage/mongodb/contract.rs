@@ -21,6 +21,10 @@ macro_rules! storage_over_store {
                 NAME
             }
 
+            fn max_body(&self) -> u64 {
+                self.store.max_body()
+            }
+
             async fn lookup(&self, key: &CacheKey) -> Result<Lookup, StorageError> {
                 self.store.lookup(key).await
             }
@@ -33,8 +37,8 @@ macro_rules! storage_over_store {
                 self.store.begin(head, fence)
             }
 
-            async fn freshen(&self, head: StoredHead) -> Result<bool, StorageError> {
-                self.store.freshen(head).await
+            async fn freshen(&self, head: StoredHead, fence: Fence) -> Result<bool, StorageError> {
+                self.store.freshen(head, fence).await
             }
 
             async fn put_alias(&self, alias: Alias, fence: Fence) -> Result<Published, StorageError> {
@@ -49,8 +53,8 @@ macro_rules! storage_over_store {
                 self.store.remove_entry(key, id).await
             }
 
-            async fn invalidate_group(&self, group: &Group, at: Timestamp) -> Result<(), StorageError> {
-                self.store.invalidate_group(group, at.as_millis()).await
+            async fn invalidate(&self, groups: &[GroupId]) -> Result<(), StorageError> {
+                self.store.invalidate(groups).await
             }
 
             async fn responses(

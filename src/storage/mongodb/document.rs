@@ -1,18 +1,21 @@
 //! A stored response as a document that people and queries can read, beside its exact form.
 
+use std::sync::LazyLock;
+
 use http::HeaderMap;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Bson, DateTime, Document, Timestamp, doc};
 
 use super::decode::decoded;
 use super::rows::kind;
-use crate::entry::{Alias, EntryId, Group, StoredHead, StoredRange};
-use crate::key::{CacheKey, Selecting, SelectingValue};
+use crate::entry::{Alias, EntryId, Group, StoredHead, StoredRange, codec};
+use crate::key::{Selecting, SelectingValue};
 
 /// 9999-12-31T23:59:59.999Z, the last time that every tool can show; it stands for "for ever".
 pub(super) const LAST_TIME: i64 = 253_402_300_799_999;
-/// In `variant`, where responses have the digest of their selecting fields.
-pub(super) const ALIAS_VARIANT: &str = "alias";
+/// In `variant`, where responses have the digest of their selecting fields. What another version of the exact form
+/// wrote is another variant: neither version replaces the other's.
+pub(super) static ALIAS_VARIANT: LazyLock<String> = LazyLock::new(|| format!("alias/{}", codec::VERSION));
 
 /// How a response's body is kept.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +50,7 @@ pub(super) fn response(head: &StoredHead, exact: Vec<u8>, kept: Kept<'_>, fence:
 /// The document of an alias; `exact` has the redirect's body in it.
 pub(super) fn alias(alias: &Alias, exact: Vec<u8>, fence: i64) -> Document {
     let head = &alias.response.head;
-    let mut document = common(kind::ALIAS, head, ALIAS_VARIANT, fence);
+    let mut document = common(kind::ALIAS, head, &ALIAS_VARIANT, fence);
     document.extend(readable(head));
     document.insert("target", alias.target.uri().map_or(Bson::Null, Bson::from));
     document.insert("target_key", alias.target.hex_digest());
@@ -67,6 +70,7 @@ pub(super) fn freshened(head: &StoredHead, exact: Vec<u8>) -> Document {
 /// The digest that tells the variants under one key apart, in hexadecimal digits.
 pub(super) fn variant(head: &StoredHead) -> String {
     let mut hasher = blake3::Hasher::new();
+    hasher.update(&[codec::VERSION]);
     hasher.update(&head.selecting.digest());
     if let Some(StoredRange { first, complete_len }) = head.range {
         hasher.update(&first.to_le_bytes());
@@ -135,13 +139,8 @@ fn selecting(selecting: &Selecting) -> Vec<Bson> {
     fields.collect()
 }
 
-pub(super) fn group(group: &Group) -> Bson {
+fn group(group: &Group) -> Bson {
     doc! { "origin": &group.origin, "name": &group.name }.into()
-}
-
-/// Stands in `key` for a group, so that origin and name cannot run into each other.
-pub(super) fn group_digest(group: &Group) -> String {
-    CacheKey::builder().part("origin", &group.origin).part("group", &group.name).build().hex_digest()
 }
 
 fn text(bytes: &[u8]) -> Bson {

@@ -4,7 +4,7 @@ use mongodb::error::{Error, ErrorKind, WriteFailure};
 
 use crate::storage::StorageErrorKind;
 
-const DUPLICATE_KEY: i32 = 11_000;
+pub(super) const DUPLICATE_KEY: i32 = 11_000;
 
 /// The kind of a driver's error.
 pub(super) fn kind_of(error: &Error) -> StorageErrorKind {
@@ -51,7 +51,7 @@ fn code_of(error: &Error) -> Option<i32> {
 }
 
 /// The server's numbers, of its `error_codes.yml`.
-fn kind_of_code(code: i32) -> StorageErrorKind {
+pub(super) fn kind_of_code(code: i32) -> StorageErrorKind {
     match code {
         // Unauthorized, AuthenticationFailed, and what Atlas says for both.
         13 | 18 | 8000 => StorageErrorKind::Denied,

@@ -4,7 +4,6 @@ use mongodb::bson::{DateTime, Document, doc};
 
 use super::document::LAST_TIME;
 use super::namespace::Namespace;
-use super::removal::BATCH;
 use super::rows::kind;
 use super::store::{Store, primary};
 use crate::clock::Timestamp;
@@ -13,8 +12,6 @@ use crate::storage::{Maintained, StorageError};
 const DOING: &str = "maintaining";
 /// Pieces without a head may be those of a writer at work, while the newest of them is younger than this.
 const WRITER_MILLIS: i64 = 3600 * 1000;
-/// A group's invalidation is remembered at least this long after the last member is gone: a fill may be under way.
-const GROUP_MILLIS: i64 = 24 * 3600 * 1000;
 
 impl Store {
     pub(crate) async fn maintain(&self, now: Timestamp) -> Result<Maintained, StorageError> {
@@ -24,7 +21,6 @@ impl Store {
         let cleared = self.remove_cleared().await?;
         let orphans = self.sweep_bodies(now.saturating_sub(WRITER_MILLIS)).await?;
         self.forget_removals(now).await?;
-        self.forget_groups(now.saturating_sub(GROUP_MILLIS)).await?;
         Ok(Maintained::new(expired, cleared + orphans))
     }
 
@@ -90,35 +86,6 @@ impl Store {
         Ok(newest
             .and_then(|piece| piece.get_object_id("_id").ok())
             .map(|id| id.timestamp().timestamp_millis()))
-    }
-
-    /// Forgets groups that have no members any more.
-    async fn forget_groups(&self, before: i64) -> Result<(), StorageError> {
-        let old = doc! { "kind": kind::GROUP, "at": { "$lt": DateTime::from_millis(before) } };
-        let mut groups: Vec<Document> = Vec::new();
-        let reading = async {
-            let mut cursor = self.heads.find(old.clone()).limit(BATCH).await?;
-            while cursor.advance().await? {
-                groups.extend(cursor.deserialize_current().ok());
-            }
-            Ok(())
-        };
-        self.call(DOING, reading).await?;
-        for group in groups {
-            let (Some(origin), Some(name), Some(id)) =
-                (group.get("origin"), group.get("name"), group.get("_id"))
-            else {
-                continue;
-            };
-            let member = doc! { "groups": { "origin": origin, "name": name } };
-            let member = self.heads.find_one(member).projection(doc! { "_id": 1 });
-            if self.call(DOING, member.selection_criteria(primary())).await?.is_none() {
-                let mut same = old.clone();
-                same.insert("_id", id);
-                self.call(DOING, self.heads.delete_one(same)).await?;
-            }
-        }
-        Ok(())
     }
 }
 

@@ -24,8 +24,8 @@
 //! | `response` | stored response | below |
 //! | `alias` | redirect alias | as a response, and `target` (a URL), `target_key` |
 //! | `removal` | key removed in the last day | `removed`: the clock of removals then |
-//! | `group` | invalidated group | `origin`, `name`, `at` |
-//! | `namespace` | cache | `schema`, `clock`, ... |
+//! | `slot` | slot of invalidated groups, at most 65536 | `number` of the last invalidation |
+//! | `namespace` | cache | `schema`, `clock`, `invalidations`, ... |
 //!
 //! A response has `key` (the digest of its key) and `variant` (the digest of its selecting fields), `entry` (its id),
 //! `url`, `method`, `status`, `http_version`, `request_time`, `response_time` and `usable_until` as dates, `lifetime`
@@ -62,7 +62,9 @@
 //! 16 variants under a key; heads of at most 1 MiB; inline bodies of at most 4 MiB; other bodies of any length up to
 //! the builder's `max_body`. The number of entries is not limited: what is of no use is deleted by the server's TTL
 //! (an hour after its usable time, off with `ttl(false)`), and by `maintain`, which also sweeps what dead writers
-//! left. Lookups cost one trip; one more where the response is in a group and some group was invalidated since.
+//! left. Lookups cost one trip; one more where something was invalidated since the response was stored, and it is in a
+//! group. An invalidation costs two trips, however many groups it has: a count in the namespace's document, and its
+//! number in the slots of the groups. Nothing of it is ever deleted, and it takes some 10 MB at most.
 
 mod bodies;
 mod builder;
@@ -70,6 +72,7 @@ mod contract;
 mod decode;
 mod document;
 mod error;
+mod groups;
 mod listing;
 mod lookup;
 mod maintain;
@@ -97,7 +100,7 @@ use mongodb::options::ClientOptions;
 
 use super::{Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, StorageError, Usage};
 use crate::clock::Timestamp;
-use crate::entry::{Alias, EntryId, Group, StoredHead};
+use crate::entry::{Alias, EntryId, GroupId, StoredHead};
 use crate::key::CacheKey;
 
 const NAME: &str = "mongodb";

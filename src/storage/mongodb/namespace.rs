@@ -14,9 +14,13 @@ use super::store::{Store, primary};
 use crate::storage::{StorageError, StorageErrorKind};
 
 /// The version of the layout: the only one that is read and written.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
 /// Stands in `key` where response have the digest of theirs.
 pub(super) const NAMESPACE: &str = "namespace";
+/// The namespace's field that counts removals and clearings.
+pub(super) const CLOCK: &str = "clock";
+/// The namespace's field that counts invalidations of groups.
+pub(super) const INVALIDATIONS: &str = "invalidations";
 /// A server that is down is not asked again by everyone who waits.
 const FAILED_FOR: Duration = Duration::from_secs(1);
 const TTL_INDEX: &str = "usable_until";
@@ -32,8 +36,8 @@ pub(super) struct Namespace {
     pub(super) aliases_cleared: i64,
     /// Removals up to here are no longer remembered one by one: whatever wants to publish with a lower fence is refused.
     pub(super) floor: i64,
-    /// The latest time any group was invalidated at.
-    pub(super) groups_invalidated: Option<i64>,
+    /// Counts invalidations of groups.
+    pub(super) invalidations: i64,
 }
 
 /// Whether the layout has been made sure of.
@@ -118,7 +122,7 @@ impl Store {
     }
 
     async fn create_namespace(&self) -> Result<(), StorageError> {
-        // Later than every fence of a namespace that stood here before and was dropped.
+        // Later than every fence and every invalidation of a namespace that stood here before and was dropped.
         let clock = DateTime::now().timestamp_millis().saturating_mul(1000);
         let namespace = doc! { "$setOnInsert": {
             "kind": kind::NAMESPACE,
@@ -127,6 +131,7 @@ impl Store {
             "responses_cleared": clock,
             "aliases_cleared": clock,
             "floor": clock,
+            INVALIDATIONS: clock,
             "created": DateTime::now(),
             "delete_after": self.delete_after(),
         } };
@@ -210,30 +215,29 @@ impl Store {
         self.settings.delete_after().and_then(|margin| i64::try_from(margin.as_secs()).ok())
     }
 
-    /// Moves the clock of removals on and gives its new value.
-    pub(super) async fn tick(&self, cleared: &[&str]) -> Result<i64, StorageError> {
-        let doing = "counting the removal";
+    /// Moves one of the namespace's two counts on, sets these fields to its new value, and gives it.
+    pub(super) async fn tick(&self, doing: &str, count: &str, too: &[&str]) -> Result<i64, StorageError> {
         self.ready().await?;
-        if let Some(clock) = self.try_tick(doing, cleared).await? {
-            return Ok(clock);
+        if let Some(counted) = self.try_tick(doing, count, too).await? {
+            return Ok(counted);
         }
         self.forget_opening();
         self.ready().await?;
-        self.try_tick(doing, cleared).await?.ok_or_else(|| self.lost(doing))
+        self.try_tick(doing, count, too).await?.ok_or_else(|| self.lost(doing))
     }
 
-    async fn try_tick(&self, doing: &str, cleared: &[&str]) -> Result<Option<i64>, StorageError> {
-        let next = doc! { "$add": ["$clock", 1_i64] };
-        let mut set = doc! { "clock": next.clone() };
-        for field in cleared {
+    async fn try_tick(&self, doing: &str, count: &str, too: &[&str]) -> Result<Option<i64>, StorageError> {
+        let next = doc! { "$add": [format!("${count}"), 1_i64] };
+        let mut set = doc! { count: next.clone() };
+        for field in too {
             set.insert(*field, next.clone());
         }
         let counted = self
             .heads
             .find_one_and_update(doc! { "key": NAMESPACE, "schema": SCHEMA }, vec![doc! { "$set": set }])
-            .projection(doc! { "clock": 1 })
+            .projection(doc! { count: 1 })
             .return_document(ReturnDocument::After);
-        Ok(self.call(doing, counted).await?.and_then(|found| number(found.get("clock"))))
+        Ok(self.call(doing, counted).await?.and_then(|found| number(found.get(count))))
     }
 
     /// Raises one of the namespace's numbers or times.
@@ -262,7 +266,7 @@ impl Namespace {
             responses_cleared: found.get_i64("responses_cleared").ok()?,
             aliases_cleared: found.get_i64("aliases_cleared").ok()?,
             floor: found.get_i64("floor").ok()?,
-            groups_invalidated: found.get_datetime("groups_invalidated").ok().map(DateTime::timestamp_millis),
+            invalidations: found.get_i64(INVALIDATIONS).ok()?,
         })
     }
 }

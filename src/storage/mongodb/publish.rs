@@ -115,18 +115,20 @@ impl Store {
         }
     }
 
-    pub(crate) async fn freshen(&self, mut head: StoredHead) -> Result<bool, StorageError> {
+    pub(crate) async fn freshen(&self, mut head: StoredHead, fence: Fence) -> Result<bool, StorageError> {
         let doing = "freshening";
         let (key, entry) = (head.key.hex_digest(), head.id.to_string());
         let found = self.under(doing, &key, Part::Whole, Some(primary())).await?;
+        // A removal after this makes the document invisible, whatever is done to it.
+        if found.refuses(fence_number(fence), false) {
+            return Ok(false);
+        }
         let Some(row) = found.rows.into_iter().find(|row| !row.is_alias && row.entry == entry) else {
             return Ok(false);
         };
-        let stored = row.decode_head();
-        if let Some(stored) = &stored {
-            head.body = stored.body;
-        }
-        if row.body.is_none() && stored.is_none_or(|stored| stored.usable_until < head.usable_until) {
+        let Some(stored) = row.decode_head() else { return Ok(false) };
+        head.body = stored.body;
+        if row.body.is_none() && stored.usable_until < head.usable_until {
             // The pieces first: a head must not outlive its body.
             self.keep_body_until(&entry, head.usable_until).await?;
         }

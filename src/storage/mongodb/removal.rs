@@ -2,6 +2,7 @@
 
 use mongodb::bson::{DateTime, Document, doc};
 
+use super::namespace::CLOCK;
 use super::rows::{Part, kind};
 use super::store::{Store, primary};
 use crate::entry::EntryId;
@@ -19,7 +20,7 @@ impl Store {
     pub(crate) async fn remove(&self, key: &CacheKey) -> Result<bool, StorageError> {
         let digest = key.hex_digest();
         let doing = "removing";
-        let clock = self.tick(&[]).await?;
+        let clock = self.tick(doing, CLOCK, &[]).await?;
         // From here on nothing with an earlier fence is visible under the key, stored already or not.
         let update = doc! {
             "$max": { "removed": clock, "at": DateTime::now() },
@@ -57,7 +58,7 @@ impl Store {
             None => (&[RESPONSES, ALIASES], &[kind::RESPONSE, kind::ALIAS]),
         };
         // One write makes all of it invisible; the rest reclaims the room.
-        let clock = self.tick(cleared).await?;
+        let clock = self.tick("clearing", CLOCK, cleared).await?;
         for kind in kinds {
             self.remove_heads("clearing", doc! { "kind": kind, "fence": { "$lt": clock } }).await?;
         }

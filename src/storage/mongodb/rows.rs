@@ -5,8 +5,10 @@ use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Document, RawBsonRef, RawDocument, Timestamp, doc};
 use mongodb::options::SelectionCriteria;
 
+use super::groups::{Slots, slot_key};
 use super::namespace::{NAMESPACE, Namespace};
 use super::store::Store;
+use crate::entry::GroupId;
 use crate::storage::StorageError;
 
 /// What a document is.
@@ -14,13 +16,12 @@ pub(super) mod kind {
     pub(in super::super) const RESPONSE: &str = "response";
     pub(in super::super) const ALIAS: &str = "alias";
     pub(in super::super) const REMOVAL: &str = "removal";
-    pub(in super::super) const GROUP: &str = "group";
+    pub(in super::super) const SLOT: &str = "slot";
     pub(in super::super) const NAMESPACE: &str = "namespace";
 }
 
 /// Every kind of document that is ours.
-pub(super) const KINDS: [&str; 5] =
-    [kind::RESPONSE, kind::ALIAS, kind::REMOVAL, kind::GROUP, kind::NAMESPACE];
+pub(super) const KINDS: [&str; 5] = [kind::RESPONSE, kind::ALIAS, kind::REMOVAL, kind::SLOT, kind::NAMESPACE];
 
 /// A stored response or alias as it stands in its document.
 #[derive(Clone, Debug)]
@@ -49,6 +50,8 @@ pub(super) struct Found {
     pub(super) removed: i64,
     /// What was neither removed nor cleared, the most recently published first.
     pub(super) rows: Vec<Row>,
+    /// The numbers of the slots that were asked for.
+    pub(super) slots: Slots,
 }
 
 /// How much of the documents is asked for.
@@ -111,23 +114,37 @@ impl Store {
         part: Part,
         member: Option<SelectionCriteria>,
     ) -> Result<Found, StorageError> {
+        self.under_with_slot(doing, digest, None, part, member).await
+    }
+
+    /// The same, and the number of a slot.
+    pub(super) async fn under_with_slot(
+        &self,
+        doing: &str,
+        digest: &str,
+        slot: Option<GroupId>,
+        part: Part,
+        member: Option<SelectionCriteria>,
+    ) -> Result<Found, StorageError> {
+        let keys = [NAMESPACE.to_owned(), digest.to_owned()];
+        let keys: Vec<_> = keys.into_iter().chain(slot.map(slot_key)).collect();
         self.ready().await?;
-        if let Some(found) = self.try_under(doing, digest, part, member.clone()).await? {
+        if let Some(found) = self.try_under(doing, &keys, part, member.clone()).await? {
             return Ok(found);
         }
         self.forget_opening();
         self.ready().await?;
-        self.try_under(doing, digest, part, member).await?.ok_or_else(|| self.lost(doing))
+        self.try_under(doing, &keys, part, member).await?.ok_or_else(|| self.lost(doing))
     }
 
     async fn try_under(
         &self,
         doing: &str,
-        digest: &str,
+        keys: &[String],
         part: Part,
         member: Option<SelectionCriteria>,
     ) -> Result<Option<Found>, StorageError> {
-        let mut find = self.heads.find(doc! { "key": { "$in": [NAMESPACE, digest] } });
+        let mut find = self.heads.find(doc! { "key": { "$in": keys } });
         // Picking fields costs the server more than sending those for people, unless a body is among them.
         if matches!(part, Part::State) || self.settings.decode {
             find = find.projection(fields(part));
@@ -139,6 +156,7 @@ impl Store {
         let mut schema = None;
         let mut removed = 0;
         let mut rows = Vec::new();
+        let mut slots = Slots::default();
         let reading = async {
             let mut cursor = find.await?;
             while cursor.advance().await? {
@@ -149,6 +167,7 @@ impl Store {
                         schema = Some(found.get("schema").ok().flatten().and_then(RawBsonRef::as_i64));
                     }
                     Ok(kind::REMOVAL) => removed = found.get_i64("removed").unwrap_or(i64::MAX),
+                    Ok(kind::SLOT) => slots.read(found),
                     _ => rows.extend(Row::read(found)),
                 }
             }
@@ -159,7 +178,7 @@ impl Store {
             self.check_schema(schema)?;
         }
         let Some(namespace) = namespace else { return Ok(None) };
-        let mut found = Found { namespace, removed, rows };
+        let mut found = Found { namespace, removed, rows, slots };
         found.drop_invisible();
         Ok(Some(found))
     }
@@ -168,7 +187,8 @@ impl Store {
 fn fields(part: Part) -> Document {
     let mut fields = doc! {
         "kind": 1, "key": 1, "variant": 1, "entry": 1, "fence": 1, "published": 1, "removed": 1,
-        "schema": 1, "clock": 1, "responses_cleared": 1, "aliases_cleared": 1, "floor": 1, "groups_invalidated": 1,
+        "schema": 1, "clock": 1, "responses_cleared": 1, "aliases_cleared": 1, "floor": 1, "invalidations": 1,
+        "number": 1,
     };
     if matches!(part, Part::Whole) {
         fields.insert("exact", 1);

@@ -21,6 +21,7 @@ use crate::storage::{Fence, StorageError, StorageErrorKind};
 pub(crate) struct Store {
     pub(super) name: &'static str,
     pub(super) settings: Settings,
+    pub(super) database: Database,
     /// One document for each response and alias, and a few of the storage's own.
     pub(super) heads: Collection<Document>,
     /// Bodies over the inline threshold, in pieces.
@@ -46,6 +47,7 @@ impl Store {
         let collection = |name: &str| database.collection_with_options(name, options.clone());
         Self {
             name,
+            database: database.clone(),
             heads: collection(&settings.collection),
             chunks: collection(&format!("{}.chunks", settings.bucket())),
             files: with_files.then(|| collection(&format!("{}.files", settings.bucket()))),
@@ -53,6 +55,10 @@ impl Store {
             place: format!("{hosts}{}.{}", database.name(), settings.collection),
             settings,
         }
+    }
+
+    pub(crate) fn max_body(&self) -> u64 {
+        self.settings.max_body.unwrap_or(u64::MAX)
     }
 
     pub(crate) async fn open(self: &Arc<Self>, head: &StoredHead) -> Result<MongoReader, StorageError> {

@@ -109,7 +109,7 @@ impl Inner {
 
 pub(super) async fn begin(
     inner: &Arc<Inner>,
-    head: StoredHead,
+    mut head: StoredHead,
     fence: Fence,
 ) -> Result<RedisWriter, StorageError> {
     if head.body.is_some_and(|body| body.len > inner.options.max_body) {
@@ -117,6 +117,9 @@ pub(super) async fn begin(
     }
     let record = inner.names.record(&head.key);
     let permit = inner.permit(&record, fence).await?;
+    if let Some(permit) = &permit {
+        head.as_of = permit.as_of(&head);
+    }
     Ok(RedisWriter {
         inner: Arc::clone(inner),
         record,
@@ -288,10 +291,12 @@ impl Inner {
         cmd.arg(record);
         let found = Record::from_reply(self.ask("opening a body", Lane::Heads, true, cmd).await?);
         let of_id = found.variants.iter().filter(|variant| variant.meta.id == head.id);
-        Ok(of_id.filter_map(|variant| variant.response(&head.key)).find_map(|(stored, body)| match body {
-            StoredBody::Inline(bytes) if stored.body == head.body => Some(bytes),
-            _ => None,
-        }))
+        Ok(of_id.filter_map(|variant| variant.response(&head.key).ok()).find_map(
+            |(stored, body)| match body {
+                StoredBody::Inline(bytes) if stored.body == head.body => Some(bytes),
+                _ => None,
+            },
+        ))
     }
 
     async fn publish(

@@ -15,6 +15,7 @@ use super::link::{Lane, array, bytes};
 use super::marks::Marks;
 use super::{Inner, scripts};
 use crate::clock::{Clock, SystemClock};
+use crate::entry::StoredHead;
 use crate::random;
 use crate::storage::{Fence, StorageError};
 
@@ -62,6 +63,11 @@ pub(super) struct Permit {
 impl Permit {
     pub(super) fn in_time(&self) -> bool {
         in_time(self.given, self.window_millis)
+    }
+
+    /// The count that the head is stored with. Where a primary was lost with its last writes, it can have gone back.
+    pub(super) fn as_of(&self, head: &StoredHead) -> u64 {
+        head.as_of.min(self.marks.invalidations)
     }
 }
 

@@ -118,7 +118,7 @@ impl Inner {
             for variant in record.variants.iter().rev() {
                 let beyond = last.is_none_or(|last| variant.number > last);
                 let present = beyond && variant.meta.generation == marks.responses;
-                if let Some(head) = variant.head().filter(|_| present) {
+                if present && let Ok(head) = variant.head() {
                     found.push((variant.number, head));
                 }
             }
@@ -133,7 +133,7 @@ impl Inner {
     ) -> Result<Page<Alias>, StorageError> {
         self.page(after, limit, |marks, record, last, found| {
             if last.is_none() {
-                found.extend(record.alias(marks.aliases).map(|alias| (0, alias)));
+                found.extend(record.alias(marks.aliases).and_then(Result::ok).map(|alias| (0, alias)));
             }
         })
         .await

@@ -1,9 +1,10 @@
 //! The few facts about the whole namespace, read with every lookup.
 //!
-//! One hash: `v` the version of the format, `r` and `a` the generations of responses and aliases, `g` when a group
-//! was last invalidated, `i` and `l` as the scripts say; and `s` with all of these in one line, which is what is read.
-//! It has no expiry. Where a server evicts it nevertheless, new generations are drawn, so that everything stored before
-//! is a miss and no clearing is forgotten.
+//! One hash: `v` the version of the format, `r` and `a` the generations of responses and aliases, `n` how many
+//! invalidations there were, `i` and `l` as the scripts say; and `s` with all of these in one line, which is what is
+//! read. It has no expiry. Where a server evicts it nevertheless, new generations are drawn, so that everything stored
+//! before is a miss and no clearing is forgotten, and the count goes on from the server's time, so that nothing has a
+//! number from before that is higher.
 
 use redis::Value;
 
@@ -12,32 +13,26 @@ use super::error::error;
 use super::link::{array, bytes};
 use super::names::Names;
 use super::scripts;
-use crate::entry::StoredHead;
+use crate::entry::{GroupId, StoredHead};
 use crate::random;
 use crate::storage::{StorageError, StorageErrorKind};
 
 /// The version of the layout that is written, and the only one that is read.
-pub(super) const VERSION: u64 = 1;
+pub(super) const VERSION: u64 = 2;
+
+/// Groups whose ids fall into the same slot are invalidated together, which costs a validation now and then.
+const SLOTS: u32 = 1 << 16;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Marks {
     pub(super) responses: u64,
     pub(super) aliases: u64,
-    /// When a group was last invalidated; -1 for never.
-    latest: i64,
-    /// Up to when all members of any group count as invalidated.
-    lost: i64,
+    /// How many invalidations were counted.
+    pub(super) invalidations: u64,
+    /// Of what was stored as of an earlier count, nobody knows which groups were invalidated: their numbers are lost.
+    lost: u64,
     /// Stands in the groups too, unless they were evicted.
     groups: Vec<u8>,
-}
-
-/// What an invalidation of groups says about a head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    Valid,
-    Invalid,
-    /// The groups have to be asked.
-    Ask,
 }
 
 impl Marks {
@@ -81,49 +76,47 @@ impl Marks {
         }
         let hex = |digits: Option<&str>| u64::from_str_radix(digits?, 16).ok();
         let (Some(responses), Some(aliases)) = (hex(responses), hex(aliases)) else { return Ok(None) };
-        let number = |digits: Option<&str>| digits.and_then(|digits| digits.parse().ok()).unwrap_or(-1);
-        let (latest, groups, lost) = (number(next()), next().unwrap_or_default().into(), number(next()));
-        Ok(Some(Self { responses, aliases, latest, lost, groups }))
+        let number = |digits: Option<&str>| digits?.parse().ok();
+        let (Some(invalidations), lost) = (number(next()), number(next())) else { return Ok(None) };
+        // The first invalidation draws a mark, and one that finds the groups evicted says what is lost.
+        let groups = next().filter(|mark| *mark != "-").unwrap_or_default().into();
+        Ok(Some(Self { responses, aliases, invalidations, lost: lost.unwrap_or(0), groups }))
     }
 
-    pub(super) fn verdict(&self, head: &StoredHead) -> Verdict {
-        let arrived = super::record::millis(head.response_time);
-        if head.groups.is_empty() || arrived > self.latest {
-            Verdict::Valid
-        } else if arrived <= self.lost {
-            Verdict::Invalid
-        } else {
-            Verdict::Ask
+    /// Whether one of the head's groups was invalidated since the lookup that led to it. `None` where that depends on
+    /// the groups' numbers.
+    pub(super) fn invalidated(&self, head: &StoredHead) -> Option<bool> {
+        match head.as_of {
+            // The count went back, with a primary that was lost: what was counted since then is not known.
+            as_of if as_of > self.invalidations => Some(true),
+            as_of if as_of == self.invalidations => Some(false),
+            as_of if as_of < self.lost => Some(true),
+            _ => None,
         }
     }
 
-    /// Asks for the times of a head's groups.
+    /// Asks for the numbers of the head's groups.
     pub(super) fn ask_groups(names: &Names, head: &StoredHead) -> Call {
         let mut cmd = redis::cmd("HMGET");
         cmd.arg(names.groups()).arg("i");
-        for group in &head.groups {
+        for group in head.group_ids() {
             cmd.arg(group_field(group));
         }
         cmd.into()
     }
 
-    pub(super) fn invalidated(&self, reply: Value, head: &StoredHead) -> bool {
+    /// What the answer says of the head.
+    pub(super) fn invalidated_by(&self, reply: Value, head: &StoredHead) -> bool {
         let mut values = array(reply).into_iter().map(bytes);
-        if values.next().flatten().as_ref() != Some(&self.groups) {
+        if values.next().flatten().unwrap_or_default() != self.groups {
             return true;
         }
-        let arrived = super::record::millis(head.response_time);
-        values.flatten().any(|at| {
-            std::str::from_utf8(&at).ok().and_then(|at| at.parse::<i64>().ok()).is_none_or(|at| arrived <= at)
-        })
+        let number = |value: Vec<u8>| std::str::from_utf8(&value).ok()?.parse::<u64>().ok();
+        values.flatten().any(|value| number(value).is_none_or(|number| number > head.as_of))
     }
 }
 
-/// Origins and names can be long, and neither may run into the other.
-pub(super) fn group_field(group: &crate::entry::Group) -> String {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&(group.origin.len() as u64).to_le_bytes());
-    hasher.update(group.origin.as_bytes()).update(group.name.as_bytes());
-    let hash = hasher.finalize().to_hex();
-    hash.as_str().chars().take(32).collect()
+/// The field of a group's slot.
+pub(super) fn group_field(group: GroupId) -> String {
+    format!("{:04x}", group.slot(SLOTS))
 }

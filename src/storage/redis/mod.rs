@@ -27,13 +27,14 @@
 //! |---|---|
 //! | `larder:{DIGEST}` | a hash: heads, small bodies, alias and fence of one cache key; `DIGEST` is its BLAKE3 |
 //! | `larder:{DIGEST}:c:ID:N` | chunk `N` of the body `ID`, behind its checksum |
-//! | `larder:{larder:marks}` | a hash: version of this layout, generations |
-//! | `larder:{larder:marks}:groups` | a hash: when which group was invalidated |
+//! | `larder:{larder:marks}` | a hash: version of this layout, generations, count of invalidations |
+//! | `larder:{larder:marks}:groups` | a hash: number of the last invalidation of the groups of each slot |
 //!
 //! A lookup is one round trip: `HGETALL` of the record and `HGET` of the marks in one pipeline (on a cluster at the
 //! same time to two nodes). Lookups that come while others are under way go together, up to 32 in one pipeline that
-//! reads the marks once. A second round trip is needed only for a response that belongs to a group and is older than the
-//! last invalidation of any group. A larger body costs a round trip per four chunks.
+//! reads the marks once. A second round trip is needed only for what was stored before the last invalidation, of whatever
+//! groups. A larger body costs a round trip per four chunks. An invalidation is one round trip after another that reads
+//! the marks, however many groups it has.
 //! Storing is one round trip before the body, one for each chunk and one to publish. What must be atomic is
 //! done by small scripts on one slot, called by their hash.
 //!
@@ -55,7 +56,8 @@
 //! Where the marks go, everything is a miss once. They are read with every lookup, so that LRU and LFU keep them. With
 //! `noeviction` and no memory left, storing fails with [`Full`](StorageErrorKind::Full) and hits go on.
 //!
-//! The times of invalidated groups are kept, some 100 bytes for each group ever invalidated. Every lookup reads the
+//! The numbers of invalidated groups are kept in 65536 slots, at most some 6 MB; groups whose ids fall into one slot are
+//! invalidated together. Where they are evicted, everything stored before is validated once. Every lookup reads the
 //! marks, so one node of a cluster serves a small read for each. Listing and counting scan the namespace
 //! with `SCAN`, never `KEYS`.
 //!
@@ -73,7 +75,7 @@
 //! [`Unavailable`](StorageErrorKind::Unavailable) or after the timeout with [`Timeout`](StorageErrorKind::Timeout).
 //! With ACLs the user needs `~larder:*` and
 //! `+hgetall +hmget +hget +hset +hsetnx +hdel +hkeys +hexists +mget +set +unlink +del +exists +type +expire
-//! +pexpire +pexpireat +persist +pttl +scan +eval +evalsha +ping`, on clusters `+cluster|slots`. A user that may only
+//! +hincrby +pexpire +pexpireat +persist +pttl +scan +time +eval +evalsha +ping`, on clusters `+cluster|slots`. A user that may only
 //! read gets hits, and stores nothing.
 
 mod body;
@@ -107,16 +109,17 @@ use self::error::error;
 use self::link::{Lane, Link, array, bytes};
 use self::listing::Ahead;
 use self::lookups::{Lookups, Reply};
-use self::marks::{Marks, Verdict};
+use self::marks::Marks;
 use self::names::Names;
-use self::record::{Meta, Record, measured, millis};
+use self::record::{ALIAS, Meta, Record, Variant, measured, millis};
 use super::open::Options;
 use super::{
     Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage, StorageError, StorageErrorKind,
     Usage,
 };
 use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::entry::{Alias, EntryId, Group, StoredHead, StoredResponse, codec};
+use crate::entry::codec::{self, DecodeError};
+use crate::entry::{Alias, EntryId, GroupId, StoredHead, StoredResponse};
 use crate::key::CacheKey;
 use crate::random;
 
@@ -184,6 +187,10 @@ impl Storage for RedisStorage {
         NAME
     }
 
+    fn max_body(&self) -> u64 {
+        self.inner.options.max_body
+    }
+
     async fn lookup(&self, key: &CacheKey) -> Result<Lookup, StorageError> {
         self.inner.lookup(key).await
     }
@@ -196,7 +203,8 @@ impl Storage for RedisStorage {
         body::begin(&self.inner, head, fence).await
     }
 
-    async fn freshen(&self, head: StoredHead) -> Result<bool, StorageError> {
+    async fn freshen(&self, head: StoredHead, _fence: Fence) -> Result<bool, StorageError> {
+        // What is removed is gone with its id, and what is cleared with its generation: neither comes back.
         self.inner.freshen(head).await
     }
 
@@ -212,18 +220,8 @@ impl Storage for RedisStorage {
         self.inner.remove_entry(&self.inner.names.record(key), id).await
     }
 
-    async fn invalidate_group(&self, group: &Group, at: Timestamp) -> Result<(), StorageError> {
-        let inner = &*self.inner;
-        let action = "invalidating a group";
-        inner.marks_made(action).await?;
-        let (at, mark) = (millis(at).to_string(), format!("{:016x}", random::bits64()));
-        let field = marks::group_field(group);
-        let call = Call::script(
-            &scripts::INVALIDATE,
-            &[&inner.names.marks(), &inner.names.groups()],
-            &[field.as_bytes(), at.as_bytes(), mark.as_bytes()],
-        );
-        inner.ask(action, Lane::Heads, false, call).await.map(drop)
+    async fn invalidate(&self, groups: &[GroupId]) -> Result<(), StorageError> {
+        self.inner.invalidate(groups).await
     }
 
     async fn responses(
@@ -291,22 +289,27 @@ impl Inner {
         let marks = marks.as_ref().as_ref().map_err(|cause| self.link.error(action, cause.clone()))?;
         let Some(marks) = Marks::from_reply(marks, &self.names)? else { return self.first_lookup().await };
         let record = Record::from_reply(record);
-        let mut found = Lookup { fence: fence::fence(&marks, &record.fence), ..Lookup::default() };
+        let as_of = marks.invalidations;
+        let mut found = Lookup { fence: fence::fence(&marks, &record.fence), as_of, ..Lookup::default() };
         let mut garbage = record.garbage > 0;
         for variant in record.variants.iter().filter(|variant| variant.meta.generation == marks.responses) {
-            let Some((head, body)) = variant.response(key) else {
-                garbage = true;
-                continue;
-            };
-            let invalidated = self.invalidated(&marks, &head).await?;
-            found.responses.push(StoredResponse { head: Arc::new(head), body, invalidated });
+            match variant.response(key) {
+                Ok((head, body)) => {
+                    let head = Arc::new(head);
+                    found.responses.push(StoredResponse { head, body, invalidated: false });
+                }
+                Err(DecodeError::Version(_)) => {}
+                Err(_) => garbage = true,
+            }
         }
-        if let Some(mut alias) = record.alias(marks.aliases).filter(|alias| alias.response.head.key == *key) {
-            alias.response.invalidated = self.invalidated(&marks, &alias.response.head).await?;
-            found.alias = Some(Arc::new(alias));
-        } else {
-            garbage |= record.alias_meta().is_some_and(|meta| meta.generation == marks.aliases);
+        let mut alias = None;
+        match record.alias(marks.aliases) {
+            Some(Ok(stored)) if stored.response.head.key == *key => alias = Some(stored),
+            None | Some(Err(DecodeError::Version(_))) => {}
+            Some(_) => garbage = true,
         }
+        self.mark_invalidated(&marks, &mut found.responses, alias.as_mut()).await?;
+        found.alias = alias.map(Arc::new);
         if garbage {
             self.remove_garbage(key, &record, &marks).await;
         }
@@ -315,32 +318,61 @@ impl Inner {
 
     /// Makes the marks. Who may not write looks up nothing, and stores nothing.
     async fn first_lookup(&self) -> Result<Lookup, StorageError> {
-        let fence = match self.marks_made("looking up").await {
-            Ok(marks) => fence::fence(&marks, &[]),
+        let (fence, as_of) = match self.marks_made("looking up").await {
+            Ok(marks) => (fence::fence(&marks, &[]), marks.invalidations),
             Err(refused) if refused.kind() == StorageErrorKind::Incompatible => return Err(refused),
-            Err(_) => fence::NEVER,
+            Err(_) => (fence::NEVER, 0),
         };
-        Ok(Lookup { fence, ..Lookup::default() })
+        Ok(Lookup { fence, as_of, ..Lookup::default() })
     }
 
-    async fn invalidated(&self, marks: &Marks, head: &StoredHead) -> Result<bool, StorageError> {
-        match marks.verdict(head) {
-            Verdict::Valid => Ok(false),
-            Verdict::Invalid => Ok(true),
-            Verdict::Ask => {
-                let reply = self
-                    .ask("asking for groups", Lane::Heads, true, Marks::ask_groups(&self.names, head))
-                    .await?;
-                Ok(marks.invalidated(reply, head))
+    /// Asks for the groups' numbers only where something was invalidated since, and for all heads at once.
+    async fn mark_invalidated(
+        &self,
+        marks: &Marks,
+        responses: &mut [StoredResponse],
+        alias: Option<&mut Alias>,
+    ) -> Result<(), StorageError> {
+        let mut open = Vec::new();
+        for response in responses.iter_mut().chain(alias.map(|alias| &mut alias.response)) {
+            match marks.invalidated(&response.head) {
+                Some(invalidated) => response.invalidated = invalidated,
+                None => open.push(response),
             }
         }
+        let calls: Calls =
+            open.iter().map(|response| Marks::ask_groups(&self.names, &response.head)).collect();
+        let replies = self.ask_all("asking for groups", Lane::Heads, true, calls).await?;
+        for (response, reply) in open.into_iter().zip(replies) {
+            response.invalidated = marks.invalidated_by(reply, &response.head);
+        }
+        Ok(())
+    }
+
+    async fn invalidate(&self, groups: &[GroupId]) -> Result<(), StorageError> {
+        if groups.is_empty() {
+            return Ok(());
+        }
+        let action = "invalidating";
+        self.marks_made(action).await?;
+        let mark = format!("{:016x}", random::bits64());
+        let fields: Vec<_> = groups.iter().map(|group| marks::group_field(*group)).collect();
+        let arguments: Vec<_> = std::iter::once(&mark).chain(&fields).map(String::as_bytes).collect();
+        let call =
+            Call::script(&scripts::INVALIDATE, &[&self.names.marks(), &self.names.groups()], &arguments);
+        self.ask(action, Lane::Heads, false, call).await.map(drop)
     }
 
     /// Entries that do not decode only take room. Where they cannot be removed they are skipped again.
     async fn remove_garbage(&self, key: &CacheKey, record: &Record, marks: &Marks) {
-        let variants = record.variants.iter().filter(|variant| variant.response(key).is_none());
-        let mut ids: Vec<_> = variants.map(|variant| variant.meta.id).collect();
-        if record.alias(marks.aliases).is_none() {
+        let is_garbage = |variant: &&Variant| matches!(variant.response(key), Err(error) if !matches!(error, DecodeError::Version(_)));
+        let mut ids: Vec<_> =
+            record.variants.iter().filter(is_garbage).map(|variant| variant.meta.id).collect();
+        let alias = record.alias(marks.aliases);
+        if alias.is_some_and(|alias| match alias {
+            Ok(alias) => alias.response.head.key != *key,
+            Err(error) => !matches!(error, DecodeError::Version(_)),
+        }) {
             ids.extend(record.alias_meta().map(|meta| meta.id));
         }
         let name = self.names.record(key);
@@ -392,14 +424,15 @@ impl Inner {
         Ok(true)
     }
 
-    async fn put_alias(&self, alias: Alias, fence: Fence) -> Result<Published, StorageError> {
+    async fn put_alias(&self, mut alias: Alias, fence: Fence) -> Result<Published, StorageError> {
+        let record = self.names.record(&alias.response.head.key);
+        let Some(permit) = self.permit(&record, fence).await? else { return Ok(Published::Superseded) };
+        let as_of = permit.as_of(&alias.response.head);
+        Arc::make_mut(&mut alias.response.head).as_of = as_of;
         let Some(value) = codec::encode_alias(&alias) else {
             return Err(error(StorageErrorKind::Invalid, "storing an alias whose body did not come with it"));
         };
-        let head = &alias.response.head;
-        let record = self.names.record(&head.key);
-        let Some(permit) = self.permit(&record, fence).await? else { return Ok(Published::Superseded) };
-        let meta = Meta::new(permit.marks.aliases, head, value.len(), 0);
+        let meta = Meta::new(permit.marks.aliases, &alias.response.head, value.len(), 0);
         let script = Call::script(
             &scripts::PUT_ALIAS,
             &[&record],
@@ -409,6 +442,7 @@ impl Inner {
                 &[meta.encode().as_bytes(), &value].concat(),
                 self.options.margin().to_string().as_bytes(),
                 self.floor().as_bytes(),
+                ALIAS.as_bytes(),
             ],
         );
         let mut replies = self

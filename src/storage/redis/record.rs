@@ -3,19 +3,27 @@
 //! | field | value |
 //! |---|---|
 //! | `vN` | variant N: [`Meta`], which the scripts need; the length of its head in eight digits; its head, in the form of [`codec`]; and its body, where it is small |
-//! | `a` | the alias: [`Meta`], and the alias in the form of [`codec`] |
+//! | `aN` | the alias in version N of [`codec`]'s form, behind its [`Meta`] |
 //! | `f` | the fence: until when it is kept, and a random number, both new with every removal |
 //! | `t` | a random number drawn when the record came to be, so that an evicted one is noticed |
+//!
+//! What another version of [`codec`] wrote is another variant and another alias: neither version replaces the other's.
+
+use std::sync::LazyLock;
 
 use bytes::{Buf, Bytes};
 use redis::Value;
 
 use crate::clock::Timestamp;
-use crate::entry::{Alias, BodySummary, EntryId, StoredBody, StoredHead, codec};
+use crate::entry::codec::{self, DecodeError};
+use crate::entry::{Alias, BodySummary, EntryId, StoredBody, StoredHead};
 use crate::key::CacheKey;
 
 /// Where "usable for ever" begins: the year 33658.
 pub(super) const FOREVER: i64 = 999_999_999_999_999;
+
+/// The field of an alias.
+pub(super) static ALIAS: LazyLock<String> = LazyLock::new(|| format!("a{}", codec::VERSION));
 
 /// Columns of a [`Meta`].
 const META: usize = 118;
@@ -82,6 +90,7 @@ pub(super) fn millis(time: Timestamp) -> i64 {
 
 fn variant_of(head: &StoredHead) -> u128 {
     let mut hasher = blake3::Hasher::new();
+    hasher.update(&[codec::VERSION]);
     hasher.update(&head.selecting.digest());
     if let Some(range) = head.range {
         hasher.update(&range.first.to_le_bytes());
@@ -128,17 +137,28 @@ impl Variant {
     }
 
     /// Head and body, where they are what was stored under this key.
-    pub(super) fn response(&self, key: &CacheKey) -> Option<(StoredHead, StoredBody)> {
-        let head = self.head().filter(|head| head.key == *key)?;
+    ///
+    /// # Errors
+    ///
+    /// When they are not, or another version of the format wrote the head.
+    pub(super) fn response(&self, key: &CacheKey) -> Result<(StoredHead, StoredBody), DecodeError> {
+        let head = self.head()?;
+        if head.key != *key {
+            return Err(DecodeError::Corrupt);
+        }
         if self.meta.chunks > 0 {
-            return Some((head, StoredBody::Streamed));
+            return Ok((head, StoredBody::Streamed));
         }
         let whole = head.body == Some(BodySummary::of(&self.body));
-        whole.then(|| (head, StoredBody::Inline(self.body.clone())))
+        if whole { Ok((head, StoredBody::Inline(self.body.clone()))) } else { Err(DecodeError::Corrupt) }
     }
 
-    pub(super) fn head(&self) -> Option<StoredHead> {
-        codec::decode(&self.head).ok().filter(|head| head.id == self.meta.id && head.body.is_some())
+    /// # Errors
+    ///
+    /// When it is not what was stored, or another version of the format wrote it.
+    pub(super) fn head(&self) -> Result<StoredHead, DecodeError> {
+        let head = codec::decode(&self.head)?;
+        if head.id == self.meta.id && head.body.is_some() { Ok(head) } else { Err(DecodeError::Corrupt) }
     }
 }
 
@@ -160,7 +180,7 @@ impl Record {
         for (name, value) in fields {
             match name.as_slice() {
                 b"f" => record.fence = value,
-                b"a" => record.alias = alias(value),
+                name if name == ALIAS.as_bytes() => record.alias = alias(value),
                 [b'v', number @ ..] => {
                     let number = std::str::from_utf8(number).ok().and_then(|number| number.parse().ok());
                     let Some(number) = number else { continue };
@@ -193,10 +213,12 @@ impl Record {
         }))
     }
 
-    /// The alias of this generation.
-    pub(super) fn alias(&self, generation: u64) -> Option<Alias> {
+    /// The alias of this generation, or why it is none.
+    pub(super) fn alias(&self, generation: u64) -> Option<Result<Alias, DecodeError>> {
         let (meta, value) = self.alias.as_ref().filter(|(meta, _)| meta.generation == generation)?;
-        codec::decode_alias(value).ok().filter(|alias| alias.response.head.id == meta.id)
+        Some(codec::decode_alias(value).and_then(|alias| {
+            if alias.response.head.id == meta.id { Ok(alias) } else { Err(DecodeError::Corrupt) }
+        }))
     }
 
     pub(super) fn alias_meta(&self) -> Option<&Meta> {

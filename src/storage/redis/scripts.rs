@@ -20,7 +20,7 @@ impl Script {
     }
 }
 
-/// `variants` lists number, field and value of a record's variants by age; `settle` gives the record the expiry of
+/// `variants` lists number, field and value of a record's variants by age, `everything` those of its aliases too; `settle` gives the record the expiry of
 /// what it holds; `sum` writes the marks down in the one field that lookups read.
 ///
 /// The offsets are those of [`Meta`](super::record::Meta), with which every value begins.
@@ -30,15 +30,17 @@ local function own()
   local kind = redis.call('TYPE', k).ok
   if kind ~= 'hash' and kind ~= 'none' then redis.call('DEL', k) end
 end
-local function variants()
+local function entries(pattern)
   local found = {}
   for _, name in ipairs(redis.call('HKEYS', k)) do
-    local n = string.match(name, '^v(%d+)$')
+    local n = string.match(name, pattern)
     if n and #n < 16 then found[#found + 1] = {tonumber(n), name, redis.call('HGET', k, name)} end
   end
   table.sort(found, function(x, y) return x[1] < y[1] end)
   return found
 end
+local function variants() return entries('^v(%d+)$') end
+local function everything() return entries('^[av](%d+)$') end
 local function meta(value)
   return string.sub(value, 1, 118)
 end
@@ -47,9 +49,7 @@ local function settle(margin, floor)
   local function holds(value)
     last = math.max(last, tonumber(string.sub(value, 81, 95)) or 0)
   end
-  for _, v in ipairs(variants()) do holds(v[3]) end
-  local alias = redis.call('HGET', k, 'a')
-  if alias then holds(alias) end
+  for _, v in ipairs(everything()) do holds(v[3]) end
   if last < 0 then
     last = tonumber(floor)
   elseif tonumber(margin) < 0 or last >= 999999999999999 then
@@ -68,8 +68,8 @@ local function permitted(fence, token)
   return (have[1] or '') == fence and (have[2] or '') == token
 end
 local function sum()
-  local marks = redis.call('HMGET', k, 'v', 'r', 'a', 'g', 'i', 'l')
-  for i = 1, 6 do marks[i] = marks[i] or '' end
+  local marks = redis.call('HMGET', k, 'v', 'r', 'a', 'n', 'l', 'i')
+  for i = 1, 6 do marks[i] = marks[i] or '-' end
   marks = table.concat(marks, ' ')
   redis.call('HSET', k, 's', marks)
   return marks
@@ -121,12 +121,12 @@ return gone
     )
 });
 
-/// ARGV: fence, token, value, margin, floor. Returns 1, or nothing when fenced off.
+/// ARGV: fence, token, value, margin, floor, field. Returns 1, or nothing when fenced off.
 pub(super) static PUT_ALIAS: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
 if not permitted(ARGV[1], ARGV[2]) then return false end
-redis.call('HSET', k, 'a', ARGV[3])
+redis.call('HSET', k, ARGV[6], ARGV[3])
 settle(ARGV[4], ARGV[5])
 return 1
 ",
@@ -159,9 +159,7 @@ pub(super) static REMOVE: LazyLock<Script> = LazyLock::new(|| {
         r"
 own()
 local gone = {}
-for _, v in ipairs(variants()) do gone[#gone + 1] = meta(v[3]) end
-local alias = redis.call('HGET', k, 'a')
-if alias then gone[#gone + 1] = meta(alias) end
+for _, v in ipairs(everything()) do gone[#gone + 1] = meta(v[3]) end
 redis.call('DEL', k)
 redis.call('HSET', k, 'f', ARGV[1])
 redis.call('PEXPIRE', k, ARGV[2])
@@ -176,16 +174,11 @@ pub(super) static REMOVE_ENTRY: LazyLock<Script> = LazyLock::new(|| {
         r"
 own()
 local gone = false
-for _, v in ipairs(variants()) do
+for _, v in ipairs(everything()) do
   if string.sub(v[3], 17, 48) == ARGV[1] then
     gone = meta(v[3])
     redis.call('HDEL', k, v[2])
   end
-end
-local alias = redis.call('HGET', k, 'a')
-if alias and string.sub(alias, 17, 48) == ARGV[1] then
-  gone = meta(alias)
-  redis.call('HDEL', k, 'a')
 end
 if gone then settle(ARGV[2], ARGV[3]) end
 return gone
@@ -204,16 +197,11 @@ local function over(value, generation)
   return string.sub(value, 1, 16) ~= generation
     or (tonumber(string.sub(value, 81, 95)) or 0) <= tonumber(ARGV[3])
 end
-for _, v in ipairs(variants()) do
-  if over(v[3], ARGV[1]) then
+for _, v in ipairs(everything()) do
+  if over(v[3], string.sub(v[2], 1, 1) == 'v' and ARGV[1] or ARGV[2]) then
     redis.call('HDEL', k, v[2])
     gone[#gone + 1] = meta(v[3])
   end
-end
-local alias = redis.call('HGET', k, 'a')
-if alias and over(alias, ARGV[2]) then
-  redis.call('HDEL', k, 'a')
-  gone[#gone + 1] = meta(alias)
 end
 if #gone > 0 then settle(ARGV[4], ARGV[5]) end
 return gone
@@ -227,15 +215,14 @@ pub(super) static HEADS: LazyLock<Script> = LazyLock::new(|| {
         r"
 local found = {}
 if redis.call('TYPE', k).ok ~= 'hash' then return found end
-local function add(name, value, last)
-  found[#found + 1] = name
-  found[#found + 1] = string.sub(value, 1, ARGV[1] == '1' and last or 118)
+for _, v in ipairs(everything()) do
+  local last = 118
+  if ARGV[1] == '1' then
+    last = string.sub(v[2], 1, 1) == 'v' and 126 + (tonumber(string.sub(v[3], 119, 126)) or 0) or -1
+  end
+  found[#found + 1] = v[2]
+  found[#found + 1] = string.sub(v[3], 1, last)
 end
-for _, v in ipairs(variants()) do
-  add(v[2], v[3], 126 + (tonumber(string.sub(v[3], 119, 126)) or 0))
-end
-local alias = redis.call('HGET', k, 'a')
-if alias then add('a', alias, -1) end
 return found
 ",
     )
@@ -252,6 +239,8 @@ redis.call('HSETNX', k, 'v', ARGV[3])
 if redis.call('HGET', k, 'v') == ARGV[3] then
   redis.call('HSETNX', k, 'r', ARGV[1])
   redis.call('HSETNX', k, 'a', ARGV[2])
+  local time = redis.call('TIME')
+  redis.call('HSETNX', k, 'n', string.format('%.0f', time[1] * 1000000 + time[2]))
   return sum()
 end
 return redis.call('HGET', k, 'v')
@@ -269,25 +258,23 @@ return sum()
     )
 });
 
-/// On the marks and the groups. ARGV: field of the group, time, a new mark.
+/// On the marks and the groups. ARGV: a new mark, fields of the groups.
 ///
-/// Marks and groups carry the same mark `i`: where the groups were evicted, all groups count as invalidated at `l`.
+/// Marks and groups carry the same mark `i`: where the groups were evicted, everything stored as of a count before `l`
+/// is invalidated.
 pub(super) static INVALIDATE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
 local groups = KEYS[2]
-local have = redis.call('HMGET', k, 'i', 'g')
-local mark, at = have[1], tonumber(ARGV[2])
-local latest = tonumber(have[2] or '') or -1
+local mark, before = redis.call('HGET', k, 'i'), redis.call('HGET', k, 'n')
+local number = string.format('%.0f', redis.call('HINCRBY', k, 'n', 1))
 if not mark or redis.call('HGET', groups, 'i') ~= mark then
-  if mark then redis.call('HSET', k, 'l', string.format('%.0f', latest)) end
+  if mark then redis.call('HSET', k, 'l', before) end
   redis.call('DEL', groups)
-  redis.call('HSET', groups, 'i', ARGV[3])
-  redis.call('HSET', k, 'i', ARGV[3])
+  redis.call('HSET', groups, 'i', ARGV[1])
+  redis.call('HSET', k, 'i', ARGV[1])
 end
-local before = tonumber(redis.call('HGET', groups, ARGV[1]) or '') or -1
-redis.call('HSET', groups, ARGV[1], string.format('%.0f', math.max(before, at)))
-redis.call('HSET', k, 'g', string.format('%.0f', math.max(latest, at)))
+for i = 2, #ARGV do redis.call('HSET', groups, ARGV[i], number) end
 return sum()
 ",
     )

@@ -31,7 +31,7 @@ impl Inner {
                     responses += 1;
                     sum = sum.saturating_add(meta.bytes);
                 }
-                for meta in record.alias.iter().filter(|meta| meta.generation == marks.aliases) {
+                for meta in record.aliases.iter().filter(|meta| meta.generation == marks.aliases) {
                     aliases += 1;
                     sum = sum.saturating_add(meta.bytes);
                 }
@@ -182,7 +182,9 @@ impl Inner {
                 let (mut metas, mut flat) = (Metas::default(), array(reply).into_iter().filter_map(bytes));
                 while let Some((name, value)) = flat.next().zip(flat.next()) {
                     let Some(meta) = Meta::decode(&value) else { continue };
-                    if name == b"a" { metas.alias = Some(meta) } else { metas.responses.push(meta) }
+                    let of_kind =
+                        if name.starts_with(b"a") { &mut metas.aliases } else { &mut metas.responses };
+                    of_kind.push(meta);
                 }
                 metas
             })
@@ -211,7 +213,7 @@ impl Inner {
 #[derive(Debug, Default)]
 struct Metas {
     responses: Vec<Meta>,
-    alias: Option<Meta>,
+    aliases: Vec<Meta>,
 }
 
 fn command(name: &str, key: &[u8]) -> redis::Cmd {
