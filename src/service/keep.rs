@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::header::{AGE, CONTENT_LENGTH, CONTENT_LOCATION, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Response, StatusCode, Version, response};
 use http_body::Body;
@@ -10,13 +9,13 @@ use http_body::Body;
 use super::exchange::Exchanged;
 use super::name::key_of;
 use super::no_vary_search;
-use crate::body::{ALIAS_BODY, CacheBody, Counted, Fill, Join, Leading, StoredSlice, detach, gather};
-use crate::entry::{Alias, BodyEnd, BodySummary, EntryId, StoredBody, StoredHead, StoredResponse};
+use crate::body::{ALIAS_BODY, CacheBody, Counted, Fill, Join, Leading, StoredSlice, gather};
+use crate::entry::{BodyEnd, StoredHead};
 use crate::error::BoxError;
 use crate::key::CacheKey;
 use crate::policy::{NotStored, held_already, number, resumable, storable};
 use crate::redirect;
-use crate::storage::{Fence, within};
+use crate::storage::Fence;
 
 /// Whether a response is being stored; if not, why.
 pub(super) type Kept = Result<(), &'static str>;
@@ -128,7 +127,11 @@ fn fill<R: Body>(
     body: &R,
 ) -> Result<Fill, &'static str> {
     let Exchanged { config, key, principal, asked, found, times, original } = *exchanged;
-    let mut head = storable(&config.policy, asked, key, response, times).map_err(NotStored::as_str)?;
+    if redirect::answered_elsewhere(original, &response.extensions) {
+        // What this URI said by itself, nobody has seen.
+        return Err("redirected below the cache");
+    }
+    let head = storable(&config.policy, asked, key, response, times).map_err(NotStored::as_str)?;
     let fence = found.fence.ok_or("storage failed")?;
     if !config.health.writes.allows() {
         return Err("storage left alone");
@@ -138,16 +141,6 @@ fn fill<R: Body>(
         return Err("held already");
     }
     let (expected, counted) = expected_length(&head, response, body, config.store_close_delimited)?;
-    if let Some(answered) = answered_below(exchanged, response) {
-        // What answered is stored once, under its own key; the way there only if the user vouches for it.
-        if asked.wishes.lifetime.is_none() && !config.policy.overrides_lifetime() {
-            return Err("redirected below the cache");
-        }
-        vouch(exchanged, &head, answered.clone(), fence);
-        head.key = answered;
-        head.id = EntryId::random();
-        return Ok(Fill::new(config.fill.clone(), head, fence, expected).counted(counted));
-    }
     let target = redirect::target(asked.uri, head.status, &head.headers)
         .and_then(|target| key_of(config, principal, original, &target));
     no_vary_search::note(exchanged, &head);
@@ -207,29 +200,4 @@ fn content_length(headers: &HeaderMap) -> Result<Option<u64>, &'static str> {
         return Err("ambiguous content-length");
     }
     number(first.as_bytes().trim_ascii()).map(Some).ok_or("invalid content-length")
-}
-
-/// The key of the URI that answered, where redirects were followed below the cache.
-fn answered_below(exchanged: &Exchanged<'_>, response: &response::Parts) -> Option<CacheKey> {
-    let uri = redirect::answered_by(&response.extensions)?;
-    if uri == exchanged.original.uri {
-        return None;
-    }
-    key_of(exchanged.config, exchanged.principal, exchanged.original, &uri).filter(|key| key != exchanged.key)
-}
-
-/// Stores the way from the URI that was asked for to the key of the one that answered.
-fn vouch(exchanged: &Exchanged<'_>, head: &StoredHead, target: CacheKey, fence: Fence) {
-    let head = StoredHead { body: Some(BodySummary::of(b"")), ..head.clone() };
-    let response =
-        StoredResponse { head: Arc::new(head), body: StoredBody::Inline(Bytes::new()), invalidated: false };
-    let config = Arc::clone(exchanged.config);
-    let mark = config.fill.publishing.mark(exchanged.key);
-    detach(async move {
-        let put = config.fill.storage.put_alias(Alias { response, target }, fence);
-        if let Err(error) = within(config.fill.deadline, "storing an alias", put).await {
-            config.health.trouble(&error);
-        }
-        drop(mark);
-    });
 }

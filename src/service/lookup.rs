@@ -51,22 +51,17 @@ async fn ask(config: &Config, key: &CacheKey) -> Result<Found, StorageError> {
     }
     let Lookup { mut responses, alias, fence } =
         within(fill.deadline, "lookup", fill.storage.lookup(key)).await?;
-    let Some(alias) = alias else {
-        let mut found = Found { stored: responses, fence: Some(fence), ..Found::default() };
-        if found.stored.is_empty() {
-            let equivalents = Box::pin(no_vary_search::look_up(config, key)).await?;
-            (found.stored, found.path_fence) = (equivalents.stored, equivalents.fence);
-        }
-        return Ok(found);
-    };
-    if redirect::is_redirect(alias.response.head.status) {
+    // An alias is a stored redirect and nothing else.
+    if let Some(alias) = alias.filter(|alias| redirect::is_redirect(alias.response.head.status)) {
         responses.push(alias.response.clone());
         return Ok(Found { stored: responses, alias: Some(alias), fence: Some(fence), ..Found::default() });
     }
-    // Redirects were followed below the cache: the response is stored under the key of the URI that answered.
-    let target = within(fill.deadline, "lookup", fill.storage.lookup(&alias.target)).await?;
-    responses.extend(target.responses);
-    Ok(Found { stored: responses, fence: Some(fence), ..Found::default() })
+    let mut found = Found { stored: responses, fence: Some(fence), ..Found::default() };
+    if found.stored.is_empty() {
+        let equivalents = Box::pin(no_vary_search::look_up(config, key)).await?;
+        (found.stored, found.path_fence) = (equivalents.stored, equivalents.fence);
+    }
+    Ok(found)
 }
 
 impl Found {

@@ -8,12 +8,18 @@ use super::exchange::Exchanged;
 use super::name::key_of;
 use super::no_vary_search;
 use crate::policy::{HeadUpdate, invalidated, invalidated_groups, updated_by_head};
+use crate::redirect::answered_elsewhere;
 use crate::storage::within;
 
 /// Removes what an unsafe method invalidated, and waits for it: the caller must not read its own past.
 pub(super) async fn invalidate(exchanged: &Exchanged<'_>, response: &Parts) {
     let Exchanged { config, asked, original, principal, .. } = *exchanged;
+    // What another URI names, and its groups, are of its own origin.
+    let elsewhere = answered_elsewhere(original, &response.extensions);
     for uri in invalidated(asked, response) {
+        if elsewhere && uri != *asked.uri {
+            continue;
+        }
         let Some(key) = key_of(config, principal, original, &uri) else { continue };
         let removal = config.fill.storage.remove(&key);
         match within(config.fill.deadline, "invalidating", removal).await {
@@ -23,6 +29,9 @@ pub(super) async fn invalidate(exchanged: &Exchanged<'_>, response: &Parts) {
         if let Err(error) = no_vary_search::forget(config, &key).await {
             config.health.trouble(&error);
         }
+    }
+    if elsewhere {
+        return;
     }
     for group in invalidated_groups(asked, response) {
         let invalidation = config.fill.storage.invalidate_group(&group, exchanged.times.response);
@@ -34,9 +43,12 @@ pub(super) async fn invalidate(exchanged: &Exchanged<'_>, response: &Parts) {
 
 /// Brings stored responses to GET up to date with a response to HEAD.
 pub(super) fn update_by_head(exchanged: &Exchanged<'_>, response: &Parts) {
-    let Exchanged { config, asked, found, times, .. } = *exchanged;
+    let Exchanged { config, asked, found, times, original, .. } = *exchanged;
     // A HEAD with content may be about something else than what is stored for GET.
-    if *asked.method != http::Method::HEAD || !asked.is_handled(&config.policy) {
+    if *asked.method != http::Method::HEAD
+        || !asked.is_handled(&config.policy)
+        || answered_elsewhere(original, &response.extensions)
+    {
         return;
     }
     for update in updated_by_head(&config.policy, asked, &found.stored, response, times) {

@@ -16,6 +16,7 @@ mod completing;
 mod content;
 mod exchange;
 mod failures;
+mod following;
 mod groups;
 mod limits;
 mod no_vary_search;
