@@ -3,15 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderName;
 use tower_layer::Layer;
 
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::key::{CacheKey, MakeKey, RequestHead};
 use crate::policy::Policy;
-#[cfg(feature = "follow-redirects")]
-use crate::service::FollowRedirects;
-use crate::service::{Cache, KeyContent, name};
+use crate::service::{Cache, FollowRedirects, KeyContent, Rules, name};
 use crate::storage::{DynStorage, Storage};
 use crate::store::Counts;
 
@@ -176,15 +175,29 @@ impl CacheLayer {
         self.config.store.flush().await;
     }
 
-    /// Follows up to `limit` redirects inside the cache, hop by hop: each hop is answered from the store where it may
-    /// be, so that a chain stored once is answered in one call without the network. Credentials are dropped on the way
-    /// to another origin. [`RedirectHistory`](crate::redirect::RedirectHistory) in the response's extensions tells
-    /// the way; past `limit`, or in a loop, the last redirect itself is the answer.
+    /// Follows up to `limit` redirects (100 at the most) inside the cache, hop by hop: each hop is answered from the
+    /// store where it may be, so that a chain stored once is answered in one call without the network.
+    /// [`RedirectHistory`](crate::redirect::RedirectHistory) in the response's extensions tells the way.
+    ///
+    /// The next request is put together by RFC 9110 section 15.4: POST becomes GET after 301 and 302, everything but
+    /// HEAD becomes GET after 303. Content is sent once. The redirect itself is the answer where the content would
+    /// have to be sent again, past `limit`, in a loop, and where it leads to something other than `http` or `https`.
+    ///
+    /// To another origin (scheme, host or port differ, so also from `https` to `http`) no credentials go along, and
+    /// no extensions of yours: see [`FollowLayer`].
     ///
     /// Call it last: what it returns is no longer a `CacheLayer`.
-    #[cfg(feature = "follow-redirects")]
+    ///
+    /// ```
+    /// use larder::CacheLayer;
+    /// use larder::storage::MemoryStorage;
+    ///
+    /// let layer = CacheLayer::new(MemoryStorage::new()).follow_redirects(10);
+    /// # let _ = layer;
+    /// ```
     pub fn follow_redirects(self, limit: usize) -> FollowLayer {
-        FollowLayer { layer: self, limit }
+        let rules = Rules { limit: limit.min(MOST_REDIRECTS), ..Rules::default() };
+        FollowLayer { layer: self, rules: Arc::new(rules) }
     }
 
     /// A layer to put above this one, where requests have content that belongs into their keys: QUERY, the methods
@@ -251,20 +264,86 @@ impl<S> Layer<S> for KeyContentLayer {
     }
 }
 
+/// More redirects than this are not followed, whatever the user says.
+const MOST_REDIRECTS: usize = 100;
+
 /// A [`CacheLayer`] whose services follow redirects. Made by [`CacheLayer::follow_redirects`].
-#[cfg(feature = "follow-redirects")]
+///
+/// # What goes along
+///
+/// To the same origin (scheme, host and port), everything does: all fields that are not about content that is
+/// dropped, and all extensions.
+///
+/// To another origin, these stay behind, also if the chain comes back later:
+///
+/// - `Authorization`, `Proxy-Authorization`, `Cookie`, the userinfo of the URI, every field whose name looks like that
+///   of a credential (`X-Api-Key`, `X-Session`, ...), and every value that is marked
+///   [sensitive](http::HeaderValue::is_sensitive);
+/// - `Host`, `Referer`, and the fields some origins take for the target (`X-Forwarded-Host` and its like); `Origin`
+///   becomes `null` unless it names the origin that redirects, as browsers have it;
+/// - the request's extensions, but for [`CacheOverride`](crate::CacheOverride).
+///
+/// More may go along if you say so: [`carry_field`](Self::carry_field) and [`carry_extension`](Self::carry_extension).
+///
+/// A redirect from `https` to `http` is followed, as one to another origin.
+///
+/// # Whose responses
+///
+/// Who asks is found out once, from the caller's own request: the partition of
+/// [`DefaultKey::partition_by`](crate::key::DefaultKey::partition_by) is the same for all hops, whatever stays behind.
+/// A [`MakeKey`](crate::key::MakeKey) of your own is given all extensions of the caller's request for each hop, and
+/// the request itself by [`RequestHead::caller`](crate::key::RequestHead::caller).
+///
+/// The wishes of a [`CacheOverride`](crate::CacheOverride) hold for each hop, but its key is only that of the first:
+/// the redirect is stored under it, and what it leads to under the key of its own URI.
 #[derive(Clone, Debug)]
 #[must_use = "a layer does nothing until it wraps a service"]
 pub struct FollowLayer {
     layer: CacheLayer,
-    limit: usize,
+    rules: Arc<Rules>,
 }
 
-#[cfg(feature = "follow-redirects")]
+impl FollowLayer {
+    /// Lets a field go along to other origins that would stay behind: a credential for all of them, for example.
+    /// `Host` never goes.
+    ///
+    /// ```
+    /// use http::HeaderName;
+    /// use larder::CacheLayer;
+    /// use larder::storage::MemoryStorage;
+    ///
+    /// let layer = CacheLayer::new(MemoryStorage::new())
+    ///     .follow_redirects(10)
+    ///     .carry_field(HeaderName::from_static("x-token-budget"));
+    /// # let _ = layer;
+    /// ```
+    pub fn carry_field(mut self, name: HeaderName) -> Self {
+        Arc::make_mut(&mut self.rules).crossing.carry_field(name);
+        self
+    }
+
+    /// Lets an extension go along to other origins.
+    ///
+    /// ```
+    /// use larder::CacheLayer;
+    /// use larder::storage::MemoryStorage;
+    ///
+    /// #[derive(Clone)]
+    /// struct Deadline(std::time::Instant);
+    ///
+    /// let layer = CacheLayer::new(MemoryStorage::new()).follow_redirects(10).carry_extension::<Deadline>();
+    /// # let _ = layer;
+    /// ```
+    pub fn carry_extension<T: Clone + Send + Sync + 'static>(mut self) -> Self {
+        Arc::make_mut(&mut self.rules).crossing.carry_extension::<T>();
+        self
+    }
+}
+
 impl<S> Layer<S> for FollowLayer {
     type Service = FollowRedirects<S>;
 
     fn layer(&self, inner: S) -> FollowRedirects<S> {
-        FollowRedirects::new(self.layer.layer(inner), self.limit)
+        FollowRedirects::new(self.layer.layer(inner), Arc::clone(&self.rules))
     }
 }

@@ -70,7 +70,8 @@
 //!
 //! # What it does not do
 //!
-//! - It makes no connections and follows no redirects unless told to (`CacheLayer::follow_redirects`).
+//! - It makes no connections and follows no redirects unless told to ([`CacheLayer::follow_redirects`]). What a client
+//!   below it follows by itself it cannot see: turn that off, or see [`redirect`].
 //! - It does not decompress. What the client below makes of a body is what is stored.
 //! - It does not tidy up by itself what is of no use any more. Stores with a limit make room when they need it, servers
 //!   with a TTL delete by themselves; otherwise call [`maintain`](storage::Storage::maintain) now and then.
@@ -89,7 +90,7 @@
 //! | `redis` | `RedisStorage` |
 //! | `mongodb`, `gridfs` | `MongoStorage`, `GridFsStorage` |
 //! | `dynamodb` | `DynamoStorage` |
-//! | `follow-redirects` | lets the layer follow redirects itself, hop by stored hop |
+//! | `tower-http` | sees where tower-http's `FollowRedirect`, below the cache, was led: see [`redirect`] |
 //! | `conformance` | the suite that proves a [`Storage`](storage::Storage), for one of your own |
 //! | `tracing` | events for what goes wrong with a store |
 //!
@@ -128,9 +129,7 @@ mod underway;
 
 pub use body::{CacheBody, KeyedBody};
 pub use error::BodyError;
-#[cfg(feature = "follow-redirects")]
-pub use layer::FollowLayer;
-pub use layer::{CacheLayer, KeyContentLayer};
+pub use layer::{CacheLayer, FollowLayer, KeyContentLayer};
 pub use overrides::{CacheMode, CacheOverride};
 pub use policy::Policy;
 pub use service::Cache;

@@ -16,7 +16,8 @@ pub struct RequestHead<'a> {
     pub uri: &'a Uri,
     /// The header fields.
     pub headers: &'a HeaderMap,
-    /// The extensions.
+    /// The extensions. A [`MakeKey`] gets those of the caller's own request for each redirect that is followed, although
+    /// most of them do not go along to another origin.
     pub extensions: &'a Extensions,
     /// Digest of the body and its metadata, where the method's content belongs to the key.
     pub body_digest: Option<&'a [u8; 32]>,

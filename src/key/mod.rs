@@ -29,10 +29,10 @@ pub use normalize::{normalize, origin, same_origin, target_uri};
 pub use principal::Credentials;
 pub(crate) use principal::{Principal, principal_hash_key};
 pub use resolve::resolve;
-#[allow(unused_imports, reason = "the redirects take it next")]
 pub(crate) use secret::is_secret_name;
 pub(crate) use shown::{ShownFields, ShownUri, shown_uri};
 pub(crate) use target::{normalized_target, target_of};
+pub(crate) use unkeyed::{names_another_target, overrides_method};
 pub use vary::{MAX_SELECTING_FIELDS, Selecting, SelectingField, SelectingValue};
 
 use std::fmt;

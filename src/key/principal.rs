@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use http::Extensions;
 use http::header::{AUTHORIZATION, HeaderValue, PROXY_AUTHORIZATION};
 
 use super::{CacheKey, CacheKeyBuilder, MakeKey, RequestHead, part_len};
@@ -32,12 +33,25 @@ pub enum Credentials {
 #[derive(Clone, Default)]
 pub(crate) struct Principal {
     partition: Option<Arc<[u8]>>,
+    /// Of the caller's own request, where this one follows a redirect.
+    extensions: Option<Arc<Extensions>>,
 }
 
 impl Principal {
     /// The principal of the caller's own request.
     pub(crate) fn of(make_key: &dyn MakeKey, request: &RequestHead<'_>) -> Self {
-        Self { partition: make_key.partition(request).map(Arc::from) }
+        Self { partition: make_key.partition(request).map(Arc::from), extensions: None }
+    }
+
+    /// The same, for the redirects of a request that had these extensions.
+    pub(crate) fn with_extensions(self, extensions: Extensions) -> Self {
+        Self { extensions: Some(Arc::new(extensions)), ..self }
+    }
+
+    /// A request as a [`MakeKey`] is shown it: with all extensions of the caller's own. Most of them do not go along
+    /// to another origin, and a key made of them must not be that of another caller there.
+    pub(crate) fn shown<'a>(&'a self, request: RequestHead<'a>) -> RequestHead<'a> {
+        RequestHead { extensions: self.extensions.as_deref().unwrap_or(request.extensions), ..request }
     }
 
     /// The key of a request of this principal, from one that says what is asked for. `credentials` says whether those

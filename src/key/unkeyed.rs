@@ -1,6 +1,7 @@
 //! Request fields that some origins let change the meaning of a request although no `Vary` names them: with them
 //! outside of the key, one client could plant an answer that another one gets.
 
+use http::header::HeaderName;
 use http::{HeaderMap, Uri, header};
 
 use super::CacheKeyBuilder;
@@ -24,6 +25,19 @@ const FIELDS: [&str; 15] = [
     "x-original-url",
     "x-rewrite-url",
 ];
+
+/// Those of them that are about the method; the others are about the target.
+const METHOD_FIELDS: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
+
+/// Whether some origins take this field for the method of a request.
+pub(crate) fn overrides_method(name: &HeaderName) -> bool {
+    METHOD_FIELDS.contains(&name.as_str())
+}
+
+/// Whether some origins take this field for a part of the target of a request.
+pub(crate) fn names_another_target(name: &HeaderName) -> bool {
+    FIELDS.contains(&name.as_str()) && !overrides_method(name)
+}
 
 /// Which such fields a request has.
 pub(super) struct Unkeyed {

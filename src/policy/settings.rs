@@ -199,11 +199,6 @@ impl Policy {
         self
     }
 
-    /// Whether the user vouches for a lifetime, whatever the origin says.
-    pub(crate) fn overrides_lifetime(&self) -> bool {
-        self.override_lifetime.is_some()
-    }
-
     /// Whether this is a shared cache.
     #[must_use]
     pub fn is_shared(&self) -> bool {

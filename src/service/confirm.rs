@@ -12,6 +12,7 @@ use crate::body::{CacheBody, StoredSlice};
 use crate::entry::StoredHead;
 use crate::error::BoxError;
 use crate::policy::{Serve, Validated, Validation, serve, validated};
+use crate::redirect::answered_elsewhere;
 use crate::status::CacheStatus;
 
 /// What becomes of the origin's answer.
@@ -42,7 +43,16 @@ where
         return Confirmed::Forwarded(body);
     }
     let Exchanged { config, asked, found, times, .. } = *exchanged;
-    match validated(&config.policy, asked, &found.stored, validation, response, times) {
+    let verdict = match validated(&config.policy, asked, &found.stored, validation, response, times) {
+        // What another URI confirms or completes is its own, whatever the validators look like.
+        Validated::Freshened { .. } | Validated::Completed { .. }
+            if answered_elsewhere(exchanged.original, &response.extensions) =>
+        {
+            Validated::AskAgain
+        }
+        verdict => verdict,
+    };
+    match verdict {
         Validated::Freshened { updates, serve, discard } => {
             let opened = ready.body_of(serve);
             let answered = freshened(exchanged, updates, serve, opened, discard, status).await;

@@ -1,38 +1,46 @@
-//! Following redirects inside the cache, hop by stored hop.
+//! Following redirects inside the cache, hop by stored hop (RFC 9110 section 15.4).
 //!
-//! tower-http's `FollowRedirect` walks the chain, and the cache below it answers each hop that it may. What is added
-//! here is the history and the end of loops.
+//! Each hop is a request of its own to the cache, which answers it from the store where it may. What the next request
+//! looks like is decided in [`redirect`](crate::redirect).
 
-use std::collections::HashSet;
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
-use http::{Method, Request, Response, Uri};
+use http::request::Parts;
+use http::{Extensions, Method, Request, Response, Uri};
 use http_body::Body;
-use pin_project_lite::pin_project;
-use tower_http::follow_redirect::policy::{Action, Attempt, FilterCredentials, Policy};
-use tower_http::follow_redirect::{FollowRedirect, ResponseFuture as Following};
 use tower_service::Service;
 
-use super::Cache;
-use crate::body::CacheBody;
+use super::{Cache, name, passes_by};
+use crate::body::{ALIAS_BODY, CacheBody};
+use crate::config::Config;
 use crate::error::BoxError;
-use crate::redirect::RedirectHistory;
+use crate::key::{RequestContent, has_content};
+use crate::overrides::CacheOverride;
+use crate::redirect::{AnsweredBy, Crossing, RedirectHistory, answered_by, next};
 
 /// A [`Cache`] that follows redirects by itself. Made by
 /// [`CacheLayer::follow_redirects`](crate::CacheLayer::follow_redirects).
 #[derive(Clone, Debug)]
 pub struct FollowRedirects<S> {
     cache: Cache<S>,
-    limit: usize,
+    rules: Arc<Rules>,
+}
+
+/// How far to follow, and what goes along.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rules {
+    pub(crate) limit: usize,
+    pub(crate) crossing: Crossing,
 }
 
 impl<S> FollowRedirects<S> {
-    pub(crate) fn new(cache: Cache<S>, limit: usize) -> Self {
-        Self { cache, limit }
+    pub(crate) fn new(cache: Cache<S>, rules: Arc<Rules>) -> Self {
+        Self { cache, rules }
     }
 
     /// The cache that answers each hop.
@@ -52,96 +60,150 @@ where
 {
     type Response = Response<CacheBody<R>>;
     type Error = S::Error;
-    type Future = FollowFuture<S, B>;
+    type Future = FollowFuture<R, S::Error>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         Service::<Request<B>>::poll_ready(&mut self.cache, cx)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        // The service that was polled ready is the one to call; its clone stays behind for the next request.
         let next = self.cache.clone();
         let ready = std::mem::replace(&mut self.cache, next);
-        let history = History::default();
-        let policy = Recorded {
-            left: self.limit,
-            seen: HashSet::new(),
-            history: history.clone(),
-            credentials: FilterCredentials::new(),
-        };
-        FollowFuture { following: FollowRedirect::with_policy(ready, policy).call(request), history }
+        FollowFuture { walk: Box::pin(walk(ready, request, Arc::clone(&self.rules))) }
     }
 }
 
-pin_project! {
-    /// The response of [`FollowRedirects`], on its way.
-    pub struct FollowFuture<S, B>
-    where
-        Cache<S>: Service<Request<B>>,
-    {
-        #[pin]
-        following: Following<Cache<S>, B, Recorded>,
-        history: History,
-    }
-}
-
-impl<S, B, R, E> Future for FollowFuture<S, B>
+/// Asks, and asks on where the answer leads, until it leads no further.
+async fn walk<S, B, R>(
+    mut cache: Cache<S>,
+    request: Request<B>,
+    rules: Arc<Rules>,
+) -> Result<Response<CacheBody<R>>, S::Error>
 where
-    Cache<S>: Service<Request<B>, Response = Response<CacheBody<R>>, Error = E> + Clone,
-    B: Body + Default,
+    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send,
+    B: Body + Default + Send + 'static,
+    R: Body + Send + 'static,
+    R::Error: Into<BoxError>,
 {
+    let mut principal = name::principal(&cache.config, &request);
+    let mut content = has_content(request.body());
+    let mut way = Way::default();
+    let mut asked = sent(&cache.config, &request);
+    let mut response = cache.call_as(principal.clone(), request).await?;
+    while let Some(following) = next(&asked, content, &response, &rules.crossing) {
+        if !way.goes_on(&asked, &following, rules.limit) {
+            break;
+        }
+        if way.history.hops().is_empty() {
+            principal = principal.with_extensions(naming(asked.extensions));
+        }
+        way.history.push(asked.uri, response.status());
+        drain(response.into_body(), cache.config.store.patience).await;
+        let request = Request::from_parts(following, B::default());
+        content = false;
+        asked = sent(&cache.config, &request);
+        // Only the first call had a service that was polled ready.
+        poll_fn(|cx| Service::<Request<B>>::poll_ready(&mut cache, cx)).await?;
+        response = cache.call_as(principal.clone(), request).await?;
+    }
+    Ok(way.arrived(response, asked.uri))
+}
+
+/// The head of a request with the target that it is sent with: redirects are relative to that one.
+fn sent<B>(config: &Config, request: &Request<B>) -> Parts {
+    let (mut parts, ()) = Request::new(()).into_parts();
+    parts.method = request.method().clone();
+    parts.uri = request.uri().clone();
+    parts.version = request.version();
+    parts.headers = request.headers().clone();
+    parts.extensions = request.extensions().clone();
+    if !passes_by(request) {
+        let computed = CacheOverride::default();
+        let overrides = request.extensions().get().unwrap_or(&computed);
+        name::rewrite(config, &mut parts, overrides);
+    }
+    parts
+}
+
+/// The caller's extensions that say who asks. Wishes and content are for each request anew.
+fn naming(mut extensions: Extensions) -> Extensions {
+    extensions.remove::<CacheOverride>();
+    extensions.remove::<RequestContent>();
+    extensions
+}
+
+/// The way so far.
+#[derive(Default)]
+struct Way {
+    history: RedirectHistory,
+    seen: Vec<(Method, Uri)>,
+}
+
+impl Way {
+    /// Whether the next request is still allowed, and was not made before.
+    fn goes_on(&mut self, asked: &Parts, following: &Parts, limit: usize) -> bool {
+        self.seen.push((asked.method.clone(), asked.uri.clone()));
+        let again =
+            self.seen.iter().any(|(method, uri)| *method == following.method && *uri == following.uri);
+        !again && self.history.hops().len() < limit
+    }
+
+    /// Tells the way with the response at its end.
+    fn arrived<R>(self, mut response: Response<R>, uri: Uri) -> Response<R> {
+        let extensions = response.extensions_mut();
+        if !self.history.hops().is_empty() && answered_by(extensions).is_none() {
+            extensions.insert(AnsweredBy(uri));
+        }
+        extensions.insert(self.history);
+        response
+    }
+}
+
+/// What a frame counts at least, so that empty ones come to an end too.
+const LEAST_FRAME: u64 = 64;
+
+/// Reads the body of a redirect that nobody will read, so that it is stored and its connection can be used again. A
+/// long or a slow one is left.
+async fn drain<R>(body: CacheBody<R>, patience: Duration)
+where
+    R: Body,
+    R::Error: Into<BoxError>,
+{
+    let mut body = pin!(body);
+    let reading = async {
+        let mut read = 0;
+        while read <= ALIAS_BODY && !body.is_end_stream() {
+            match poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+                Some(Ok(frame)) => {
+                    read += frame.data_ref().map_or(0, |data| data.len() as u64).max(LEAST_FRAME);
+                }
+                Some(Err(_)) | None => break,
+            }
+        }
+    };
+    let _ = tokio::time::timeout(patience, reading).await;
+}
+
+type Walk<R, E> = Pin<Box<dyn Future<Output = Result<Response<CacheBody<R>>, E>> + Send>>;
+
+/// The response of [`FollowRedirects`], on its way.
+pub struct FollowFuture<R, E> {
+    walk: Walk<R, E>,
+}
+
+impl<R, E> Future for FollowFuture<R, E> {
     type Output = Result<Response<CacheBody<R>>, E>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.project();
-        let mut response = ready!(this.following.poll(cx)?);
-        response.extensions_mut().insert(this.history.take());
-        Poll::Ready(Ok(response))
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.walk.as_mut().poll(cx)
     }
 }
 
-impl<S, B> fmt::Debug for FollowFuture<S, B>
-where
-    Cache<S>: Service<Request<B>>,
-{
+impl<R, E> fmt::Debug for FollowFuture<R, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FollowFuture").finish_non_exhaustive()
-    }
-}
-
-/// The history of one call, which the walk writes and the future hands out.
-#[derive(Clone, Debug, Default)]
-struct History(Arc<Mutex<RedirectHistory>>);
-
-impl History {
-    fn take(&self) -> RedirectHistory {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-/// Follows until the limit or a loop, drops credentials between origins, and writes the history.
-#[derive(Clone, Debug)]
-struct Recorded {
-    left: usize,
-    seen: HashSet<(Method, Uri)>,
-    history: History,
-    credentials: FilterCredentials,
-}
-
-impl<B, E> Policy<B, E> for Recorded {
-    fn redirect(&mut self, attempt: &Attempt<'_>) -> Result<Action, E> {
-        self.seen.insert((attempt.previous_method().clone(), attempt.previous().clone()));
-        let again = self.seen.contains(&(attempt.method().clone(), attempt.location().clone()));
-        if again || self.left == 0 {
-            return Ok(Action::Stop);
-        }
-        self.left -= 1;
-        let mut history = self.history.0.lock().unwrap_or_else(PoisonError::into_inner);
-        history.push(attempt.previous().clone(), attempt.status());
-        drop(history);
-        Policy::<B, E>::redirect(&mut self.credentials, attempt)
-    }
-
-    fn on_request(&mut self, request: &mut Request<B>) {
-        Policy::<B, E>::on_request(&mut self.credentials, request);
     }
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::header::{AGE, CONTENT_LENGTH, CONTENT_LOCATION, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Response, StatusCode, Version, response};
 use http_body::Body;
@@ -11,7 +10,7 @@ use super::exchange::Exchanged;
 use super::name::key_of;
 use super::no_vary_search;
 use crate::body::{ALIAS_BODY, CacheBody, Counted, Fill, Join, StoredSlice, gather};
-use crate::entry::{Alias, BodySummary, EntryId, StoredBody, StoredHead, StoredResponse};
+use crate::entry::StoredHead;
 use crate::error::BoxError;
 use crate::key::CacheKey;
 use crate::policy::{NotStored, held_already, number, resumable, storable};
@@ -53,11 +52,12 @@ where
 /// The key under which the response to a POST answers later GETs (RFC 9110 section 9.3.3), for a cache that does not
 /// store POST itself. It was invalidated just now, so its fence has to be fetched anew.
 pub(super) fn answers_get(exchanged: &Exchanged<'_>, response: &response::Parts) -> Option<CacheKey> {
-    let Exchanged { config, asked, original, principal, .. } = *exchanged;
+    let Exchanged { config, asked, original, principal, times, .. } = *exchanged;
     let may = *asked.method == Method::POST
         && !asked.is_handled(&config.policy)
         && response.headers.contains_key(CONTENT_LOCATION);
-    may.then(|| key_of(config, principal, original, asked.uri)).flatten()
+    let key = may.then(|| key_of(config, principal, original, asked.uri)).flatten()?;
+    storable(&config.policy, asked, &key, response, times).is_ok().then_some(key)
 }
 
 /// Makes stored parts whole with what the origin sent (section 3.4), and stores the whole on the way.
@@ -130,6 +130,10 @@ fn fill<R: Body>(
     body: &R,
 ) -> Result<Fill, &'static str> {
     let Exchanged { config, key, principal, asked, found, times, original } = *exchanged;
+    if redirect::answered_elsewhere(original, &response.extensions) {
+        // What this URI said by itself, nobody has seen.
+        return Err("redirected below the cache");
+    }
     let mut head = storable(&config.policy, asked, key, response, times).map_err(NotStored::as_str)?;
     head.as_of = found.as_of;
     let fence = found.fence.ok_or("storage failed")?;
@@ -143,16 +147,6 @@ fn fill<R: Body>(
     let (expected, counted) = expected_length(&head, response, body, config.store_close_delimited)?;
     if expected.is_some_and(|expected| expected > config.store.storage.max_body()) {
         return Err("too large for the storage");
-    }
-    if let Some(answered) = answered_below(exchanged, response) {
-        // What answered is stored once, under its own key; the way there only if the user vouches for it.
-        if asked.wishes.lifetime.is_none() && !config.policy.overrides_lifetime() {
-            return Err("redirected below the cache");
-        }
-        vouch(exchanged, &head, answered.clone(), fence);
-        head.key = answered;
-        head.id = EntryId::random();
-        return Ok(Fill::new(config.store.clone(), head, fence, expected).counted(counted));
     }
     let target = redirect::target(asked.uri, head.status, &head.headers)
         .and_then(|target| key_of(config, principal, original, &target));
@@ -213,21 +207,4 @@ fn content_length(headers: &HeaderMap) -> Result<Option<u64>, &'static str> {
         return Err("ambiguous content-length");
     }
     number(first.as_bytes().trim_ascii()).map(Some).ok_or("invalid content-length")
-}
-
-/// The key of the URI that answered, where redirects were followed below the cache.
-fn answered_below(exchanged: &Exchanged<'_>, response: &response::Parts) -> Option<CacheKey> {
-    let uri = redirect::answered_by(&response.extensions)?;
-    if uri == exchanged.original.uri {
-        return None;
-    }
-    key_of(exchanged.config, exchanged.principal, exchanged.original, &uri).filter(|key| key != exchanged.key)
-}
-
-/// Stores the way from the URI that was asked for to the key of the one that answered.
-fn vouch(exchanged: &Exchanged<'_>, head: &StoredHead, target: CacheKey, fence: Fence) {
-    let head = StoredHead { body: Some(BodySummary::of(b"")), ..head.clone() };
-    let response =
-        StoredResponse { head: Arc::new(head), body: StoredBody::Inline(Bytes::new()), invalidated: false };
-    exchanged.config.store.put_alias_beside(Alias { response, target }, fence);
 }

@@ -36,21 +36,16 @@ pub(super) async fn look_up(config: &Config, key: &CacheKey) -> Found {
 async fn ask(config: &Config, key: &CacheKey) -> Result<Found, &'static str> {
     let Lookup { mut responses, alias, fence, as_of } = config.store.lookup(key).await?;
     let found = Found { fence: Some(fence), as_of, ..Found::default() };
-    let Some(alias) = alias else {
-        if !responses.is_empty() {
-            return Ok(Found { stored: responses, ..found });
-        }
-        let equivalents = Box::pin(no_vary_search::look_up(config, key)).await?;
-        return Ok(Found { stored: equivalents.stored, path_fence: equivalents.fence, ..found });
-    };
-    if redirect::is_redirect(alias.response.head.status) {
+    // An alias is a stored redirect and nothing else.
+    if let Some(alias) = alias.filter(|alias| redirect::is_redirect(alias.response.head.status)) {
         responses.push(alias.response.clone());
         return Ok(Found { stored: responses, alias: Some(alias), ..found });
     }
-    // Redirects were followed below the cache: the response is stored under the key of the URI that answered.
-    let target = config.store.lookup(&alias.target).await?;
-    responses.extend(target.responses);
-    Ok(Found { stored: responses, ..found })
+    if !responses.is_empty() {
+        return Ok(Found { stored: responses, ..found });
+    }
+    let equivalents = Box::pin(no_vary_search::look_up(config, key)).await?;
+    Ok(Found { stored: equivalents.stored, path_fence: equivalents.fence, ..found })
 }
 
 impl Found {

@@ -5,7 +5,6 @@ mod background;
 mod collapse;
 mod confirm;
 mod exchange;
-#[cfg(feature = "follow-redirects")]
 mod follow;
 mod forward;
 mod future;
@@ -19,7 +18,7 @@ mod ready;
 mod report;
 mod spoil;
 
-#[cfg(feature = "follow-redirects")]
+pub(crate) use follow::Rules;
 pub use follow::{FollowFuture, FollowRedirects};
 pub use future::ResponseFuture;
 pub use key_content::{KeyContent, KeyContentFuture};
@@ -34,7 +33,7 @@ use tower_service::Service;
 use crate::body::CacheBody;
 use crate::config::Config;
 use crate::error::BoxError;
-use crate::key::{CacheKey, RequestHead};
+use crate::key::{CacheKey, Principal, RequestHead};
 use crate::overrides::CacheOverride;
 use crate::storage::DynStorage;
 use crate::store::Counts;
@@ -104,6 +103,26 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        let principal = name::principal(&self.config, &request);
+        self.call_as(principal, request)
+    }
+}
+
+impl<S> Cache<S> {
+    /// Answers a request of this principal. The service has been polled ready.
+    fn call_as<B, R>(
+        &mut self,
+        principal: Principal,
+        request: Request<B>,
+    ) -> ResponseFuture<S::Future, R, S::Error>
+    where
+        S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
+        S::Future: Send,
+        S::Error: Send,
+        B: Body + Default + Send + 'static,
+        R: Body + Send + 'static,
+        R::Error: Into<BoxError>,
+    {
         if passes_by(&request) {
             self.config.counters.count(|counters| &counters.passed);
             return ResponseFuture::passing(self.inner.call(request));
@@ -111,7 +130,6 @@ where
         // The service that was polled ready is the one to call; its clone stays behind for the next request.
         let next = self.inner.clone();
         let ready = std::mem::replace(&mut self.inner, next);
-        let principal = name::principal(&self.config, &request);
         ResponseFuture::exchange(exchange::exchange(Arc::clone(&self.config), principal, ready, request))
     }
 }

@@ -32,7 +32,7 @@ pub(super) fn name<B: Body>(
     overrides: &CacheOverride,
 ) -> Option<CacheKey> {
     RequestContent::verify(parts, body);
-    let head = head_of(parts);
+    let head = principal.shown(head_of(parts));
     let key = named(config, principal, &head, overrides)?;
     // A `MakeKey` of the user's may leave the content out.
     if head.body_digest.is_some_and(|digest| key.part(CacheKey::BODY) != Some(digest)) {
@@ -56,6 +56,7 @@ pub(super) fn key_of(
     uri: &Uri,
 ) -> Option<CacheKey> {
     let request = RequestHead::new(&Method::GET, uri, &original.headers, &original.extensions);
+    let request = principal.shown(request);
     let key = config.make_key.make_key(&request)?;
     Some(isolated(config, principal, &request, key))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::response;
+use http::{Response, response};
 
 use super::exchange::Exchanged;
 use super::name::key_of;
@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::entry::StoredHead;
 use crate::key::Principal;
 use crate::policy::{Asked, HeadUpdate, invalidated, invalidated_groups, updated_by_head};
+use crate::redirect::answered_elsewhere;
 
 /// Invalidates what an unsafe method has made out of date, and waits for it: the caller must not read its own past.
 pub(super) async fn invalidate(
@@ -20,6 +21,14 @@ pub(super) async fn invalidate(
     original: &Parts,
     response: &response::Parts,
 ) {
+    // What another URI names, and its groups, are of its own origin.
+    let bare;
+    let response = if answered_elsewhere(original, &response.extensions) {
+        bare = without_fields(response);
+        &bare
+    } else {
+        response
+    };
     let groups = invalidated_groups(&config.policy, asked, response);
     if groups.is_empty() {
         return;
@@ -29,11 +38,20 @@ pub(super) async fn invalidate(
     config.store.invalidate(groups, keys).await;
 }
 
+fn without_fields(response: &response::Parts) -> response::Parts {
+    let mut bare = Response::new(()).into_parts().0;
+    bare.status = response.status;
+    bare
+}
+
 /// Brings stored responses to GET up to date with a response to HEAD.
 pub(super) fn update_by_head(exchanged: &Exchanged<'_>, response: &response::Parts) {
-    let Exchanged { config, asked, found, times, .. } = *exchanged;
+    let Exchanged { config, asked, found, times, original, .. } = *exchanged;
     // A HEAD with content may be about something else than what is stored for GET.
-    if *asked.method != http::Method::HEAD || !asked.is_handled(&config.policy) {
+    if *asked.method != http::Method::HEAD
+        || !asked.is_handled(&config.policy)
+        || answered_elsewhere(original, &response.extensions)
+    {
         return;
     }
     for update in updated_by_head(&config.policy, asked, &found.stored, response, times) {

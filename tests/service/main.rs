@@ -17,6 +17,7 @@ mod completing;
 mod content;
 mod exchange;
 mod failures;
+mod following;
 mod groups;
 mod invalidation;
 mod limits;

@@ -1,0 +1,65 @@
+//! Who answered, where redirects were followed below the cache.
+
+use http::request::Parts;
+use http::{Extensions, Uri, header};
+
+use crate::key::same_origin;
+
+/// The URI that answered, in the extensions of a response: the last one of the redirects that a client followed by
+/// itself.
+///
+/// A client, or an adapter around it, that follows redirects below the cache sets it on each response; the cache then
+/// does not take the answer of the last URI for that of the first, and stores nothing. A layer that
+/// [follows redirects](crate::CacheLayer::follow_redirects) sets it where it followed one.
+///
+/// ```
+/// use larder::redirect::AnsweredBy;
+///
+/// // In an adapter around a client that tells the URI of each response:
+/// # fn adapt(answered: http::Uri) -> http::Response<String> {
+/// let mut response = http::Response::new(String::from("hello"));
+/// response.extensions_mut().insert(AnsweredBy(answered));
+/// # response
+/// # }
+/// # adapt("https://example.com/".parse()?);
+/// # Ok::<(), http::uri::InvalidUri>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnsweredBy(
+    /// The URI, absolute.
+    pub Uri,
+);
+
+/// The URI that really answered, where the response says.
+pub(crate) fn answered_by(extensions: &Extensions) -> Option<&Uri> {
+    if let Some(AnsweredBy(uri)) = extensions.get() {
+        return Some(uri);
+    }
+    #[cfg(feature = "tower-http")]
+    return extensions.get::<tower_http::follow_redirect::RequestUri>().map(|uri| &uri.0);
+    #[cfg(not(feature = "tower-http"))]
+    None
+}
+
+/// Whether another URI than that of the request answered.
+pub(crate) fn answered_elsewhere(asked: &Parts, answered: &Extensions) -> bool {
+    answered_by(answered).is_some_and(|uri| !is_same(asked, uri))
+}
+
+/// Equal as the origin sees them: scheme, host and port in their normal form, path and query byte for byte. A client
+/// that tidies a path up before it sends it has asked for another one.
+fn is_same(asked: &Parts, answered: &Uri) -> bool {
+    if (asked.uri.path(), asked.uri.query()) != (answered.path(), answered.query()) {
+        return false;
+    }
+    match (asked.uri.authority(), answered.authority()) {
+        (Some(_), Some(_)) => same_origin(&asked.uri, answered),
+        (None, None) => true,
+        // In origin-form it is `Host` that names the authority; nothing names the scheme.
+        (None, Some(authority)) => asked
+            .headers
+            .get(header::HOST)
+            .is_some_and(|host| authority.as_str().as_bytes().eq_ignore_ascii_case(host.as_bytes())),
+        (Some(_), None) => false,
+    }
+}

@@ -1,0 +1,32 @@
+//! The way that was followed.
+
+use http::{StatusCode, Uri};
+
+/// The way from the URI that was asked for to the one that answered. In the extensions of every response of a layer
+/// that [follows redirects](crate::CacheLayer::follow_redirects); without hops where there was nothing to follow.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RedirectHistory {
+    hops: Vec<Hop>,
+}
+
+/// One redirect that was followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Hop {
+    /// The URI that answered with a redirect.
+    pub uri: Uri,
+    /// Its status.
+    pub status: StatusCode,
+}
+
+impl RedirectHistory {
+    /// The redirects followed, in order.
+    #[must_use]
+    pub fn hops(&self) -> &[Hop] {
+        &self.hops
+    }
+
+    pub(crate) fn push(&mut self, uri: Uri, status: StatusCode) {
+        self.hops.push(Hop { uri, status });
+    }
+}
