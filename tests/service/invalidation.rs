@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
 use larder::key::{CacheKey, DefaultKey, RequestHead};
-use larder::storage::{FileStorage, MemoryStorage, SqliteStorage, Storage};
+use larder::storage::{FileStorage, MemoryStorage, SqliteStorage};
 use larder::{CacheLayer, CacheOverride};
 use tower::{Layer, ServiceExt};
 
