@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use larder::clock::Timestamp;
 use larder::key::same_origin;
-use larder::policy::{self, Answer, HeadUpdate, Policy, Reuse, Serve, SetCookie, Validated, Validation};
+use larder::policy::{
+    self, Answer, HeadUpdate, Policy, Reuse, Serve, SetCookie, Update, UpdateAction, Validated, Validation,
+};
 use proptest::prelude::*;
 
 use crate::model::{Fields, Model};
@@ -267,7 +269,8 @@ fn check_validation(
     match judged {
         Validated::Freshened { updates, serve, .. } => {
             prop_assert!(serve < model.stored.len());
-            for (index, head) in updates {
+            for Update { index, head, action, .. } in updates {
+                prop_assert!(action != UpdateAction::Write || head.is_within_limits());
                 let old = &model.stored[index].head;
                 prop_assert_eq!(head.id, old.id);
                 prop_assert_eq!(head.body, old.body);

@@ -1,6 +1,6 @@
 //! Sections 3.2, 4.3.3 and 4.3.4: freshening by a 304.
 
-use larder::policy::{Answer, Validated};
+use larder::policy::{Answer, UpdateAction, Validated};
 use larder::status::Fwd;
 
 use crate::model::{Fields, Model, Outcome, outcome};
@@ -17,7 +17,9 @@ fn stale_with(fields: &[(&str, &str)]) -> Model {
 
 fn freshened(validated: &Validated) -> (usize, bool) {
     match validated {
-        Validated::Freshened { updates, discard, .. } => (updates.len(), *discard),
+        Validated::Freshened { updates, .. } => {
+            (updates.len(), updates.iter().any(|update| update.action == UpdateAction::Remove))
+        }
         other => panic!("{other:?}"),
     }
 }

@@ -19,6 +19,7 @@ mod failures;
 mod following;
 mod groups;
 mod limits;
+mod no_store;
 mod no_vary_search;
 mod overrides;
 mod partial;
