@@ -11,6 +11,7 @@
 mod ask_again;
 mod background;
 mod bodies;
+mod chains;
 mod collapse;
 mod completing;
 mod content;
