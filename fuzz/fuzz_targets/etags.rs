@@ -94,8 +94,8 @@ fuzz_target!(|input: Input<'_>| {
             again.asked(|asked| policy::validated(&policy, asked, &several, &validation, &answer, times));
         if let Validated::Freshened { updates, serve, .. } = judged {
             assert!(serve < several.len());
-            for (index, head) in updates {
-                assert_eq!(head.headers.get("etag"), several[index].head.headers.get("etag"));
+            for update in updates {
+                assert_eq!(update.head.headers.get("etag"), several[update.index].head.headers.get("etag"));
             }
         }
     }

@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, Method, StatusCode};
 use larder::clock::Timestamp;
 use larder::entry::StoredResponse;
 use larder::policy::{
-    self, Answer, HeadUpdate, Policy, Reuse, Serve, SetCookie, Times, Validated, Validation,
+    self, Answer, HeadUpdate, Policy, Reuse, Serve, SetCookie, Times, Update, UpdateAction, Validated, Validation,
 };
 use larder::{CacheMode, CacheOverride};
 use libfuzzer_sys::fuzz_target;
@@ -224,9 +224,10 @@ impl World {
         let validated = request
             .asked(|asked| policy::validated(&self.policy, asked, &self.stored, validation, answer, times));
         match validated {
-            Validated::Freshened { updates, serve, discard } => {
+            Validated::Freshened { updates, serve } => {
                 assert_eq!(answer.status, StatusCode::NOT_MODIFIED);
-                for (index, head) in updates {
+                let removed = updates.iter().any(|one| one.index == serve && one.action == UpdateAction::Remove);
+                for Update { index, head, .. } in updates {
                     let old = &mut self.stored[index];
                     assert_eq!(
                         (head.id, head.body, head.range),
@@ -240,7 +241,7 @@ impl World {
                 }
                 let answered = request.asked(|asked| policy::serve(asked, &self.stored, serve, self.now));
                 self.check(&answered, request, true);
-                if discard {
+                if removed {
                     self.stored.remove(serve);
                 }
             }

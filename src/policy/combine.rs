@@ -9,7 +9,7 @@ use crate::policy::directives::ResponseDirectives;
 use crate::policy::freshness::{Facts, assess, under, usable_until};
 use crate::policy::spans::{Run, Span, Spans, Stretch, complete_len_of, tile};
 use crate::policy::storable::dropped;
-use crate::policy::update::freshened;
+use crate::policy::update::{UpdateAction, freshened};
 use crate::policy::{Asked, Policy, Times, fields};
 
 /// So many parts of one variant stand side by side; beyond, the least recently received go.
@@ -108,8 +108,8 @@ pub fn held_already(
         };
         are_same(head, part) && (holds_all(head, span, complete_len) || inside())
     })?;
-    let (head, storable) = freshened(policy, asked, head, response, times);
-    storable.then_some((index, head))
+    let (head, action) = freshened(policy, asked, head, response, times);
+    (action == UpdateAction::Write).then_some((index, head))
 }
 
 /// Beyond how many bytes it is worth keeping a response that breaks off (section 3.3), if at all: it answers GET

@@ -28,7 +28,7 @@ pub use reuse::{Answer, Reuse, Serve, reuse, serve};
 pub use settings::{Policy, SetCookie};
 pub use spans::Stretch;
 pub use storable::{NotStored, storable};
-pub use update::{HeadUpdate, updated_by_head};
+pub use update::{HeadUpdate, Update, UpdateAction, updated_by_head};
 pub use validation::{Validated, Validation, preconditions, validated, without_origin};
 
 use std::fmt;
@@ -146,6 +146,10 @@ impl Asked<'_> {
     /// userinfo in the URI as one (RFC 9110 section 4.2.4). `Proxy-Authorization` does not count: it is for the proxy on
     /// the way (RFC 9110 section 11.7.2), which decides nothing about the origin's response, and is never stored (RFC
     /// 9111 section 3.1).
+    pub(crate) fn forbids_storing(&self) -> bool {
+        self.directives.no_store || self.wishes.no_store
+    }
+
     pub(crate) fn is_authorized(&self) -> bool {
         self.headers.contains_key(AUTHORIZATION) || userinfo(self.uri).is_some()
     }

@@ -83,7 +83,7 @@ pub fn storable(
     response: &response::Parts,
     times: Times,
 ) -> Result<StoredHead, NotStored> {
-    if asked.directives.no_store || asked.wishes.no_store {
+    if asked.forbids_storing() {
         return Err(NotStored::RequestNoStore);
     }
     let directives = ResponseDirectives::parse(&response.headers, policy.target_fields());

@@ -13,7 +13,30 @@ use crate::policy::range::ContentRange;
 use crate::policy::reuse::usable;
 use crate::policy::settings::seconds;
 use crate::policy::storable::{complete_fields, content_length, dropped, selecting};
-use crate::policy::{Asked, Policy, Times, fields, groups};
+use crate::policy::{Asked, NotStored, Policy, Times, fields, groups};
+
+/// What becomes of a stored response that was freshened.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Update {
+    /// Its index among those that were looked up.
+    pub index: usize,
+    /// Its new head (same id), with which it may answer this once, whatever the action.
+    pub head: StoredHead,
+    /// What to do with what is stored.
+    pub action: UpdateAction,
+}
+
+/// What to do with a stored response that was freshened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpdateAction {
+    /// Store its new head.
+    Write,
+    /// Leave it as it is: it is this request, or the newer response to it, that must not be stored.
+    Leave,
+    /// Remove it: with the new fields it must not be kept.
+    Remove,
+}
 
 /// What a response to HEAD does to one stored response to GET.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,9 +69,10 @@ pub fn updated_by_head(
             return None;
         }
         if agrees(head, &response.headers) {
-            let (newer, storable) = freshened(policy, asked, head, response, times);
-            if storable {
-                return Some(HeadUpdate::Freshen(index, newer));
+            match freshened(policy, asked, head, response, times) {
+                (newer, UpdateAction::Write) => return Some(HeadUpdate::Freshen(index, newer)),
+                (_, UpdateAction::Leave) => return None,
+                (_, UpdateAction::Remove) => {}
             }
         }
         let mut outdated = head.clone();
@@ -69,8 +93,8 @@ fn agrees(head: &StoredHead, newer: &HeaderMap) -> bool {
     tags_agree && dates_agree && lengths_agree
 }
 
-/// The stored head with the fields, times and freshness of a newer response to the same representation, and whether
-/// it may still be stored.
+/// The stored head with the fields, times and freshness of a newer response to the same representation, and what it
+/// means for what is stored.
 ///
 /// What has grown over the limits may not. Section 3.2: "the cache MUST add each header field in the provided response
 /// to the stored response": kept without the fields that do not fit, or as it was, it would be reused by directives that
@@ -81,7 +105,7 @@ pub(crate) fn freshened(
     stored: &StoredHead,
     newer: &response::Parts,
     times: Times,
-) -> (StoredHead, bool) {
+) -> (StoredHead, UpdateAction) {
     let merged = fields::update_fields(&stored.headers, &newer.headers);
     let mergeable = merged.is_ok();
     let merged = merged.unwrap_or_else(|_| stored.headers.clone());
@@ -103,7 +127,11 @@ pub(crate) fn freshened(
     };
     let authorized = facts.authorized;
     let assessed = assess(policy, &facts, &directives);
-    let mut storable = mergeable && assessed.is_ok() && !asked.directives.no_store && !asked.wishes.no_store;
+    // 5.2.1.5: with no-store the cache "MUST NOT store any part of either this request or any response to it"; nor may a
+    // response to an authorized request (3.5) touch one to a request that was not.
+    let leaves =
+        asked.forbids_storing() || matches!(assessed, Err(NotStored::Authorization)) && !stored.authorized;
+    let mut storable = mergeable && assessed.is_ok();
     let mut freshness =
         assessed.unwrap_or(crate::entry::Freshness { lifetime: 0, no_cache: true, ..stored.freshness });
     freshness.initial_age = initial_age(&newer.headers, freshness.date, times);
@@ -128,7 +156,12 @@ pub(crate) fn freshened(
     head.usable_until = usable_until(policy, &freshness, times.response);
     head.freshness = freshness;
     storable &= head.is_within_limits();
-    (head, storable)
+    let action = match (leaves, storable) {
+        (true, _) => UpdateAction::Leave,
+        (false, true) => UpdateAction::Write,
+        (false, false) => UpdateAction::Remove,
+    };
+    (head, action)
 }
 
 /// The head of the whole that a partial response and its missing part make (3.4): fields updated from the newer
@@ -141,8 +174,8 @@ pub(crate) fn completed(
     times: Times,
 ) -> Option<StoredHead> {
     let complete_len = ContentRange::of_single_part(&newer.headers)?.complete_len?;
-    let (mut head, storable) = freshened(policy, asked, partial, newer, times);
-    if !storable {
+    let (mut head, action) = freshened(policy, asked, partial, newer, times);
+    if action != UpdateAction::Write {
         return None;
     }
     head.id = EntryId::random();

@@ -12,7 +12,7 @@ use crate::policy::conditional::{
 };
 use crate::policy::range::ContentRange;
 use crate::policy::reuse::{Chosen, choose, is_failure, served, usable};
-use crate::policy::update::{completed, freshened};
+use crate::policy::update::{Update, completed, freshened};
 use crate::policy::{Asked, Policy, Serve, Times, fields};
 use crate::status::Fwd;
 
@@ -65,15 +65,12 @@ impl Validation {
 /// What the origin's answer to a validation request means.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Validated {
-    /// 304: these stored responses have new heads (same ids); the client is answered from `serve`,
-    /// whose head is the new one.
+    /// 304: these stored responses have new heads; the client is answered from `serve`, with its new head.
     Freshened {
-        /// Index and new head of each response to freshen.
-        updates: Vec<(usize, StoredHead)>,
+        /// What becomes of each response that the 304 speaks of.
+        updates: Vec<Update>,
         /// Which one answers.
         serve: usize,
-        /// The answering response may be used this once, but must then be removed (the 304 said `no-store`, ...).
-        discard: bool,
     },
     /// The 304 answers the client's own precondition and nothing stored: pass it on.
     PassOn,
@@ -133,7 +130,9 @@ pub(crate) fn validation_of(
 /// The validation that makes the most recent part whole, together with others of its representation, where a strong
 /// validator allows it (section 3.4) and the whole is what the client asked for.
 pub(crate) fn completion(asked: &Asked<'_>, parts: &[Chosen<'_>]) -> Option<Validation> {
-    if *asked.method != Method::GET || asked.conditions.range || asked.conditions.only_for_origin {
+    let for_origin = asked.conditions.range || asked.conditions.only_for_origin;
+    // What is put together is stored as it passes, which a request with no-store forbids.
+    if *asked.method != Method::GET || for_origin || asked.forbids_storing() {
         return None;
     }
     let latest = parts.iter().max_by_key(|part| part.freshness.date)?;
@@ -283,14 +282,11 @@ fn not_modified(
     else {
         return nothing_identified(asked, stored, validation, response);
     };
-    let mut discard = false;
     let updates = identified.iter().filter_map(|index| {
-        let (head, storable) = freshened(policy, asked, head_of(*index)?, response, times);
-        discard |= *index == latest && !storable;
-        Some((*index, head))
+        let (head, action) = freshened(policy, asked, head_of(*index)?, response, times);
+        Some(Update { index: *index, head, action })
     });
-    let updates = updates.collect();
-    Validated::Freshened { updates, serve: latest, discard }
+    Validated::Freshened { updates: updates.collect(), serve: latest }
 }
 
 /// 4.3.4: which stored responses a 304 speaks of; "the first (if any)" of its rules that applies.
@@ -359,7 +355,7 @@ fn nothing_identified(
     match (validation.selected, validation.candidates.as_slice()) {
         // One tag was sent and the origin says that it holds, whatever its answer names: used this once.
         (Some(serve), [_]) if !asked.conditions.not_modified => {
-            Validated::Freshened { updates: Vec::new(), serve, discard: false }
+            Validated::Freshened { updates: Vec::new(), serve }
         }
         _ => Validated::AskAgain,
     }

@@ -9,9 +9,8 @@ use super::keep::complete;
 use super::ready::Ready;
 use super::report;
 use crate::body::{CacheBody, StoredSlice};
-use crate::entry::StoredHead;
 use crate::error::BoxError;
-use crate::policy::{Serve, Validated, Validation, serve, validated};
+use crate::policy::{Serve, Update, UpdateAction, Validated, Validation, serve, validated};
 use crate::redirect::answered_elsewhere;
 use crate::status::CacheStatus;
 
@@ -53,9 +52,9 @@ where
         verdict => verdict,
     };
     match verdict {
-        Validated::Freshened { updates, serve, discard } => {
+        Validated::Freshened { updates, serve } => {
             let opened = ready.body_of(serve);
-            let answered = freshened(exchanged, updates, serve, opened, discard, status).await;
+            let answered = freshened(exchanged, updates, serve, opened, status).await;
             answered.map_or(Confirmed::OfNoUse, Confirmed::Answered)
         }
         Validated::Stale(serve) => match stale(exchanged, &serve, status).await {
@@ -87,21 +86,21 @@ where
 /// The answer from a response that the origin confirmed; `None` when its body has been lost.
 async fn freshened<R>(
     exchanged: &Exchanged<'_>,
-    updates: Vec<(usize, StoredHead)>,
+    updates: Vec<Update>,
     index: usize,
     opened: Option<StoredSlice>,
-    discard: bool,
     status: &CacheStatus,
 ) -> Option<Response<CacheBody<R>>> {
     let Exchanged { config, key, asked, times, .. } = *exchanged;
     config.counters.count(|counters| &counters.confirmed);
+    let removed: Vec<_> =
+        updates.iter().filter(|one| one.action == UpdateAction::Remove).map(|one| one.index).collect();
     let found = exchanged.found.freshened(config, updates);
     let serve = serve(asked, &found.stored, index, times.response);
     let from_store = report::from_store(status.clone(), &serve);
     let answered = answer(config, key, &found, &serve, from_store, opened).await;
-    if discard {
-        found.discard(config, index);
-    }
+    // Only now, because the answer's body may be among them.
+    removed.into_iter().for_each(|index| found.discard(config, index));
     answered.ok()
 }
 

@@ -6,6 +6,7 @@ use super::no_vary_search;
 use crate::config::Config;
 use crate::entry::{Alias, EntryId, StoredHead, StoredResponse};
 use crate::key::CacheKey;
+use crate::policy::{Update, UpdateAction};
 use crate::redirect;
 use crate::storage::{Fence, Lookup};
 
@@ -49,15 +50,17 @@ async fn ask(config: &Config, key: &CacheKey) -> Result<Found, &'static str> {
 }
 
 impl Found {
-    /// The same, with the heads that a 304 freshened, which are written back without keeping the caller.
-    pub(super) fn freshened(&self, config: &Config, updates: Vec<(usize, StoredHead)>) -> Self {
+    /// The same, with the heads that a 304 freshened. Those that may be stored are written back without keeping the caller.
+    pub(super) fn freshened(&self, config: &Config, updates: Vec<Update>) -> Self {
         let mut freshened = self.clone();
-        for (index, head) in updates {
+        for Update { index, head, action, .. } in updates {
             let head = Arc::new(StoredHead { as_of: self.as_of, ..head });
             if let Some(stored) = freshened.stored.get_mut(index) {
                 *stored = StoredResponse { head: Arc::clone(&head), invalidated: false, ..stored.clone() };
             }
-            freshened.write_head(config, index, head);
+            if action == UpdateAction::Write {
+                freshened.write_head(config, index, head);
+            }
         }
         freshened
     }

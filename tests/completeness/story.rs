@@ -100,14 +100,12 @@ impl Story {
     async fn recover(&mut self) {
         self.open.clear();
         self.post().await;
-        for hit in [false, true] {
+        for second in [false, true] {
             let response = self.cache.clone().oneshot(request("GET", PAGE, &[])).await.unwrap();
             let status = response.extensions().get::<CacheStatus>().unwrap().clone();
-            assert_eq!(
-                (response.status().as_u16(), status.outcome == Outcome::Hit),
-                (200, hit),
-                "{status:?}"
-            );
+            // A refresh that was under way may have brought it already.
+            let served = response.status() == 200 && (!second || status.outcome == Outcome::Hit);
+            assert!(served, "{} {status:?}", response.status());
             let body = response.into_body().collect().await.unwrap().to_bytes();
             assert_eq!(body, self.site().current().content[..]);
         }

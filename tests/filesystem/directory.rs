@@ -156,6 +156,7 @@ async fn a_directory_deleted_while_in_use_is_made_again() {
         assert_eq!(get(&storage, "a").await, None);
         let _ = try_store(&storage, head("a"), body(10)).await;
         store(&storage, head("a"), body(11)).await;
+        assert_eq!(get(&open(&path, format), "a").await, Some(body(11)));
     }
 }
 

@@ -17,11 +17,6 @@ pub(crate) struct CallId(pub(crate) usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tenant(pub(crate) &'static str);
 
-tokio::task_local! {
-    /// The call that is being made, should the extensions be lost on the way.
-    pub(crate) static CALL: CallId;
-}
-
 /// What a request is sent with that tells its sender.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Credentials {

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use larder::storage::{DynStorage, MemoryStorage};
 
 use crate::verdict::Tally;
-use crate::world::{FOLLOWING, World};
+use crate::world::World;
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().map_or(default, |value| value.parse().expect("a number"))
@@ -50,7 +50,6 @@ fn says_something(tally: &Tally, worlds: u64) {
     }
     let Tally { responses, reused, of_others, by_leave, followed, partitioned, named } = *tally;
     assert!(responses > 20 * worlds, "{tally:?}");
-    let followed = if FOLLOWING { followed } else { reused };
     for count in [reused, of_others, by_leave, followed, partitioned, named] {
         assert!(count > worlds / 20, "{tally:?}");
     }

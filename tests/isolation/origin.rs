@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use fastrand::Rng;
 use http::Uri;
 
-use crate::client::{CALL, CallId, Credentials, Tenant};
+use crate::client::{CallId, Credentials, Tenant};
 use crate::support::{Origin, response};
 use crate::world::pick;
 
@@ -66,7 +66,7 @@ impl Page {
 /// A response that the origin made.
 #[derive(Clone, Debug)]
 pub(crate) struct Made {
-    pub(crate) call: Option<CallId>,
+    pub(crate) call: CallId,
     pub(crate) sent: Credentials,
     pub(crate) uri: Uri,
     pub(crate) page: Page,
@@ -79,7 +79,7 @@ pub(crate) type Log = Arc<Mutex<Vec<Made>>>;
 pub(crate) fn origin(pages: Vec<Page>, log: Log) -> Origin {
     Origin::new(move |parts, _| {
         let page = page_of(&pages, &parts.uri).clone();
-        let call = parts.extensions.get::<CallId>().copied().or_else(|| CALL.try_get().ok());
+        let call = *parts.extensions.get::<CallId>().expect("the call goes along");
         let sent = Credentials::of(parts);
         // A tenant is told by what is added below the cache.
         let tenant = parts.extensions.get::<Tenant>().copied();

@@ -36,6 +36,10 @@ struct Hop {
 
 pub(crate) fn judge(world: &World, calls: &[Call], id: CallId, seen: &Seen, log: &[Made], tally: &mut Tally) {
     tally.responses += 1;
+    for made in log.iter().filter(|made| made.call == id && !same_origin(&made.uri, &calls[id.0].uri)) {
+        let sent = Credentials { userinfo: None, ..made.sent.clone() };
+        assert_eq!(sent, Credentials::default(), "world {}: another origin is told: {made:?}", world.seed);
+    }
     let text = seen.text();
     let whole = seen.status != 206 && !text.is_empty();
     let numbers = [Some(seen.field("x-made")), whole.then_some(text)];
@@ -44,11 +48,7 @@ pub(crate) fn judge(world: &World, calls: &[Call], id: CallId, seen: &Seen, log:
         if let Err(why) = may_see(world, calls, id, made, tally) {
             panic!(
                 "world {}: {why}\nseen: {seen:?}\nby: {:?}\nmade: {made:?}\nfor: {:?}\nin: shared {} keys {:?}",
-                world.seed,
-                calls[id.0],
-                made.call.map(|made_for| &calls[made_for.0]),
-                world.shared,
-                world.keys,
+                world.seed, calls[id.0], calls[made.call.0], world.shared, world.keys,
             );
         }
     }
@@ -56,11 +56,10 @@ pub(crate) fn judge(world: &World, calls: &[Call], id: CallId, seen: &Seen, log:
 
 fn may_see(world: &World, calls: &[Call], id: CallId, made: &Made, tally: &mut Tally) -> Result<(), String> {
     let (call, page) = (&calls[id.0], &made.page);
-    let made_for = made.call.ok_or("made for nobody")?;
-    if made_for == id {
+    if made.call == id {
         return Ok(());
     }
-    let other = &calls[made_for.0];
+    let other = &calls[made.call.0];
     tally.reused += 1;
     if page.says("no-store") {
         return Err("no-store is stored".into());
@@ -148,13 +147,28 @@ impl Hop {
 
 /// All URIs that a call can get its answer from.
 fn way(world: &World, call: &Call) -> Vec<Hop> {
-    let mut way = vec![Hop { uri: call.uri.clone(), number: 0, crossed: false }];
-    while world.follows && way.len() < 10 {
-        let last = way.last().unwrap();
-        let Some(location) = page_of(&world.pages, &last.uri).location else { break };
-        let uri = resolve(&last.uri, location).unwrap();
-        let crossed = last.crossed || !same_origin(&last.uri, &uri);
-        way.push(Hop { uri, number: way.len(), crossed });
+    let first = || Hop { uri: call.uri.clone(), number: 0, crossed: false };
+    if !world.follows {
+        return vec![first()];
     }
-    way
+    // Under a key that is named stands any page, with the way on from it.
+    let pages = if call.names_its_key() {
+        &world.pages[..]
+    } else {
+        std::slice::from_ref(page_of(&world.pages, &call.uri))
+    };
+    let mut ways = Vec::new();
+    for page in pages {
+        let mut last = first();
+        let mut location = page.location;
+        while let Some(leads_to) = location.filter(|_| last.number < 10) {
+            let uri = resolve(&last.uri, leads_to).unwrap();
+            let crossed = last.crossed || !same_origin(&last.uri, &uri);
+            location = page_of(&world.pages, &uri).location;
+            let next = Hop { uri, number: last.number + 1, crossed };
+            ways.push(std::mem::replace(&mut last, next));
+        }
+        ways.push(last);
+    }
+    ways
 }

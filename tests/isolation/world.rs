@@ -14,7 +14,7 @@ use larder::{CacheBody, CacheLayer, Policy};
 use tower::util::BoxCloneService;
 use tower::{Layer, ServiceExt};
 
-use crate::client::{CALL, Call, CallId, Tenant};
+use crate::client::{Call, CallId, Tenant};
 use crate::origin::{Log, Page, origin};
 use crate::support::{BoxError, OriginBody, ask, clock};
 use crate::verdict::{Tally, judge};
@@ -24,9 +24,6 @@ type Client = BoxCloneService<Request<Full<Bytes>>, Response<CacheBody<OriginBod
 pub(crate) fn pick<T: Clone>(random: &mut Rng, of: &[T]) -> T {
     of[random.usize(..of.len())].clone()
 }
-
-/// Whether half of the worlds have a cache that follows redirects. tower-http's way of following loses extensions.
-pub(crate) const FOLLOWING: bool = false;
 
 /// How keys are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +81,7 @@ impl World {
             seed,
             shared: random.bool(),
             keys: pick(random, &KEYS),
-            follows: random.bool() && FOLLOWING,
+            follows: random.bool(),
             pages: (0..6).map(|_| Page::draw(random)).collect(),
             batches: (0..30).map(|_| batch(random)).collect(),
         }
@@ -101,7 +98,7 @@ impl World {
         let layer = self.keyed(layer);
         let origin = origin(self.pages.clone(), log.clone());
         let client: Client = if self.follows {
-            layer.follow_redirects(6).layer(origin).boxed_clone()
+            layer.follow_redirects(6).carry_extension::<CallId>().layer(origin).boxed_clone()
         } else {
             layer.layer(origin).boxed_clone()
         };
@@ -112,7 +109,7 @@ impl World {
             calls.extend(batch.iter().cloned());
             let asked = batch.iter().enumerate().map(|(index, call)| {
                 let id = CallId(first + index);
-                CALL.scope(id, ask(&client, call.request(id)))
+                ask(&client, call.request(id))
             });
             let seen = join_all(asked).await;
             let log = log.lock().unwrap().clone();

@@ -169,3 +169,12 @@ fn a_store_does_not_tell_which_entries_are_one_principals() {
     assert!(one[0] != other[0] && one[1] != other[1]);
     assert_eq!(one, hashes("http://a/one?query"), "equivalent queries have keys that differ in nothing else");
 }
+
+/// Who asks costs a request without credentials nothing: one buffer is the whole key.
+#[test]
+fn a_key_without_principal_is_one_allocation() {
+    let layer = private();
+    let asked = request("https://example.com/a?b=c", &[("accept", "*/*"), ("cookie", "a=b")]);
+    let key = || assert!(layer.key(&asked).is_some());
+    assert_eq!(allocation_counter::measure(key).count_total, 1);
+}

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use larder::clock::Timestamp;
-use larder::policy::{self, Answer, Policy, Reuse, Serve, SetCookie, Validated, Validation};
+use larder::key::same_origin;
+use larder::policy::{
+    self, Answer, HeadUpdate, Policy, Reuse, Serve, SetCookie, Update, UpdateAction, Validated, Validation,
+};
 use proptest::prelude::*;
 
 use crate::model::{Fields, Model};
@@ -218,8 +221,16 @@ proptest! {
         if let Some(validation) = validation {
             check_validation(&model, &request, &validation, &response)?;
         }
-        let _ = request.asked(|asked| policy::updated_by_head(&model.policy, asked, &model.stored, &response, model.times()));
-        let _ = request.asked(|asked| policy::invalidated(asked, &response));
+        let updates = request.asked(|asked| policy::updated_by_head(&model.policy, asked, &model.stored, &response, model.times()));
+        for update in &updates {
+            let (HeadUpdate::Freshen(index, head) | HeadUpdate::Outdated(index, head)) = update;
+            let before = &model.stored[*index].head;
+            prop_assert_eq!((head.id, &head.key, head.status), (before.id, &before.key, before.status));
+        }
+        let invalidated = request.asked(|asked| policy::invalidated(asked, &response));
+        prop_assert!(invalidated.is_empty() || !["GET", "HEAD", "QUERY"].contains(&method));
+        prop_assert!(invalidated.is_empty() || (200..400).contains(&answer_status));
+        prop_assert!(invalidated.iter().all(|uri| same_origin(uri, &request.uri)), "{:?}", invalidated);
     }
 
     #[test]
@@ -258,7 +269,8 @@ fn check_validation(
     match judged {
         Validated::Freshened { updates, serve, .. } => {
             prop_assert!(serve < model.stored.len());
-            for (index, head) in updates {
+            for Update { index, head, action, .. } in updates {
+                prop_assert!(action != UpdateAction::Write || head.is_within_limits());
                 let old = &model.stored[index].head;
                 prop_assert_eq!(head.id, old.id);
                 prop_assert_eq!(head.body, old.body);

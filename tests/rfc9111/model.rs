@@ -163,8 +163,8 @@ impl Model {
             policy::validated(&self.policy, asked, &self.stored, &validation, &response, times)
         });
         if let Validated::Freshened { updates, .. } = &validated {
-            for (index, head) in updates {
-                self.stored[*index].head = Arc::new(head.clone());
+            for update in updates {
+                self.stored[update.index].head = Arc::new(update.head.clone());
             }
         }
         validated

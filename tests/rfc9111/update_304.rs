@@ -1,6 +1,6 @@
 //! Sections 3.2, 4.3.3 and 4.3.4: freshening by a 304.
 
-use larder::policy::{Answer, Validated};
+use larder::policy::{Answer, UpdateAction, Validated};
 use larder::status::Fwd;
 
 use crate::model::{Fields, Model, Outcome, outcome};
@@ -17,7 +17,9 @@ fn stale_with(fields: &[(&str, &str)]) -> Model {
 
 fn freshened(validated: &Validated) -> (usize, bool) {
     match validated {
-        Validated::Freshened { updates, discard, .. } => (updates.len(), *discard),
+        Validated::Freshened { updates, .. } => {
+            (updates.len(), updates.iter().any(|update| update.action == UpdateAction::Remove))
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -67,7 +69,7 @@ fn fields_are_updated_but_those_that_describe_the_stored_bytes() {
 fn new_lifetime_and_age_count_from_the_304() {
     let mut model = stale_with(&[("etag", "\"a\"")]);
     let newer = [("etag", "\"a\""), ("cache-control", "max-age=100"), ("age", "40")];
-    let _ = model.validate(&[], 304, &newer);
+    assert_eq!(freshened(&model.validate(&[], 304, &newer)).0, 1);
     let serve = model.serve(&[], 0);
     assert_eq!((serve.age, serve.ttl), (40, 60));
 }
@@ -140,7 +142,7 @@ fn what_head_outdated_is_current_again_after_a_304() {
     let mut head = (*model.stored[0].head).clone();
     head.freshness.outdated = true;
     model.keep(head);
-    let _ = model.validate(&[], 304, &[("etag", "\"a\"")]);
+    assert_eq!(freshened(&model.validate(&[], 304, &[("etag", "\"a\"")])).0, 1);
     assert_eq!(outcome(&model.ask(&[])), Outcome::Hit);
 }
 

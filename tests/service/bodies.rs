@@ -238,3 +238,17 @@ async fn a_purge_during_a_fill_wins() {
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert!(!ask(&cache, get(PAGE)).await.is_hit());
 }
+
+#[tokio::test]
+async fn an_empty_body_is_not_complete_where_content_length_announces_more() {
+    for status in [200, 203, 301, 404, 410] {
+        for (length, stored) in [("10", false), ("0", true), ("ten", false), ("18446744073709551616", false)]
+        {
+            let fields = [FRESH, ("location", "/other"), ("content-length", length)];
+            let origin = Origin::new(move |_, _| Ok(response(status, &fields, "")));
+            let cache = CacheLayer::new(MemoryStorage::new()).layer(origin.clone());
+            assert_eq!(ask(&cache, get(PAGE)).await.cache().stored, stored, "{status} {length}");
+            assert_eq!(ask(&cache, get(PAGE)).await.is_hit(), stored, "{status} {length}");
+        }
+    }
+}

@@ -342,7 +342,9 @@ async fn whatever_is_cancelled_nobody_waits_for_ever_and_every_answer_is_whole()
             let uri = format!("http://example.com{path}");
             let asking = ask(&cache, get(&uri));
             if n % 4 == 0 {
-                let _ = timeout(Duration::from_micros(n % 50), asking).await;
+                if let Ok(seen) = timeout(Duration::from_micros(n % 50), asking).await {
+                    assert_eq!(seen.text(), format!("{path} at length").repeat(5_000));
+                }
             } else {
                 assert_eq!(asking.await.text(), format!("{path} at length").repeat(5_000));
             }

@@ -629,3 +629,72 @@ async fn in_a_shared_cache_each_hop_is_judged_by_the_fields_it_was_asked_with() 
     assert!(seen.is_hit(), "no credentials were sent there");
     assert_eq!(origin.origin.count(), 3, "the redirect, asked for with credentials, is not stored");
 }
+
+/// A key function that sends another URI than it is given: redirects are relative to the one that answered.
+struct Moved;
+
+impl larder::key::MakeKey for Moved {
+    fn make_key(&self, request: &RequestHead<'_>) -> Option<CacheKey> {
+        DefaultKey::new().make_key(request)
+    }
+
+    fn rewrite(&self, uri: &http::Uri) -> Option<http::Uri> {
+        (uri.path() == "/start").then(|| "http://example.com/deep/down/start".parse().unwrap())
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_relative_to_the_uri_that_answered() {
+    let origin = Origin::new(|parts, _| {
+        let mut redirect = response(302, &[("location", "end")], "");
+        Ok(match parts.uri.path() {
+            "/end" | "/deep/down/end" | "/elsewhere/end" => response(200, &[], "the end"),
+            "/below" => {
+                let answered = larder::redirect::AnsweredBy("http://example.com/elsewhere/x".parse()?);
+                redirect.extensions_mut().insert(answered);
+                redirect
+            }
+            _ => redirect,
+        })
+    });
+    let moved =
+        CacheLayer::new(MemoryStorage::new()).make_key(Moved).follow_redirects(1).layer(origin.clone());
+    assert_eq!(ask(&moved, get(START)).await.text(), "the end");
+    assert_eq!(origin.last().uri, "http://example.com/deep/down/end");
+    let cache = following().layer(origin.clone());
+    assert_eq!(ask(&cache, get("http://example.com/below")).await.text(), "the end");
+    assert_eq!(origin.last().uri, "http://example.com/elsewhere/end");
+}
+
+/// Another origin answered below the cache: that it redirects back gives it no credentials of ours.
+#[tokio::test]
+async fn who_was_asked_without_credentials_does_not_get_them_sent() {
+    let origin = Origin::new(|parts, _| {
+        let mut redirect = response(302, &[("location", "http://example.com/end")], "");
+        redirect.extensions_mut().insert(larder::redirect::AnsweredBy("http://other.example/".parse()?));
+        Ok(if parts.uri.path() == "/start" { redirect } else { response(200, &[], "the end") })
+    });
+    let cache = following().layer(origin.clone());
+    assert_eq!(ask(&cache, request("GET", START, STAY)).await.text(), "the end");
+    assert_eq!(origin.last().headers.len(), 0);
+}
+
+/// RFC 9110 section 13.2.1: preconditions are ignored where the answer without them is no 2xx.
+#[tokio::test]
+async fn a_stored_redirect_answers_no_range_and_no_precondition() {
+    let origin = Origin::new(|parts, _| {
+        Ok(match parts.uri.path() {
+            "/start" => response(301, &[FRESH, ("etag", "\"a\""), ("location", "/end")], "see there"),
+            _ => response(200, &[FRESH], "the end"),
+        })
+    });
+    let cache = following().layer(origin.clone());
+    for _ in 0..2 {
+        for field in [("if-none-match", "\"a\""), ("if-none-match", "*"), ("range", "bytes=0-1")] {
+            let seen = ask(&cache, request("GET", START, &[field])).await;
+            assert_eq!(hops(&seen), 1, "{field:?}");
+            assert_ne!(seen.text(), "see there");
+        }
+        ask(&cache, get(START)).await;
+    }
+}

@@ -174,7 +174,7 @@ async fn an_invalidation_marks_what_was_stored_before_it_whatever_the_times_say(
         let mut head = head(&key(name));
         head.response_time = Timestamp::from_secs(seconds);
         head.groups = vec![group.clone()];
-        let _ = try_put(&storage, head, &body(1, 10)).await.unwrap();
+        assert_eq!(try_put(&storage, head, &body(1, 10)).await.unwrap(), Published::Stored);
         if name == "before" {
             storage.invalidate(&[GroupId::of(&group)]).await.unwrap();
         }
@@ -211,7 +211,7 @@ async fn maintain_removes_what_is_of_no_use_any_more() {
     for number in 0..3000 {
         let mut head = head(&key(&format!("{number}")));
         head.usable_until = Timestamp::from_secs(if number % 3 == 0 { 100 } else { 200 });
-        let _ = try_put(&storage, head, &body(number, 10)).await.unwrap();
+        assert_eq!(try_put(&storage, head, &body(number, 10)).await.unwrap(), Published::Stored);
     }
     let maintained = storage.maintain(Timestamp::from_secs(150)).await.unwrap();
     assert_eq!((maintained.expired, maintained.orphans), (1000, 0));
@@ -223,10 +223,10 @@ async fn plain_sql_reads_and_may_delete() {
     let storage = SqliteStorage::temporary().unwrap();
     let mut head = head(&key("readable?q=1"));
     head.response_time = Timestamp::from_secs(1_700_000_000);
-    let _ = try_put(&storage, head, &body(1, 200_000)).await.unwrap();
+    assert_eq!(try_put(&storage, head, &body(1, 200_000)).await.unwrap(), Published::Stored);
     put(&storage, &key("other"), &body(2, 10)).await;
     let fence = fence(&storage, &key("from")).await;
-    let _ = storage.put_alias(alias("from", "to"), fence).await.unwrap();
+    assert_eq!(storage.put_alias(alias("from", "to"), fence).await.unwrap(), Published::Stored);
 
     let sql = plain_sql(storage.path().unwrap());
     let row: (String, String, i64, String) = sql

@@ -1,7 +1,7 @@
 //! Limits hold, and what was used of late stays.
 
 use larder::entry::BodyEnd;
-use larder::storage::{BodyWriter, SqliteStorage, Storage, StorageErrorKind};
+use larder::storage::{BodyWriter, Published, SqliteStorage, Storage, StorageErrorKind};
 
 use crate::support::*;
 
@@ -105,7 +105,7 @@ async fn variants_of_one_key_are_capped() {
         let value = SelectingValue::Plain(Bytes::from(format!("agent{number}")));
         let field = SelectingField { name: http::header::USER_AGENT, value };
         head.selecting = Selecting { any: false, fields: vec![field] };
-        let _ = try_put(&storage, head, &body(number, 10)).await.unwrap();
+        assert_eq!(try_put(&storage, head, &body(number, 10)).await.unwrap(), Published::Stored);
     }
     let found = storage.lookup(&key("a")).await.unwrap().responses;
     assert_eq!(found.len(), 32);
