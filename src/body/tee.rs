@@ -20,6 +20,7 @@ use super::leading::Leading;
 use super::pieces::Pieces;
 use crate::entry::{BodyEnd, StoredRange};
 use crate::error::BodyError;
+use crate::policy::{Refused, StorableTrailers};
 
 /// A body up to this length is kept back until it is complete and then stored in one go.
 const KEEP_BACK: usize = 64 * 1024;
@@ -47,6 +48,7 @@ struct Recorder {
     broken: StoredRange,
     /// Those who wait for this body, until it is over.
     leading: Option<Leading>,
+    trailers: StorableTrailers,
 }
 
 #[allow(clippy::large_enum_variant, reason = "the recorder is boxed as a whole")]
@@ -74,6 +76,7 @@ impl<B> Tee<B> {
             resumable: fill.resumable_beyond(),
             broken: fill.broken(),
             leading: fill.take_leading(),
+            trailers: fill.take_storable_trailers(),
             state: State::KeepingBack { fill, body: Pieces::default() },
         });
         Self { inner, recorder }
@@ -128,7 +131,10 @@ impl Recorder {
         if let Some(data) = frame.data_ref() {
             self.record_data(data);
         } else if let Some(trailers) = frame.trailers_ref() {
-            self.end(BodyEnd { trailers: Some(trailers.clone()), range: None });
+            match self.trailers.of_section(trailers) {
+                Ok(trailers) => self.end(BodyEnd { trailers, range: None }),
+                Err(Refused) => self.give_up(),
+            }
         }
     }
 

@@ -11,6 +11,7 @@ mod limits;
 mod names;
 
 pub use freshness::Freshness;
+pub(crate) use limits::fields_fit;
 pub use limits::{MOST_FIELD_BYTES, MOST_FIELDS, MOST_GROUPS};
 
 use std::fmt;

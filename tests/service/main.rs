@@ -31,4 +31,5 @@ mod stack;
 mod status;
 #[path = "../support/mod.rs"]
 mod support;
+mod trailers;
 mod vary;
