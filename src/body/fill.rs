@@ -14,6 +14,7 @@ use crate::entry::{
     Alias, BodyEnd, BodySummary, EntryId, StoredBody, StoredHead, StoredRange, StoredResponse,
 };
 use crate::key::CacheKey;
+use crate::policy::StorableTrailers;
 use crate::storage::{Fence, Published, StorageError};
 use crate::store::{Room, Store, spawn};
 use crate::underway::{Leading, Mark};
@@ -41,6 +42,7 @@ pub(crate) struct Fill {
     join: Option<(Arc<dyn Join>, EntryId)>,
     /// Those who wait for this response.
     leading: Option<Leading>,
+    trailers: StorableTrailers,
 }
 
 /// What says how long a body must be to be complete.
@@ -76,7 +78,14 @@ impl Fill {
         let (replaces, outgrows) = (Vec::new(), Vec::new());
         let (counted, target) = (Counted::ByLength, None);
         let (resumable, join, leading) = (None, None, None);
-        Self { store, head, fence, target, replaces, outgrows, counted, resumable, join, leading }
+        let trailers = StorableTrailers::default();
+        Self { store, head, fence, target, replaces, outgrows, counted, resumable, join, leading, trailers }
+    }
+
+    /// Stores these trailer fields; without this, none.
+    pub(crate) fn storing_trailers(mut self, trailers: StorableTrailers) -> Self {
+        self.trailers = trailers;
+        self
     }
 
     /// What says how long the body must be.
@@ -141,6 +150,10 @@ impl Fill {
     /// Those who wait leave with the body, which knows first when it is over.
     pub(super) fn take_leading(&mut self) -> Option<Leading> {
         self.leading.take()
+    }
+
+    pub(super) fn take_storable_trailers(&mut self) -> StorableTrailers {
+        std::mem::take(&mut self.trailers)
     }
 
     pub(super) fn resumable_beyond(&self) -> Option<u64> {

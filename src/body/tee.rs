@@ -20,6 +20,7 @@ use super::fill::{EarlyEnd, Fill, Filling, PIPE, Retraction};
 use super::pieces::Pieces;
 use crate::entry::{BodyEnd, StoredRange};
 use crate::error::BodyError;
+use crate::policy::{Refused, StorableTrailers};
 use crate::store::{Room, spawn};
 use crate::underway::Leading;
 
@@ -52,6 +53,7 @@ struct Recorder {
     broken: StoredRange,
     /// Those who wait for this body, until it is over.
     leading: Option<Leading>,
+    trailers: StorableTrailers,
 }
 
 #[allow(clippy::large_enum_variant, reason = "the recorder is boxed as a whole")]
@@ -89,6 +91,7 @@ where
             resumable: fill.resumable_beyond(),
             broken: fill.broken(),
             leading: fill.take_leading(),
+            trailers: fill.take_storable_trailers(),
             state: State::KeepingBack { fill, body: Pieces::default() },
         });
         Self { parts: Some((Box::pin(inner), recorder)), leave: read_on }
@@ -192,7 +195,10 @@ impl Recorder {
         if let Some(data) = frame.data_ref() {
             self.record_data(data);
         } else if let Some(trailers) = frame.trailers_ref() {
-            self.end(BodyEnd { trailers: Some(trailers.clone()), range: None });
+            match self.trailers.of_section(trailers) {
+                Ok(trailers) => self.end(BodyEnd { trailers, range: None }),
+                Err(Refused) => self.give_up(),
+            }
         }
     }
 

@@ -18,7 +18,7 @@ pub const MOST_FIELD_BYTES: usize = 64 * 1024;
 pub const MOST_GROUPS: usize = 256;
 
 /// Whether these fields are few and short enough to be stored.
-fn fields_fit(fields: &HeaderMap) -> bool {
+pub(crate) fn fields_fit(fields: &HeaderMap) -> bool {
     let sizes = || fields.iter().map(|(name, value)| name.as_str().len() + value.len());
     // The number first: it is at hand, and bounds the time of the rest.
     fields.len() <= MOST_FIELDS && sizes().sum::<usize>() <= MOST_FIELD_BYTES

@@ -13,6 +13,7 @@ mod names;
 
 pub use freshness::Freshness;
 pub use group::{Group, GroupId};
+pub(crate) use limits::fields_fit;
 pub use limits::{MOST_FIELD_BYTES, MOST_FIELDS, MOST_GROUPS};
 
 use std::fmt;

@@ -7,7 +7,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue, MaxSizeReached};
 use crate::entry::MOST_FIELDS;
 
 /// Fields that belong to one connection or one proxy and are never stored.
-fn is_hop_by_hop(name: &HeaderName) -> bool {
+pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
     static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
     static PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
     static PROXY_AUTHENTICATION_INFO: HeaderName = HeaderName::from_static("proxy-authentication-info");
@@ -122,7 +122,7 @@ pub(crate) fn set(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue)
 }
 
 /// A set, because the origin decides how many names there are.
-fn named_by_connection(headers: &HeaderMap) -> HashSet<HeaderName> {
+pub(crate) fn named_by_connection(headers: &HeaderMap) -> HashSet<HeaderName> {
     headers
         .get_all(header::CONNECTION)
         .iter()

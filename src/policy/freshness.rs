@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::entry::{Freshness, StoredHead};
 use crate::policy::date::parse_date;
 use crate::policy::directives::{ResponseDirectives, Scope, delta_seconds};
-use crate::policy::{NotStored, Policy, SetCookie, Times};
+use crate::policy::{NotStored, Policy, SetCookie, Times, trailers};
 
 /// 1.2.2: the largest delta-seconds; whatever is or becomes larger is this.
 pub(crate) const MAX_SECONDS: u32 = 1 << 31;
@@ -190,7 +190,8 @@ pub(crate) fn under(policy: &Policy, head: &StoredHead) -> Option<Freshness> {
     let present = |name| head.headers.contains_key(name);
     let unstripped = policy.on_set_cookie() == SetCookie::Strip && present(&header::SET_COOKIE)
         || policy.is_shared() && directives.private.fields().iter().any(present)
-        || directives.no_cache.fields().iter().any(present);
+        || directives.no_cache.fields().iter().any(present)
+        || !trailers::are_storable(policy, head);
     (!unstripped).then_some(Freshness {
         initial_age: head.freshness.initial_age,
         outdated: head.freshness.outdated,

@@ -14,6 +14,7 @@ mod settings;
 mod spans;
 mod storable;
 mod targeted;
+mod trailers;
 mod update;
 mod validation;
 
@@ -28,6 +29,7 @@ pub use reuse::{Answer, Reuse, Serve, reuse, serve};
 pub use settings::{Policy, SetCookie};
 pub use spans::Stretch;
 pub use storable::{NotStored, storable};
+pub(crate) use trailers::{Refused, StorableTrailers};
 pub use update::{HeadUpdate, Update, UpdateAction, updated_by_head};
 pub use validation::{Validated, Validation, preconditions, validated, without_origin};
 

@@ -7,7 +7,7 @@ use crate::entry::{BodySummary, StoredHead, StoredRange};
 use crate::key::{CacheKey, Selecting, resolve, target_of, target_uri};
 use crate::policy::combine::describe_whole;
 use crate::policy::date::format_date;
-use crate::policy::directives::{ResponseDirectives, Scope};
+use crate::policy::directives::ResponseDirectives;
 use crate::policy::freshness::{Facts, assess, initial_age, usable_until};
 use crate::policy::range::{ContentRange, number};
 use crate::policy::settings::seconds;
@@ -195,17 +195,20 @@ pub(crate) fn dropped<'a>(
     policy: &'a Policy,
     directives: &'a ResponseDirectives,
 ) -> impl Fn(&HeaderName) -> bool + 'a {
-    // 5.2.2.4 and 5.2.2.7, the qualified forms: what must not be reused unvalidated, or not stored, is left out.
-    let private: &[HeaderName] = match &directives.private {
-        Scope::Fields(names) if policy.is_shared() => names,
-        _ => &[],
-    };
     let strip = policy.on_set_cookie() == SetCookie::Strip;
     move |name| {
-        private.contains(name)
-            || directives.no_cache.fields().contains(name)
+        dropped_names(policy, directives).any(|dropped| dropped == name)
             || strip && *name == header::SET_COOKIE
     }
+}
+
+/// 5.2.2.4 and 5.2.2.7, the qualified forms: what must not be reused unvalidated, or not stored, is left out.
+pub(crate) fn dropped_names<'a>(
+    policy: &Policy,
+    directives: &'a ResponseDirectives,
+) -> impl Iterator<Item = &'a HeaderName> {
+    let private = if policy.is_shared() { directives.private.fields() } else { &[] };
+    private.iter().chain(directives.no_cache.fields())
 }
 
 /// Adds what every stored response has: a `Date` (RFC 9110 section 6.6.1), and a place for the `Age` that each

@@ -13,7 +13,7 @@ use crate::policy::range::ContentRange;
 use crate::policy::reuse::usable;
 use crate::policy::settings::seconds;
 use crate::policy::storable::{complete_fields, content_length, dropped, selecting};
-use crate::policy::{Asked, NotStored, Policy, Times, fields, groups};
+use crate::policy::{Asked, NotStored, Policy, Times, fields, groups, trailers};
 
 /// What becomes of a stored response that was freshened.
 #[derive(Clone, Debug, PartialEq)]
@@ -151,6 +151,7 @@ pub(crate) fn freshened(
     head.groups = groups.unwrap_or_default();
     head.authorized = authorized;
     head.headers = headers;
+    trailers::update(policy, &mut head);
     head.request_time = times.request;
     head.response_time = times.response;
     head.usable_until = usable_until(policy, &freshness, times.response);

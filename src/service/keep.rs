@@ -13,7 +13,7 @@ use crate::body::{ALIAS_BODY, CacheBody, Counted, Fill, Join, StoredSlice, gathe
 use crate::entry::StoredHead;
 use crate::error::BoxError;
 use crate::key::CacheKey;
-use crate::policy::{NotStored, held_already, number, resumable, storable};
+use crate::policy::{NotStored, StorableTrailers, held_already, number, resumable, storable};
 use crate::redirect;
 use crate::storage::Fence;
 use crate::underway::Leading;
@@ -152,7 +152,9 @@ fn fill<R: Body>(
         .and_then(|target| key_of(config, principal, original, &target));
     no_vary_search::note(exchanged, &head);
     let replaces = found.replaced_by(&head);
-    let fill = Fill::new(config.store.clone(), head, fence, expected).counted(counted);
+    let trailers = StorableTrailers::of(&config.policy, &response.headers);
+    let fill =
+        Fill::new(config.store.clone(), head, fence, expected).counted(counted).storing_trailers(trailers);
     Ok(part_or_whole(exchanged, fill.leading_to(target).replacing(replaces)))
 }
 

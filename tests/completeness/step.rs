@@ -8,6 +8,8 @@ pub(crate) struct Setting {
     /// Length of the first representation.
     pub(crate) len: usize,
     pub(crate) store_close_delimited: bool,
+    /// Requests wait for others that ask the same. Then no body is left open, because all would wait for it.
+    pub(crate) collapses: bool,
     pub(crate) steps: Vec<Step>,
 }
 
@@ -44,6 +46,8 @@ pub(crate) enum Validator {
 /// What the client asks, and how the origin will answer whatever the cache makes of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Asking {
+    /// By two at once.
+    pub(crate) twice: bool,
     pub(crate) head: bool,
     pub(crate) range: Option<Wanted>,
     pub(crate) condition: Condition,
@@ -217,15 +221,18 @@ fn asking() -> impl Strategy<Value = Asking> {
         1 => any::<u16>().prop_map(Reading::Later),
     ];
     let answers = prop::collection::vec(answering(), 0..3);
-    (prop::bool::weighted(0.08), prop::option::weighted(0.45, range), condition, directive, reading, answers)
-        .prop_map(|(head, range, condition, directive, reading, answers)| Asking {
+    let method = (prop::bool::weighted(0.08), prop::bool::weighted(0.2));
+    (method, prop::option::weighted(0.45, range), condition, directive, reading, answers).prop_map(
+        |((head, twice), range, condition, directive, reading, answers)| Asking {
+            twice,
             head,
             range,
             condition,
             directive,
             reading,
             answers,
-        })
+        },
+    )
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -249,8 +256,14 @@ fn step() -> impl Strategy<Value = Step> {
 pub(crate) fn setting() -> impl Strategy<Value = Setting> {
     // Beyond 64 KiB a body is stored piece by piece, and SQLite and files stream it.
     let len = prop_oneof![20 => 0..40_usize, 1 => 70_000..150_000_usize];
-    (len, any::<bool>(), prop::collection::vec(step(), 1..20))
-        .prop_map(|(len, store_close_delimited, steps)| Setting { len, store_close_delimited, steps })
+    (len, any::<bool>(), any::<bool>(), prop::collection::vec(step(), 1..20)).prop_map(
+        |(len, store_close_delimited, collapses, steps)| Setting {
+            len,
+            store_close_delimited,
+            collapses,
+            steps,
+        },
+    )
 }
 
 /// So much of `len`.

@@ -29,6 +29,7 @@ pub(crate) struct Seen {
 }
 
 pub(crate) struct Story {
+    collapses: bool,
     site: Arc<Mutex<Site>>,
     cache: Cache<Origin>,
     storage: Arc<dyn DynStorage>,
@@ -68,10 +69,10 @@ impl Story {
             .store_close_delimited(setting.store_close_delimited)
             .storage_deadline(Duration::from_secs(20))
             .storage_patience(Duration::from_secs(20))
-            // A body that is left open would let others wait.
-            .collapse(Duration::ZERO)
+            .collapse(if setting.collapses { Duration::from_secs(20) } else { Duration::ZERO })
             .layer(origin);
-        Self { site, cache, storage, clock, calls: 0, open: Vec::new(), seen: Seen::default() }
+        let collapses = setting.collapses;
+        Self { collapses, site, cache, storage, clock, calls: 0, open: Vec::new(), seen: Seen::default() }
     }
 
     pub(crate) async fn play(mut self, steps: &[Step]) -> Seen {
@@ -122,22 +123,59 @@ impl Story {
         self.site.lock().unwrap()
     }
 
+    /// One request, or two of the same at once.
     async fn ask(&mut self, asking: Asking) {
+        self.site().answers = asking.answers.iter().cloned().collect();
+        let (one, other) = (self.call(&asking), asking.twice.then(|| self.call(&asking)));
+        match other {
+            None => self.settle(one.await).await,
+            Some(other) => {
+                let (one, other) = futures_util::join!(one, other);
+                self.settle(one).await;
+                self.settle(other).await;
+            }
+        }
+    }
+
+    /// Sends a request. Of two at once, and where others may wait for this one, the body is read at the same time.
+    fn call(
+        &mut self,
+        asking: &Asking,
+    ) -> impl Future<Output = Result<(Answer, Option<Ended>), String>> + use<> {
         self.calls += 1;
         let call = self.calls.to_string();
-        let fields = self.fields(&asking, &call);
-        self.site().answers = asking.answers.iter().cloned().collect();
+        let fields = self.fields(asking, &call);
         let fields: Vec<_> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let method = if asking.head { "HEAD" } else { "GET" };
-        match self.cache.clone().oneshot(request(method, PAGE, &fields)).await {
-            Ok(response) => {
-                let (parts, body) = response.into_parts();
-                let (body, reading) = (Box::pin(body), asking.reading);
-                let answer = Answer { call, asking, parts, body, got: Vec::new(), interrupted: false };
+        let request = request(if asking.head { "HEAD" } else { "GET" }, PAGE, &fields);
+        let (cache, asking, at_once) = (self.cache.clone(), asking.clone(), asking.twice || self.collapses);
+        let len = self.site().current().content.len();
+        async move {
+            let response = cache.oneshot(request).await.map_err(|_| call.clone())?;
+            let (parts, body) = response.into_parts();
+            let mut answer =
+                Answer { call, asking, parts, body: Box::pin(body), got: Vec::new(), interrupted: false };
+            let ended = match answer.asking.reading {
+                _ if !at_once => None,
+                Reading::Abort(most) => Some(answer.read(Some(scaled(most, len))).await),
+                Reading::All | Reading::Later(_) => Some(answer.read(None).await),
+            };
+            Ok((answer, ended))
+        }
+    }
+
+    async fn settle(&mut self, called: Result<(Answer, Option<Ended>), String>) {
+        match called {
+            Ok((answer, ended)) => {
                 self.check_head(&answer);
-                self.read(answer, reading).await;
+                match ended {
+                    Some(ended) => self.check_body(&answer, ended),
+                    None => {
+                        let reading = answer.asking.reading;
+                        self.read(answer, reading).await;
+                    }
+                }
             }
-            Err(_) => {
+            Err(call) => {
                 let gone = self.exchanges(&call).iter().any(|one| one.status == 0);
                 assert!(gone, "an error although the origin answered");
             }
@@ -198,16 +236,7 @@ impl Story {
             Reading::All => None,
             Reading::Abort(most) | Reading::Later(most) => Some(answer.got.len() + scaled(most, len)),
         };
-        let ended = loop {
-            if most.is_some_and(|most| answer.got.len() >= most) {
-                break Ended::Open;
-            }
-            match answer.body.as_mut().frame().await {
-                Some(Ok(frame)) => answer.got.extend_from_slice(&frame.into_data().unwrap_or_default()),
-                Some(Err(_)) => break Ended::Broken,
-                None => break Ended::Clean,
-            }
-        };
+        let ended = answer.read(most).await;
         self.check_body(&answer, ended);
         if ended == Ended::Open && matches!(reading, Reading::Later(_)) && self.open.len() < 3 {
             answer.interrupted = true;
@@ -287,6 +316,20 @@ impl Story {
 }
 
 impl Answer {
+    /// Reads on, to so many bytes in all at least.
+    async fn read(&mut self, most: Option<usize>) -> Ended {
+        loop {
+            if most.is_some_and(|most| self.got.len() >= most) {
+                return Ended::Open;
+            }
+            match self.body.as_mut().frame().await {
+                Some(Ok(frame)) => self.got.extend_from_slice(&frame.into_data().unwrap_or_default()),
+                Some(Err(_)) => return Ended::Broken,
+                None => return Ended::Clean,
+            }
+        }
+    }
+
     fn outcome(&self) -> Outcome {
         self.parts.extensions.get::<CacheStatus>().unwrap().outcome
     }

@@ -252,3 +252,43 @@ async fn an_empty_body_is_not_complete_where_content_length_announces_more() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_hit_that_breaks_off_because_the_store_is_damaged_does_not_happen_twice() {
+    let directory = tempfile::tempdir().unwrap();
+    let files = directory.path().join("files");
+    let storage = larder::storage::FileStorage::open(&files).unwrap();
+    let origin = Origin::new(move |_, _| {
+        let piece = Bytes::from(vec![7_u8; 50_000]);
+        let frames = (0..40).map(|_| Ok(Frame::data(piece.clone()))).collect();
+        Ok(with_body(200, &[FRESH, CHUNKED], Frames { frames }.boxed()))
+    });
+    let patient = Duration::from_secs(20);
+    let cache =
+        CacheLayer::new(storage).storage_patience(patient).storage_deadline(patient).layer(origin.clone());
+    ask(&cache, get(PAGE)).await;
+    assert!(ask(&cache, get(PAGE)).await.is_hit());
+    // The last byte of the longest file there is.
+    let mut folders = vec![files];
+    let mut longest = None;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path());
+            } else {
+                longest = longest.max(Some((entry.metadata().unwrap().len(), entry.path())));
+            }
+        }
+    }
+    let (_, body) = longest.unwrap();
+    let mut bytes = std::fs::read(&body).unwrap();
+    let at = bytes.len() - 100;
+    bytes[at] ^= 1;
+    std::fs::write(&body, bytes).unwrap();
+    let broken = cache.clone().oneshot(get(PAGE)).await.unwrap().into_body().collect().await;
+    assert!(broken.unwrap_err().is_storage());
+    let again = ask(&cache, get(PAGE)).await;
+    assert_eq!((again.is_hit(), again.body.len(), origin.count()), (false, 2_000_000, 2));
+    assert!(ask(&cache, get(PAGE)).await.is_hit());
+}

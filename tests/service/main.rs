@@ -34,4 +34,5 @@ mod stack;
 mod status;
 #[path = "../support/mod.rs"]
 mod support;
+mod trailers;
 mod vary;
