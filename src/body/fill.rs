@@ -367,13 +367,12 @@ impl Filling {
         self.inlet.poll_room(cx)
     }
 
-    pub(super) fn complete(mut self, end: BodyEnd) -> Retraction {
-        let mark = self.retraction.store.mark(&self.retraction.key);
-        self.inlet.complete(Complete { end, mark });
-        if let Some(following) = self.following.take() {
-            self.retraction.store.run_or_spawn(following.into_inner());
-        }
-        self.retraction
+    pub(super) fn complete(self, end: BodyEnd) -> (Retraction, Option<Completing>) {
+        let Self { inlet, following, retraction } = self;
+        let mark = retraction.store.mark(&retraction.key);
+        inlet.complete(Complete { end, mark });
+        let store = retraction.store.clone();
+        (retraction, following.map(|following| Completing { store, inlet, following: Some(following) }))
     }
 
     /// Takes back what has been written.
@@ -383,6 +382,34 @@ impl Filling {
         if let Some(following) = following {
             retraction.store.filled(None);
             spawn(following.into_inner());
+        }
+    }
+}
+
+/// A body that is complete, and not yet all in the hands of the storage. Dropped, the rest is done beside the caller.
+pub(super) struct Completing {
+    store: Store,
+    inlet: Inlet<Complete>,
+    following: Option<SyncWrapper<Following>>,
+}
+
+impl Completing {
+    /// Ready when the storage was asked to publish the response, or has failed. A storage with a thread of its own has
+    /// all of it in its queue then.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(following) = &mut self.following
+            && following.get_mut().as_mut().poll(cx).is_ready()
+        {
+            self.following = None;
+        }
+        if self.following.is_none() || self.inlet.is_taken() { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl Drop for Completing {
+    fn drop(&mut self) {
+        if let Some(following) = self.following.take() {
+            self.store.run_or_spawn(following.into_inner());
         }
     }
 }

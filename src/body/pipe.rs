@@ -76,13 +76,19 @@ impl<T> Inlet<T> {
         true
     }
 
-    /// Says that the body is complete.
-    pub(super) fn complete(self, last_word: T) {
+    /// Says that the body is complete. Nothing may be pushed after it.
+    pub(super) fn complete(&self, last_word: T) {
         let mut state = lock(&self.state);
         if matches!(state.end, End::Open) {
             state.end = End::Complete(last_word);
         }
         wake(state.on_data.take(), state);
+    }
+
+    /// After [`complete`](Self::complete): whether the other side has taken everything, the last word too, or has given up.
+    pub(super) fn is_taken(&self) -> bool {
+        let state = lock(&self.state);
+        matches!(state.end, End::Broken)
     }
 }
 

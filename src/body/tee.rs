@@ -16,7 +16,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use super::exact::is_wrong_length;
-use super::fill::{EarlyEnd, Fill, Filling, PIPE, Retraction};
+use super::fill::{Completing, EarlyEnd, Fill, Filling, PIPE, Retraction};
 use super::pieces::Pieces;
 use crate::entry::{BodyEnd, StoredRange};
 use crate::error::BodyError;
@@ -37,10 +37,16 @@ pub(super) struct Tee<B> {
     /// What becomes of a body that is dropped before its end. A pointer, because only its maker knows that the body can
     /// be read on elsewhere.
     leave: fn(Pin<Box<B>>, Box<Recorder>),
+    /// The last frame, or the end, until the storage has been handed all of the body. Whoever has seen it may return from
+    /// `main`, and then nobody comes back to hand over the rest.
+    held: Option<Held>,
 }
+
+type Held = Option<Result<Frame<Bytes>, BodyError>>;
 
 struct Recorder {
     state: State,
+    completing: Option<Completing>,
     room: Option<Room>,
     expected: Option<u64>,
     seen: u64,
@@ -93,8 +99,9 @@ where
             leading: fill.take_leading(),
             trailers: fill.take_storable_trailers(),
             state: State::KeepingBack { fill, body: Pieces::default() },
+            completing: None,
         });
-        Self { parts: Some((Box::pin(inner), recorder)), leave: read_on }
+        Self { parts: Some((Box::pin(inner), recorder)), leave: read_on, held: None }
     }
 }
 
@@ -107,6 +114,9 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Some((inner, recorder)) = &mut self.parts else { return Poll::Ready(None) };
+        if let Some(held) = self.held.take() {
+            return poll_handed_over(recorder, &mut self.held, held, cx);
+        }
         ready!(recorder.poll_room(cx));
         let frame = ready!(inner.as_mut().poll_frame(cx));
         match &frame {
@@ -121,21 +131,49 @@ where
             None => recorder.end(BodyEnd::default()),
         }
         recorder.work(cx);
-        Poll::Ready(frame)
+        poll_handed_over(recorder, &mut self.held, frame, cx)
     }
 
     pub(super) fn is_end_stream(&self) -> bool {
-        self.parts.as_ref().is_none_or(|(inner, _)| inner.is_end_stream())
+        self.held.is_none() && self.parts.as_ref().is_none_or(|(inner, _)| inner.is_end_stream())
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
-        self.parts.as_ref().map_or_else(SizeHint::default, |(inner, _)| inner.size_hint())
+        let hint = self.parts.as_ref().map_or_else(SizeHint::default, |(inner, _)| inner.size_hint());
+        match &self.held {
+            Some(Some(Ok(frame))) => plus(&hint, frame.data_ref().map_or(0, |data| data.len() as u64)),
+            _ => hint,
+        }
     }
 
     /// Reads the body to its end, so that all of it is stored.
     async fn read_to_end(mut self) {
         while let Some(Ok(_)) = std::future::poll_fn(|cx| self.poll_frame(cx)).await {}
     }
+}
+
+/// Passes the frame on, or keeps it for as long as the storage has not been handed all of a complete body.
+fn poll_handed_over(
+    recorder: &mut Recorder,
+    held: &mut Option<Held>,
+    frame: Held,
+    cx: &mut Context<'_>,
+) -> Poll<Held> {
+    if recorder.poll_completing(cx).is_pending() {
+        *held = Some(frame);
+        return Poll::Pending;
+    }
+    Poll::Ready(frame)
+}
+
+/// The hint of a body of which so many bytes are kept beside it.
+fn plus(hint: &SizeHint, kept: u64) -> SizeHint {
+    let mut sum = SizeHint::new();
+    if let Some(upper) = hint.upper() {
+        sum.set_upper(upper.saturating_add(kept));
+    }
+    sum.set_lower(hint.lower().saturating_add(kept));
+    sum
 }
 
 impl<B> Drop for Tee<B> {
@@ -157,7 +195,8 @@ where
     let announced = recorder.expected.map(|expected| expected.saturating_sub(recorder.seen));
     let rest = announced.or_else(|| inner.size_hint().upper());
     if rest.is_some_and(|rest| rest <= SHORT_REST) && tokio::runtime::Handle::try_current().is_ok() {
-        let tee = Tee { parts: Some((inner, recorder)), leave: |_, mut recorder| recorder.give_up() };
+        let tee =
+            Tee { parts: Some((inner, recorder)), leave: |_, mut recorder| recorder.give_up(), held: None };
         spawn(Box::pin(async move {
             let _ = timeout(READING_ON, tee.read_to_end()).await;
         }));
@@ -188,6 +227,18 @@ impl Recorder {
         }
         ready!(self.stalls.poll(cx));
         self.give_up();
+        Poll::Ready(())
+    }
+
+    /// Ready when the storage has been handed all of a complete body, or the caller was held up long enough.
+    fn poll_completing(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(completing) = &mut self.completing {
+            if completing.poll(cx).is_pending() {
+                ready!(self.stalls.poll(cx));
+            }
+            self.stalls.end();
+            self.completing = None;
+        }
         Poll::Ready(())
     }
 
@@ -284,7 +335,11 @@ impl Recorder {
             (State::KeepingBack { fill, body }, Some(room)) => {
                 State::Whole(fill.store_whole(body.into_vec(), end, room))
             }
-            (State::Filling(filling), _) => State::Whole(filling.complete(end)),
+            (State::Filling(filling), _) => {
+                let (retraction, completing) = filling.complete(end);
+                self.completing = completing;
+                State::Whole(retraction)
+            }
             (State::Whole(retraction), _) if end.trailers.is_some() => {
                 retraction.retract();
                 State::Over

@@ -158,6 +158,13 @@ async fn listings_show_everything_once() {
     }
 }
 
+/// What was accepted is written a little later.
+async fn wait_for_files(dir: &std::path::Path, count: usize) {
+    while files(dir).len() != count {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn aborted_and_dropped_writers_leave_nothing() {
     for format in FORMATS {
@@ -166,16 +173,15 @@ async fn aborted_and_dropped_writers_leave_nothing() {
         let now = fence(&storage, &head("a")).await;
         let mut writer = storage.begin(head("a"), now).await.unwrap();
         writer.write(body(600_000)).await.unwrap();
-        assert_eq!(files(&path.join("temp")).len(), 1);
+        wait_for_files(&path.join("temp"), 1).await;
         assert_eq!(storage.maintain(Timestamp::EPOCH).await.unwrap().orphans, 0, "its writer lives");
         writer.abort().await;
         assert_eq!(files(&path.join("temp")).len(), 0);
         let mut writer = storage.begin(head("a"), now).await.unwrap();
         writer.write(body(600_000)).await.unwrap();
+        wait_for_files(&path.join("temp"), 1).await;
         drop(writer);
-        while !files(&path.join("temp")).is_empty() {
-            tokio::task::yield_now().await;
-        }
+        wait_for_files(&path.join("temp"), 0).await;
         assert_eq!(get(&storage, "a").await, None);
     }
 }

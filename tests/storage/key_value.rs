@@ -3,12 +3,16 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
-use larder::entry::StoredHead;
+use http::StatusCode;
+use larder::clock::Timestamp;
+use larder::entry::{Alias, BodyEnd, BodySummary, StoredBody, StoredHead, StoredResponse, codec};
+use larder::key::CacheKey;
 use larder::storage::conformance::{Damage, Fixture};
 use larder::storage::key_value::Space;
-use larder::storage::{ByteStore, KeyValueStorage, StorageError};
+use larder::storage::{BodyReader, BodyWriter, ByteStore, KeyValueStorage, Published, Storage, StorageError};
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct MapStore(Arc<Mutex<BTreeMap<(Space, String), Bytes>>>);
@@ -65,6 +69,8 @@ impl MapStore {
         let (record, id) = ((Space::Responses, head.key.hex_digest()), id.as_str());
         let piece = map.keys().find(|(space, name)| *space == Space::Bodies && name.contains(id)).cloned();
         let garbled = match damage {
+            Damage::OtherVersion => renumbered(&map[&record], [codec::VERSION, 254]),
+            Damage::OwnVersion => renumbered(&map[&record], [254, codec::VERSION]),
             Damage::GarbleHead => vec![0xa5; 300],
             Damage::LoseBody => {
                 map.remove(&piece.unwrap());
@@ -82,6 +88,15 @@ impl MapStore {
         };
         map.insert(record, garbled.into());
     }
+}
+
+/// Makes one version's head another's.
+fn renumbered(record: &[u8], [from, to]: [u8; 2]) -> Vec<u8> {
+    let magic = [b'l', b'd', b'h', from];
+    let at = record.windows(4).position(|window| window == magic).expect("a head of that version");
+    let mut record = record.to_vec();
+    record[at + 3] = to;
+    record
 }
 
 async fn fixture() -> Fixture {
@@ -135,4 +150,100 @@ mod restarted {
         fences::removals_by_another_handle_refuse_too
         groups::another_handle_sees_the_invalidation
     }
+}
+
+/// A map with a record that a version with another layout of it wrote.
+#[tokio::test]
+async fn a_record_in_another_layout_is_a_miss_and_stays() {
+    let store = MapStore::default();
+    let storage = KeyValueStorage::new(store.clone());
+    let key = key("layout");
+    assert_eq!(put(&storage, &key, 1000).await, Published::Stored);
+    let name = (Space::Responses, key.hex_digest());
+    let mut theirs = store.0.lock().unwrap()[&name].to_vec();
+    theirs[3] += 1;
+    let theirs = Bytes::from(theirs);
+    store.0.lock().unwrap().insert(name.clone(), theirs.clone());
+
+    assert!(storage.lookup(&key).await.unwrap().responses.is_empty());
+    storage.maintain(Timestamp::from_secs(1 << 40)).await.unwrap();
+    assert_eq!(put(&storage, &key, 1000).await, Published::Superseded);
+    assert_eq!(store.0.lock().unwrap()[&name], theirs);
+
+    storage.remove(&key).await.unwrap();
+    assert_ne!(store.0.lock().unwrap()[&name], theirs, "a removal is for all versions");
+}
+
+#[tokio::test]
+async fn an_alias_of_another_version_is_a_miss_and_stays() {
+    let store = MapStore::default();
+    let storage = KeyValueStorage::new(store.clone());
+    let key = key("alias");
+    let response = StoredResponse {
+        head: StoredHead::new(key.clone(), StatusCode::FOUND).into(),
+        body: StoredBody::Inline(Bytes::new()),
+        invalidated: false,
+    };
+    let alias = Alias { response, target: key.clone() };
+    let fence = storage.lookup(&key).await.unwrap().fence;
+    assert_eq!(storage.put_alias(alias.clone(), fence).await.unwrap(), Published::Stored);
+    let name = (Space::Aliases, key.hex_digest());
+    let mut theirs = store.0.lock().unwrap()[&name].to_vec();
+    theirs[3] += 1;
+    let theirs = Bytes::from(theirs);
+    store.0.lock().unwrap().insert(name.clone(), theirs.clone());
+
+    assert!(storage.lookup(&key).await.unwrap().alias.is_none());
+    storage.maintain(Timestamp::from_secs(1 << 40)).await.unwrap();
+    assert_eq!(storage.put_alias(alias, fence).await.unwrap(), Published::Superseded);
+    assert_eq!(store.0.lock().unwrap()[&name], theirs);
+}
+
+/// Somebody who can write to the store plants a head that claims a body of 2^64-1 bytes.
+#[tokio::test]
+async fn a_planted_body_length_costs_no_more_than_what_is_there() {
+    for len in [u64::MAX, u64::MAX - 1, 1 << 63, 1 << 50] {
+        let store = MapStore::default();
+        let storage = KeyValueStorage::new(store.clone());
+        let key = key("planted");
+        assert_eq!(put(&storage, &key, 1_000_000).await, Published::Stored);
+        let stored = storage.lookup(&key).await.unwrap().responses.remove(0).head;
+        let mut head = StoredHead::clone(&stored);
+        head.body = Some(BodySummary { len, checksum: 0 });
+        let head = codec::encode(&head);
+        let mut record = b"ldk\x01".to_vec();
+        record.extend_from_slice(&[0; 16]);
+        for _ in 0..2 {
+            record.push(1);
+            record.extend_from_slice(&[0; 8]);
+            record.extend_from_slice(&u32::try_from(head.len()).unwrap().to_le_bytes());
+            record.extend_from_slice(&head);
+        }
+        store.0.lock().unwrap().insert((Space::Responses, key.hex_digest()), record.into());
+
+        let work = async {
+            storage.usage().await.unwrap();
+            for response in storage.lookup(&key).await.unwrap().responses {
+                let mut reader = storage.open(&response.head).await.unwrap();
+                while reader.next().await.is_ok_and(|piece| piece.is_some()) {}
+            }
+            storage.maintain(Timestamp::from_secs(0)).await.unwrap();
+            storage.remove(&key).await.unwrap();
+        };
+        tokio::time::timeout(Duration::from_secs(20), work).await.expect("bounded");
+        assert!(storage.lookup(&key).await.unwrap().responses.is_empty());
+    }
+}
+
+fn key(name: &str) -> CacheKey {
+    CacheKey::builder().part(CacheKey::URI, format!("https://example.com/{name}")).build()
+}
+
+async fn put(storage: &KeyValueStorage<MapStore>, key: &CacheKey, len: usize) -> Published {
+    let fence = storage.lookup(key).await.unwrap().fence;
+    let mut head = StoredHead::new(key.clone(), StatusCode::OK);
+    head.usable_until = Timestamp::from_secs(1 << 41);
+    let mut writer = storage.begin(head, fence).await.unwrap();
+    writer.write(vec![7; len].into()).await.unwrap();
+    writer.publish(BodyEnd::default()).await.unwrap()
 }

@@ -16,6 +16,7 @@ mod end_to_end;
 #[cfg(all(feature = "filesystem", unix))]
 mod filesystem;
 mod key_value;
+mod leaving;
 mod memory;
 #[cfg(feature = "gridfs")]
 mod mongo;

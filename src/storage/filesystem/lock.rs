@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, OFlags};
@@ -19,7 +19,21 @@ use super::root::Root;
 use super::state::Counters;
 
 /// How long another process may hold a lock before we give up; a stopped process must not stop us.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_millis(1500);
+/// The same for those who come after somebody waited in vain, for a while: they would queue up behind each other.
+const LITTLE_PATIENCE: Duration = Duration::from_millis(50);
+const A_WHILE: Duration = Duration::from_secs(10);
+
+/// One lock: threads wait at the mutex, processes at the file.
+#[derive(Debug, Default)]
+pub(super) struct Lock(Mutex<Waited>);
+
+/// What the threads of this process know of the other processes at the file.
+#[derive(Debug, Default)]
+pub(super) struct Waited {
+    /// When somebody waited in vain.
+    in_vain: Option<Instant>,
+}
 
 /// One fan-out directory of every keyspace, held against all writers of this and other processes.
 #[derive(Debug)]
@@ -28,7 +42,7 @@ pub(super) struct Locked<'a> {
     pub(super) fan: u8,
     // Order matters: the file is closed, and so unlocked, before the next thread of this process may try.
     _file: File,
-    _process: MutexGuard<'a, ()>,
+    _process: MutexGuard<'a, Waited>,
 }
 
 impl<'a> Locked<'a> {
@@ -37,8 +51,8 @@ impl<'a> Locked<'a> {
             .stripes
             .get(usize::from(fan))
             .ok_or_else(|| error(StorageErrorKind::Other, "choosing a lock"))?;
-        let process = stripe.lock().unwrap_or_else(PoisonError::into_inner);
-        let file = lock_file(root, &fan_name(fan))?;
+        let mut process = stripe.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = lock_file(root, &fan_name(fan), &mut process)?;
         Ok(Self { root, fan, _file: file, _process: process })
     }
 
@@ -60,8 +74,8 @@ pub(super) fn invalidating<T>(
     root: &Root,
     work: impl FnOnce() -> io::Result<T>,
 ) -> Result<T, StorageError> {
-    let _process = shared.invalidating.lock().unwrap_or_else(PoisonError::into_inner);
-    let _file = lock_file(root, INVALIDATED)?;
+    let mut process = shared.invalidating.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let _file = lock_file(root, INVALIDATED, &mut process)?;
     work().doing("writing the file of invalidations")
 }
 
@@ -95,23 +109,31 @@ impl<'a> Change<'a> {
     }
 }
 
-fn lock_file(root: &Root, name: &str) -> Result<File, StorageError> {
+fn lock_file(root: &Root, name: &str, waited: &mut Waited) -> Result<File, StorageError> {
     let start = Instant::now();
+    let patience = match waited.in_vain {
+        Some(before) if before.elapsed() < A_WHILE => LITTLE_PATIENCE,
+        _ => PATIENCE,
+    };
     let mut pause = Duration::from_micros(50);
     let mut file = open(root, name).doing("opening a lock file")?;
     loop {
         match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {
                 if file.metadata().doing("locking")?.nlink() > 0 {
+                    waited.in_vain = None;
                     return Ok(file);
                 }
                 // Someone deleted the file: others lock the new one by now.
                 file = open(root, name).doing("opening a lock file")?;
             }
             Err(Errno::WOULDBLOCK | Errno::INTR) => {
-                if start.elapsed() > PATIENCE {
+                if start.elapsed() >= patience {
+                    if patience == PATIENCE {
+                        waited.in_vain = Some(Instant::now());
+                    }
                     let action = "waiting for another process to release its lock";
-                    return Err(error(StorageErrorKind::Timeout, action));
+                    return Err(error(StorageErrorKind::Unavailable, action));
                 }
                 std::thread::sleep(pause);
                 pause = (pause * 2).min(Duration::from_millis(10));

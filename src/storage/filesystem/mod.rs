@@ -70,6 +70,7 @@ mod state;
 mod temp;
 mod url;
 mod write;
+mod writers;
 
 pub use options::{FileStorageBuilder, Format};
 pub use read::FileReader;
@@ -88,18 +89,21 @@ use crate::storage::{
     Usage,
 };
 
-use blocking::{Pace, run};
+use blocking::Blocking;
 use error::{BACKEND, Doing};
 use layout::Name;
+use lock::Lock;
 use options::Options;
 use root::Root;
+use writers::Writers;
 
 /// A [`Storage`] in a directory. See the [module](self) for the layout and what is promised.
 ///
-/// Clones share everything.
+/// Clones share everything. The last one dropped waits until everything queued is written.
 #[derive(Clone, Debug)]
 pub struct FileStorage {
     shared: Arc<Shared>,
+    writers: Arc<Writers>,
 }
 
 #[derive(Debug)]
@@ -110,11 +114,11 @@ struct Shared {
     /// Something was not where it should be: look at the directory again before the next write.
     suspect: AtomicBool,
     /// One for each fan-out directory: threads wait here, processes at the lock files.
-    stripes: Box<[Mutex<()>]>,
+    stripes: Box<[Lock]>,
     /// As `stripes`, for the file of invalidations.
-    invalidating: Mutex<()>,
+    invalidating: Lock,
     evicting: Mutex<()>,
-    pace: Pace,
+    blocking: Blocking,
 }
 
 impl FileStorage {
@@ -140,18 +144,18 @@ impl FileStorage {
         let root = Arc::new(Root::open(&path, options.format)?);
         // What dead writers left costs only space: failing here is no reason not to open.
         let _ = temp::sweep(&root);
-        let stripes = std::iter::repeat_with(Mutex::default).take(layout::FANS).collect();
+        let stripes = std::iter::repeat_with(Lock::default).take(layout::FANS).collect();
         let shared = Shared {
             path,
             options,
             root: RwLock::new(root),
             suspect: AtomicBool::new(false),
             stripes,
-            invalidating: Mutex::default(),
+            invalidating: Lock::default(),
             evicting: Mutex::default(),
-            pace: Pace::default(),
+            blocking: Blocking::new(),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { shared: Arc::new(shared), writers: Arc::new(Writers::start()?) })
     }
 
     /// The directory.
@@ -199,17 +203,43 @@ impl FileStorage {
         work: impl FnOnce(&Root) -> Result<T, StorageError> + Send + 'static,
     ) -> Result<T, StorageError> {
         let shared = Arc::clone(&self.shared);
-        run(move || work(&shared.root())).await?
+        self.shared.blocking.read(move || work(&shared.root())).await?
     }
 
+    /// Changes what stands under one key. All of it is queued when this is first polled.
     async fn changing<T: Send + 'static>(
+        &self,
+        lane: u8,
+        work: impl FnOnce(&Shared, &Arc<Root>) -> Result<T, StorageError> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        let shared = Arc::clone(&self.shared);
+        let work = move || shared.writing(|| work(&shared, &shared.current()?));
+        self.writers.submit(lane, work).get().await
+    }
+
+    /// Works on the directory as a whole, which may take its time.
+    async fn keeping_house<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Shared, &Arc<Root>) -> Result<T, StorageError> + Send + 'static,
     ) -> Result<T, StorageError> {
         let shared = Arc::clone(&self.shared);
-        run(move || shared.writing(|| work(&shared, &shared.current()?))).await?
+        let work = move || shared.writing(|| work(&shared, &shared.current()?));
+        self.shared.blocking.keep_house(work).await?
     }
 }
+
+impl FileStorage {
+    /// Removes a response whose body turned out to be broken or gone, if it still is the one.
+    async fn drop_entry(&self, (key, id): (CacheKey, EntryId)) {
+        let (lane, shared) = (Name::of(&key).fan(), Arc::clone(&self.shared));
+        let work = move || change::remove_entry(&shared, &shared.root(), &key, id);
+        // Failing leaves it to the next who finds it.
+        let _ = self.writers.submit(lane, work).get().await;
+    }
+}
+
+/// The lane of all changes of the file of invalidations.
+const INVALIDATIONS: u8 = 0;
 
 impl Shared {
     fn root(&self) -> Arc<Root> {
@@ -291,25 +321,28 @@ impl Storage for FileStorage {
     async fn lookup(&self, key: &CacheKey) -> Result<Lookup, StorageError> {
         let name = Name::of(key);
         let (shared, owned, wanted) = (Arc::clone(&self.shared), key.clone(), name.clone());
-        let looked = self.shared.pace.run(move || shared.lookup(&owned, &wanted)).await??;
+        let looked = self.shared.blocking.quick(move || shared.lookup(&owned, &wanted)).await??;
         if looked.uncounted {
-            let _ = self.changing(|shared, root| change::repair(shared, root)).await;
+            let _ = self.changing(INVALIDATIONS, |shared, root| change::repair(shared, root)).await;
         }
+        let lane = name.fan();
         for keyspace in looked.broken {
             let name = name.clone();
+            let discard =
+                move |shared: &Shared, root: &Arc<Root>| change::discard(shared, root, keyspace, &name);
             // Failing leaves it to the next who finds it.
-            let _ = self.changing(move |shared, root| change::discard(shared, root, keyspace, &name)).await;
+            let _ = self.changing(lane, discard).await;
         }
         Ok(looked.lookup)
     }
 
     async fn open(&self, head: &StoredHead) -> Result<Self::Reader, StorageError> {
         let (shared, owned) = (Arc::clone(&self.shared), head.clone());
-        match self.shared.pace.run(move || read::open(&shared.root(), &owned)).await? {
-            Ok(source) => Ok(FileReader::new(Arc::clone(&self.shared), head, source)),
+        match self.shared.blocking.quick(move || read::open(&shared.root(), &owned)).await? {
+            Ok(source) => Ok(FileReader::new(self.clone(), head, source)),
             Err(error) => {
                 if matches!(error.kind(), StorageErrorKind::Missing | StorageErrorKind::Corrupt) {
-                    read::drop_entry(&self.shared, (head.key.clone(), head.id)).await;
+                    self.drop_entry((head.key.clone(), head.id)).await;
                 }
                 Err(error)
             }
@@ -318,30 +351,33 @@ impl Storage for FileStorage {
 
     async fn begin(&self, head: StoredHead, fence: Fence) -> Result<Self::Writer, StorageError> {
         self.shared.options.check_len(head.body_len())?;
-        Ok(FileWriter::new(Arc::clone(&self.shared), head, fence))
+        Ok(FileWriter::new(self.clone(), head, fence))
     }
 
     async fn freshen(&self, head: StoredHead, fence: Fence) -> Result<bool, StorageError> {
-        self.changing(move |shared, root| change::freshen(shared, root, head, fence)).await
+        let lane = Name::of(&head.key).fan();
+        self.changing(lane, move |shared, root| change::freshen(shared, root, head, fence)).await
     }
 
     async fn put_alias(&self, alias: Alias, fence: Fence) -> Result<Published, StorageError> {
-        self.changing(move |shared, root| change::put_alias(shared, root, alias, fence)).await
+        let lane = Name::of(&alias.response.head.key).fan();
+        self.changing(lane, move |shared, root| change::put_alias(shared, root, alias, fence)).await
     }
 
     async fn remove(&self, key: &CacheKey) -> Result<bool, StorageError> {
         let key = key.clone();
-        self.changing(move |shared, root| change::remove(shared, root, &key)).await
+        self.changing(Name::of(&key).fan(), move |shared, root| change::remove(shared, root, &key)).await
     }
 
     async fn remove_entry(&self, key: &CacheKey, id: EntryId) -> Result<bool, StorageError> {
         let key = key.clone();
-        self.changing(move |shared, root| change::remove_entry(shared, root, &key, id)).await
+        self.changing(Name::of(&key).fan(), move |shared, root| change::remove_entry(shared, root, &key, id))
+            .await
     }
 
     async fn invalidate(&self, groups: &[GroupId]) -> Result<(), StorageError> {
         let groups = groups.to_vec();
-        self.changing(move |shared, root| change::invalidate(shared, root, &groups)).await
+        self.changing(INVALIDATIONS, move |shared, root| change::invalidate(shared, root, &groups)).await
     }
 
     async fn responses(
@@ -366,14 +402,14 @@ impl Storage for FileStorage {
     }
 
     async fn usage(&self) -> Result<Usage, StorageError> {
-        self.changing(maintain::usage).await
+        self.keeping_house(maintain::usage).await
     }
 
     async fn clear(&self, keyspace: Option<Keyspace>) -> Result<(), StorageError> {
-        self.changing(move |shared, root| maintain::clear(shared, root, keyspace)).await
+        self.keeping_house(move |shared, root| maintain::clear(shared, root, keyspace)).await
     }
 
     async fn maintain(&self, now: Timestamp) -> Result<Maintained, StorageError> {
-        self.changing(move |shared, root| maintain::maintain(shared, root, now)).await
+        self.keeping_house(move |shared, root| maintain::maintain(shared, root, now)).await
     }
 }

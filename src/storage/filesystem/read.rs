@@ -13,10 +13,9 @@ use crate::entry::{Alias, StoredBody, StoredHead, StoredResponse};
 use crate::key::CacheKey;
 use crate::storage::{BodyReader, Cursor, Keyspace, Lookup, Page, StorageError, StorageErrorKind};
 
-use super::Shared;
+use super::FileStorage;
 use super::blocking::{joined, spawn};
 use super::blocks::BlockReader;
-use super::change;
 use super::compact;
 use super::dir::open_file;
 use super::error::{BACKEND, Doing, error, not_a_file};
@@ -149,11 +148,11 @@ pub(super) enum Source {
 
 type Read = (BlockReader, io::Result<Option<Bytes>>);
 
-/// Reads a stored body of a [`FileStorage`](super::FileStorage).
+/// Reads a stored body of a [`FileStorage`].
 ///
 /// Holds one open file, in the JSON format two, and at most one piece of 256 KiB.
 pub struct FileReader {
-    shared: Arc<Shared>,
+    storage: FileStorage,
     head: (CacheKey, crate::entry::EntryId),
     source: Option<Source>,
     /// A read under way: kept here, so that a caller that stops waiting and comes back misses nothing.
@@ -161,8 +160,8 @@ pub struct FileReader {
 }
 
 impl FileReader {
-    pub(super) fn new(shared: Arc<Shared>, head: &StoredHead, source: Source) -> Self {
-        Self { shared, head: (head.key.clone(), head.id), source: Some(source), reading: None }
+    pub(super) fn new(storage: FileStorage, head: &StoredHead, source: Source) -> Self {
+        Self { storage, head: (head.key.clone(), head.id), source: Some(source), reading: None }
     }
 }
 
@@ -175,13 +174,14 @@ impl fmt::Debug for FileReader {
 impl BodyReader for FileReader {
     async fn next(&mut self) -> Result<Option<Bytes>, StorageError> {
         if self.reading.is_none() {
+            let turn = self.storage.shared.blocking.turn().await?;
             match self.source.take() {
                 Some(Source::Memory(body)) => {
                     self.source = Some(Source::Memory(None));
                     return Ok(body);
                 }
                 Some(Source::Blocks(mut reader)) => {
-                    self.reading = Some(spawn(move || {
+                    self.reading = Some(spawn(turn, move || {
                         let piece = reader.next();
                         (reader, piece)
                     })?);
@@ -199,19 +199,12 @@ impl BodyReader for FileReader {
                 Ok(piece)
             }
             Err(cause) if cause.kind() == io::ErrorKind::InvalidData => {
-                drop_entry(&self.shared, self.head.clone()).await;
+                self.storage.drop_entry(self.head.clone()).await;
                 Err(corrupt(cause))
             }
             Err(cause) => Err(cause).doing("reading a body"),
         }
     }
-}
-
-/// Removes a response whose body turned out to be broken or gone, if it still is the one.
-pub(super) async fn drop_entry(shared: &Arc<Shared>, (key, id): (CacheKey, crate::entry::EntryId)) {
-    let shared = Arc::clone(shared);
-    // Failing leaves it to the next who finds it.
-    let _ = super::blocking::run(move || change::remove_entry(&shared, &shared.root(), &key, id)).await;
 }
 
 /// One page of variants, by digest and id.

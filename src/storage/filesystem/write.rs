@@ -1,66 +1,128 @@
 //! Writing a body as it passes by.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
 use crate::entry::{BodyEnd, BodySummary, StoredHead};
+use crate::storage::kit::backlog::Queued;
 use crate::storage::{BodyWriter, Fence, Published, StorageError, StorageErrorKind};
 
-use super::Shared;
-use super::blocking::run;
 use super::blocks::{BLOCK, BlockWriter};
 use super::change::publish;
 use super::compact;
 use super::error::{Doing, error};
 use super::json;
+use super::layout::Name;
 use super::options::Format;
 use super::record::{Place, Variant};
+use super::{FileStorage, Shared};
 
-/// Bytes that are gathered before a blocking thread is asked to write them.
+/// Bytes that are gathered before they are handed to the thread that writes them.
 const GATHERED: usize = 4 * BLOCK;
 
-/// Writes a body into a [`FileStorage`](super::FileStorage).
+/// Writes a body into a [`FileStorage`].
 ///
-/// Nothing touches the disk before 256 KiB have come or the response is published. Holds at most that much in memory.
+/// Nothing touches the disk before 256 KiB have come or the response is published. Data is accepted without waiting
+/// while less than 1 MiB of the body is queued, and a publication always is; a failure shows with the next
+/// piece or when the response is published. What was accepted is written even if the runtime ends.
 pub struct FileWriter {
-    shared: Arc<Shared>,
+    storage: FileStorage,
+    lane: u8,
     head: StoredHead,
     fence: Fence,
     gathered: Vec<u8>,
     total: u64,
-    blocks: Option<BlockWriter>,
-    /// A write failed or was not waited for: what is there is not the whole beginning any more.
-    broken: bool,
+    queued: Queued,
+    /// What the writing thread has of the body, once there is something.
+    progress: Option<Arc<Mutex<Progress>>>,
+    phase: Phase,
+}
+
+/// How far a body got on the disk.
+enum Progress {
+    Written(Option<BlockWriter>),
+    /// The error, until somebody was told.
+    Failed(Option<StorageError>),
+}
+
+/// What may still be done with a writer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Writing,
+    /// A piece was refused, failed, or its future was dropped half-way.
+    Failed,
+    /// Nothing has to be given up any more.
+    Done,
 }
 
 impl FileWriter {
-    pub(super) fn new(shared: Arc<Shared>, head: StoredHead, fence: Fence) -> Self {
-        Self { shared, head, fence, gathered: Vec::new(), total: 0, blocks: None, broken: false }
+    pub(super) fn new(storage: FileStorage, head: StoredHead, fence: Fence) -> Self {
+        let lane = Name::of(&head.key).fan();
+        let queued = storage.writers.backlog.body();
+        let (gathered, progress, phase) = (Vec::new(), None, Phase::Writing);
+        Self { storage, lane, head, fence, gathered, total: 0, queued, progress, phase }
     }
 
-    async fn flush(&mut self) -> Result<(), StorageError> {
-        let (shared, id) = (Arc::clone(&self.shared), self.head.id);
-        let (blocks, gathered) = (self.blocks.take(), std::mem::take(&mut self.gathered));
-        self.broken = true;
-        let written = run(move || {
-            shared.writing(|| {
-                let mut blocks = match blocks {
-                    Some(blocks) => blocks,
-                    None => BlockWriter::create(&shared.current()?, id).doing("creating a temporary file")?,
-                };
-                blocks.write(&gathered).doing("writing a body")?;
-                Ok((blocks, gathered))
-            })
+    /// Hands over what was gathered.
+    fn flush(&mut self) {
+        let progress = self.progress.get_or_insert_with(|| Arc::new(Mutex::new(Progress::Written(None))));
+        let (shared, progress) = (Arc::clone(&self.storage.shared), Arc::clone(progress));
+        let (id, gathered) = (self.head.id, std::mem::take(&mut self.gathered));
+        let ticket = self.queued.add(gathered.len());
+        // How it went is in the progress.
+        let _ = self.storage.writers.submit(self.lane, move || {
+            lock(&progress).append(|blocks| {
+                shared.writing(|| {
+                    let mut blocks = match blocks {
+                        Some(blocks) => blocks,
+                        None => {
+                            BlockWriter::create(&shared.current()?, id).doing("creating a temporary file")?
+                        }
+                    };
+                    blocks.write(&gathered).doing("writing a body")?;
+                    Ok(blocks)
+                })
+            });
+            drop((gathered, ticket));
+            Ok(())
         });
-        let (blocks, mut gathered) = written.await??;
-        gathered.clear();
-        self.gathered = gathered;
-        self.blocks = Some(blocks);
-        self.broken = false;
-        Ok(())
     }
+
+    /// What went wrong with earlier pieces.
+    fn failure(&self) -> Result<(), StorageError> {
+        match self.progress.as_ref().map(|progress| lock(progress)).as_deref_mut() {
+            Some(Progress::Failed(error)) => Err(error.take().unwrap_or_else(failed_before)),
+            Some(Progress::Written(_)) | None => Ok(()),
+        }
+    }
+}
+
+impl Progress {
+    fn append(&mut self, write: impl FnOnce(Option<BlockWriter>) -> Result<BlockWriter, StorageError>) {
+        if let Self::Written(blocks) = self {
+            *self = match write(blocks.take()) {
+                Ok(blocks) => Self::Written(Some(blocks)),
+                Err(error) => Self::Failed(Some(error)),
+            };
+        }
+    }
+
+    fn take(&mut self) -> Result<Option<BlockWriter>, StorageError> {
+        match self {
+            Self::Written(blocks) => Ok(blocks.take()),
+            Self::Failed(error) => Err(error.take().unwrap_or_else(failed_before)),
+        }
+    }
+}
+
+fn lock(progress: &Mutex<Progress>) -> std::sync::MutexGuard<'_, Progress> {
+    progress.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn failed_before() -> StorageError {
+    error(StorageErrorKind::Other, "writing a body after an error")
 }
 
 impl fmt::Debug for FileWriter {
@@ -74,50 +136,65 @@ impl fmt::Debug for FileWriter {
 
 impl BodyWriter for FileWriter {
     async fn write(&mut self, mut data: Bytes) -> Result<(), StorageError> {
-        if self.broken {
-            return Err(error(StorageErrorKind::Other, "writing a body after an error"));
+        if self.phase != Phase::Writing {
+            return Err(failed_before());
         }
+        self.phase = Phase::Failed;
         self.total = self.total.saturating_add(data.len() as u64);
-        if let Err(error) = self.shared.options.check_len(self.total) {
-            self.broken = true;
-            return Err(error);
-        }
+        self.storage.shared.options.check_len(self.total)?;
+        self.queued.room().await;
+        self.failure()?;
         while !data.is_empty() {
             let room = GATHERED - self.gathered.len().min(GATHERED);
             self.gathered.extend_from_slice(&data.split_to(room.min(data.len())));
             if self.gathered.len() >= GATHERED {
-                self.flush().await?;
+                self.flush();
             }
         }
+        self.phase = Phase::Writing;
         Ok(())
     }
 
     async fn publish(mut self, end: BodyEnd) -> Result<Published, StorageError> {
-        if self.broken {
-            return Err(error(StorageErrorKind::Other, "publishing after an error"));
+        if self.phase != Phase::Writing {
+            return Err(failed_before());
         }
-        let shared = Arc::clone(&self.shared);
-        let head = self.head.clone();
-        let (blocks, gathered) = (self.blocks.take(), std::mem::take(&mut self.gathered));
-        let fence = self.fence;
-        run(move || shared.writing(|| complete(&shared, head, blocks, gathered, end, fence))).await?
+        self.phase = Phase::Done;
+        let shared = Arc::clone(&self.storage.shared);
+        let (head, fence) = (self.head.clone(), self.fence);
+        let (progress, rest) = (self.progress.take(), std::mem::take(&mut self.gathered));
+        let ticket = self.queued.add(rest.len());
+        let published = self.storage.writers.submit(self.lane, move || {
+            let blocks = progress.map_or(Ok(None), |progress| lock(&progress).take())?;
+            let published = shared.writing(|| complete(&shared, head, blocks, rest, end, fence));
+            drop(ticket);
+            published
+        });
+        published.get().await
     }
 
     async fn abort(mut self) {
-        if let Some(blocks) = self.blocks.take() {
-            let _ = run(move || drop(blocks)).await;
+        if let Some(given_up) = self.give_up() {
+            let _ = given_up.get().await;
         }
+    }
+}
+
+impl FileWriter {
+    /// Has the writing thread remove what there is, behind what is still queued.
+    fn give_up(&mut self) -> Option<super::writers::Answer<()>> {
+        self.phase = Phase::Done;
+        let progress = self.progress.take()?;
+        Some(self.storage.writers.submit(self.lane, move || {
+            drop(lock(&progress).take());
+            Ok(())
+        }))
     }
 }
 
 impl Drop for FileWriter {
     fn drop(&mut self) {
-        // Removing a large file takes its time.
-        if let Some(blocks) = self.blocks.take()
-            && let Ok(runtime) = tokio::runtime::Handle::try_current()
-        {
-            runtime.spawn_blocking(move || drop(blocks));
-        }
+        let _ = self.give_up();
     }
 }
 

@@ -41,7 +41,8 @@ use super::{
     Usage,
 };
 use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::entry::{Alias, EntryId, GroupId, StoredHead, StoredResponse, codec};
+use crate::entry::codec::{self, DecodeError};
+use crate::entry::{Alias, EntryId, GroupId, StoredHead, StoredResponse};
 use crate::key::CacheKey;
 use crate::random;
 
@@ -312,7 +313,9 @@ impl<T: ByteStore> Storage for KeyValueStorage<T> {
         };
         let name = alias.response.head.key.hex_digest();
         let _writing = inner.write(&name).await;
-        if inner.record(&name).await?.fence(inner.current_epoch().await?) != fence {
+        if inner.record(&name).await?.fence(inner.current_epoch().await?) != fence
+            || inner.has_foreign_alias(&name).await?
+        {
             return Ok(Published::Superseded);
         }
         inner.store.put(Space::Aliases, &name, value.into()).await?;
@@ -330,7 +333,7 @@ impl<T: ByteStore> Storage for KeyValueStorage<T> {
         for variant in &record.variants {
             inner.remove_body(&name, variant).await?;
         }
-        Ok(alias || !record.variants.is_empty())
+        Ok(alias || record.variants.iter().any(|variant| !variant.is_foreign()))
     }
 
     async fn remove_entry(&self, key: &CacheKey, id: EntryId) -> Result<bool, StorageError> {
@@ -404,6 +407,12 @@ impl<T: ByteStore> Inner<T> {
         Ok(value.and_then(|value| codec::decode_alias(&value).ok()))
     }
 
+    /// Whether the alias of this name is one of another version. There is room for one, so it keeps its place.
+    async fn has_foreign_alias(&self, name: &str) -> Result<bool, StorageError> {
+        let value = self.store.get(Space::Aliases, name).await?;
+        Ok(value.is_some_and(|value| matches!(codec::decode_alias(&value), Err(DecodeError::Version(_)))))
+    }
+
     async fn publish(
         &self,
         head: StoredHead,
@@ -413,7 +422,7 @@ impl<T: ByteStore> Inner<T> {
         let name = head.key.hex_digest();
         let _writing = self.write(&name).await;
         let mut record = self.record(&name).await?;
-        if record.fence(self.current_epoch().await?) != fence {
+        if record.other_layout || record.fence(self.current_epoch().await?) != fence {
             return Ok(Published::Superseded);
         }
         let replaced = record.publish(&head, variant);
@@ -429,7 +438,10 @@ impl<T: ByteStore> Inner<T> {
         let _writing = self.write(name).await;
         let mut record = self.record(name).await?;
         let (kept, gone): (Vec<_>, Vec<_>) =
-            record.variants.drain(..).partition(|variant| variant.head().is_some_and(|head| keep(&head)));
+            record.variants.drain(..).partition(|variant| match variant.head() {
+                Some(head) => keep(&head),
+                None => variant.is_foreign(),
+            });
         let mut removed = gone.len() as u64;
         if removed > 0 {
             record.variants = kept;
@@ -448,8 +460,12 @@ impl<T: ByteStore> Inner<T> {
     async fn remove_body(&self, name: &str, variant: &Variant) -> Result<(), StorageError> {
         let Variant::Streamed { started, .. } = variant else { return Ok(()) };
         let Some(head) = variant.head() else { return Ok(()) };
+        // As many as there are, and not as many as a head claims that somebody else may have written. What stands behind
+        // one that was lost is found by maintenance.
         for piece in 0..body::pieces(head.body_len()) {
-            self.store.remove(Space::Bodies, &body::name(name, *started, head.id, piece)).await?;
+            if !self.store.remove(Space::Bodies, &body::name(name, *started, head.id, piece)).await? {
+                break;
+            }
         }
         Ok(())
     }

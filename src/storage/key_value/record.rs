@@ -9,12 +9,14 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::clock::Timestamp;
-use crate::entry::{StoredBody, StoredHead, codec};
+use crate::entry::codec::{self, DecodeError};
+use crate::entry::{StoredBody, StoredHead};
 use crate::key::CacheKey;
 use crate::random;
 use crate::storage::Fence;
 
-const MAGIC: &[u8] = b"ldk\x01";
+const MAGIC: &[u8] = b"ldk";
+const VERSION: u8 = 1;
 const INLINE: u8 = 0;
 const STREAMED: u8 = 1;
 /// The most variants kept under one key.
@@ -25,8 +27,11 @@ pub(super) struct Record {
     /// Drawn anew by every removal; 0 where nothing was ever removed.
     mark: u64,
     removed_at: Timestamp,
-    /// From the most recently published on.
+    /// From the most recently published on, those of other versions included.
     pub(super) variants: Vec<Variant>,
+    /// The value was written by a version with another layout of it. Nothing is stored over it: two versions that share a
+    /// store must not erase each other's entries.
+    pub(super) other_layout: bool,
 }
 
 pub(super) enum Variant {
@@ -39,7 +44,7 @@ pub(super) enum Variant {
 impl Record {
     /// What stays after a removal.
     pub(super) fn removed(at: Timestamp) -> Self {
-        Self { mark: random::nonzero64(), removed_at: at, variants: Vec::new() }
+        Self { mark: random::nonzero64(), removed_at: at, ..Self::default() }
     }
 
     /// The fence of a lookup that found this record.
@@ -57,14 +62,23 @@ impl Record {
 
     /// Whether it says nothing but that something was removed before `time`.
     pub(super) fn is_removal_before(&self, time: Timestamp) -> bool {
-        self.variants.is_empty() && self.removed_at < time
+        !self.other_layout && self.variants.is_empty() && self.removed_at < time
+    }
+
+    /// Whether another version wrote some of what stands here, and may have bodies that only it can name.
+    pub(super) fn is_shared(&self) -> bool {
+        self.other_layout || self.variants.iter().any(Variant::is_foreign)
     }
 
     /// Adds a variant in place of those it replaces, which are given back.
     pub(super) fn publish(&mut self, head: &StoredHead, variant: Variant) -> Vec<Variant> {
-        let (mut kept, mut gone): (Vec<_>, Vec<_>) = self.variants.drain(..).partition(|old| {
-            old.head().is_some_and(|old| old.selecting != head.selecting || old.range != head.range)
-        });
+        let (mut kept, mut gone): (Vec<_>, Vec<_>) =
+            self.variants.drain(..).partition(|old| match old.read_head() {
+                Ok(old) => old.selecting != head.selecting || old.range != head.range,
+                // It counts, so that two versions together keep the limit.
+                Err(DecodeError::Version(_)) => true,
+                Err(_) => false,
+            });
         kept.insert(0, variant);
         gone.extend(kept.drain(MAX_VARIANTS.min(kept.len())..));
         self.variants = kept;
@@ -75,6 +89,7 @@ impl Record {
         let len: usize = self.variants.iter().map(|variant| 13 + variant.bytes().len()).sum();
         let mut out = BytesMut::with_capacity(MAGIC.len() + 16 + len);
         out.put_slice(MAGIC);
+        out.put_u8(VERSION);
         out.put_u64_le(self.mark);
         out.put_i64_le(self.removed_at.as_millis());
         for variant in &self.variants {
@@ -101,6 +116,9 @@ impl Record {
             return None;
         }
         value.advance(MAGIC.len());
+        if value.try_get_u8().ok()? != VERSION {
+            return Some(Self { mark: xxh3_64(&value).max(1), other_layout: true, ..Self::default() });
+        }
         let mark = value.try_get_u64_le().ok()?;
         let removed_at = Timestamp::from_millis(value.try_get_i64_le().ok()?);
         let mut variants = Vec::new();
@@ -115,7 +133,7 @@ impl Record {
             };
             variants.push(variant);
         }
-        Some(Self { mark, removed_at, variants })
+        Some(Self { mark, removed_at, variants, other_layout: false })
     }
 }
 
@@ -125,11 +143,20 @@ fn blob(value: &mut Bytes) -> Option<Bytes> {
 }
 
 impl Variant {
-    /// The head, without verifying a body that comes with it.
+    /// The head, without verifying a body that comes with it; `None` where there is none of this version.
     pub(super) fn head(&self) -> Option<StoredHead> {
+        self.read_head().ok()
+    }
+
+    /// Whether another version wrote it: a miss, but left alone.
+    pub(super) fn is_foreign(&self) -> bool {
+        matches!(self.read_head(), Err(DecodeError::Version(_)))
+    }
+
+    fn read_head(&self) -> Result<StoredHead, DecodeError> {
         match self {
-            Self::Inline(bytes) => codec::decode(&codec::split_body(bytes).ok()?.0).ok(),
-            Self::Streamed { head, .. } => codec::decode(head).ok(),
+            Self::Inline(bytes) => codec::decode(&codec::split_body(bytes)?.0),
+            Self::Streamed { head, .. } => codec::decode(head),
         }
     }
 

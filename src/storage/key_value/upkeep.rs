@@ -80,9 +80,9 @@ impl<T: ByteStore> Inner<T> {
                 for variant in self.record(&name).await?.variants {
                     let Some(head) = variant.head() else { continue };
                     responses += 1;
-                    bytes += variant.len();
+                    bytes = u64::saturating_add(bytes, variant.len());
                     if matches!(variant, Variant::Streamed { .. }) {
-                        bytes += head.body_len();
+                        bytes = bytes.saturating_add(head.body_len());
                     }
                 }
             }
@@ -148,7 +148,9 @@ impl<T: ByteStore> Inner<T> {
 
     async fn is_published(&self, name: &str, id: EntryId) -> Result<bool, StorageError> {
         let record = self.record(name).await?;
-        Ok(record.variants.iter().any(|variant| variant.head().is_some_and(|head| head.id == id)))
+        // Which bodies another version's heads name, only that can tell.
+        Ok(record.is_shared()
+            || record.variants.iter().any(|variant| variant.head().is_some_and(|head| head.id == id)))
     }
 
     /// The next names, or nothing after the last.

@@ -6,16 +6,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, params};
-use tokio::sync::oneshot;
+use tokio::sync::oneshot::{self, error::TryRecvError};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed};
 
 use super::Inner;
 use super::error::{BACKEND, Fault};
 use super::lookup;
+use super::reclaim::{self, Writing};
 use super::store::{self, Body};
-use super::writer::answer;
-use super::{reclaim, writer::Session};
+use super::writer::{self, Session};
 use crate::entry::{BodyEnd, BodySummary, EntryId, StoredHead, codec};
+use crate::storage::kit::backlog::Queued;
 use crate::storage::{BodyReader, BodyWriter, Fence, Published, StorageError, StorageErrorKind};
 
 /// Bytes of a body in one row. Reading one takes some tens of microseconds.
@@ -62,6 +63,10 @@ fn checksum(data: &[u8], body: i64, seq: i64) -> i64 {
 }
 
 /// Writes one body into a [`SqliteStorage`](super::SqliteStorage).
+///
+/// Data is accepted without waiting while less than 1 MiB of the body is queued, and a publication always is; a failure
+/// shows with the next piece or when the response is published. What was accepted is written even if the
+/// runtime ends.
 pub struct SqliteWriter {
     inner: Arc<Inner>,
     head: StoredHead,
@@ -70,9 +75,12 @@ pub struct SqliteWriter {
     buffer: Vec<u8>,
     summary: Box<Xxh3>,
     len: u64,
-    /// Chunks handed to the writing thread, and the outcome of the last.
+    /// Chunks handed to the writing thread, and the outcomes of those it may not have written yet.
     chunks: i64,
-    outcome: Option<oneshot::Receiver<Result<(), Fault>>>,
+    outcomes: VecDeque<oneshot::Receiver<Result<(), Fault>>>,
+    queued: Queued,
+    /// Once there are chunks.
+    writing: Option<Arc<Writing>>,
     phase: Phase,
 }
 
@@ -89,7 +97,7 @@ enum Phase {
 impl SqliteWriter {
     pub(super) fn begin(inner: Arc<Inner>, head: StoredHead, fence: Fence) -> Result<Self, StorageError> {
         // Asked for what it cannot do, a read-only storage says so before the body comes.
-        inner.writer("storing a response in")?;
+        let queued = inner.writer(Self::ACTION)?.backlog.body();
         let announced = head.body.map(|body| body.len);
         let limit = inner.state.options.body_limit();
         if announced.is_some_and(|announced| announced > limit) {
@@ -104,7 +112,9 @@ impl SqliteWriter {
             summary: Box::default(),
             len: 0,
             chunks: 0,
-            outcome: None,
+            outcomes: VecDeque::new(),
+            queued,
+            writing: None,
             phase: Phase::Writing,
         })
     }
@@ -115,10 +125,10 @@ impl SqliteWriter {
         lookup::body_number(&self.head)
     }
 
-    async fn append(&mut self, mut data: &[u8]) -> Result<(), StorageError> {
+    fn append(&mut self, mut data: &[u8]) -> Result<(), StorageError> {
         while !data.is_empty() {
             if self.buffer.len() == CHUNK {
-                self.flush().await?;
+                self.flush()?;
             }
             let (now, later) = data.split_at(data.len().min(CHUNK - self.buffer.len()));
             self.buffer.extend_from_slice(now);
@@ -127,23 +137,22 @@ impl SqliteWriter {
         Ok(())
     }
 
-    /// Hands the buffer to the writing thread, once the chunk before is stored: so a body occupies no more than two
-    /// chunks of memory, and a failure shows with the chunk after.
-    async fn flush(&mut self) -> Result<(), StorageError> {
-        self.settled().await?;
+    /// Hands the buffer to the writing thread.
+    fn flush(&mut self) -> Result<(), StorageError> {
         let body = self.number();
-        if self.chunks == 0 {
-            self.inner.state.bodies.begin_writing(body);
-        }
+        let writing = self.writing.get_or_insert_with(|| Writing::new(&self.inner.state, body));
+        let writing = Arc::clone(writing);
         let chunk = self.take_chunk();
+        let ticket = self.queued.add(chunk.data.len());
         let store = move |session: &Session<'_>| {
+            let _until_stored = (&writing, &ticket);
             if !reclaim::record(session, body, chunk.seq == 0)? {
                 return Err(store::given_up());
             }
             chunk.insert(session.connection, body)
         };
-        let outcome = self.inner.writer(Self::ACTION)?.submit(store).await;
-        self.outcome = Some(outcome.map_err(|fault| self.inner.error(fault, Self::ACTION))?);
+        let outcome = self.inner.writer(Self::ACTION)?.submit(store);
+        self.outcomes.push_back(outcome.map_err(|fault| self.inner.error(fault, Self::ACTION))?);
         Ok(())
     }
 
@@ -154,12 +163,20 @@ impl SqliteWriter {
         chunk
     }
 
-    /// Waits until the last chunk handed over is stored.
-    async fn settled(&mut self) -> Result<(), StorageError> {
-        match self.outcome.take() {
-            Some(outcome) => answer(outcome).await.map_err(|fault| self.inner.error(fault, Self::ACTION)),
-            None => Ok(()),
+    /// What went wrong with the chunks that the thread is through with.
+    fn failure(&mut self) -> Option<StorageError> {
+        while let Some(outcome) = self.outcomes.front_mut() {
+            let outcome = match outcome.try_recv() {
+                Ok(outcome) => outcome,
+                Err(TryRecvError::Empty) => return None,
+                Err(TryRecvError::Closed) => Err(writer::ended()),
+            };
+            self.outcomes.pop_front();
+            if let Err(fault) = outcome {
+                return Some(self.inner.error(fault, Self::ACTION));
+            }
         }
+        None
     }
 
     /// What is to be given up, if anything was written.
@@ -190,8 +207,12 @@ impl BodyWriter for SqliteWriter {
         if len > limit {
             return Err(too_large(limit));
         }
+        self.queued.room().await;
+        if let Some(error) = self.failure() {
+            return Err(error);
+        }
         self.summary.update(&data);
-        self.append(&data).await?;
+        self.append(&data)?;
         self.len = len;
         self.phase = Phase::Writing;
         Ok(())
@@ -201,7 +222,6 @@ impl BodyWriter for SqliteWriter {
         if self.phase != Phase::Writing {
             return Err(failed_before());
         }
-        self.settled().await?;
         let summary = BodySummary { len: self.len, checksum: self.summary.digest() };
         let body = if self.chunks == 0 && self.buffer.len() <= self.inner.state.options.inline {
             Body::Inline(std::mem::take(&mut self.buffer).into())
@@ -214,10 +234,19 @@ impl BodyWriter for SqliteWriter {
         head.finish(summary, end);
         let head = Arc::new(head);
         let encoded = codec::encode(&head);
-        let fence = self.fence;
-        let work = move |session: &Session<'_>| store::publish(session, &head, &encoded, &body, fence);
-        let published = self.inner.writer(Self::ACTION)?.write(work).await;
-        let published = published.map_err(|fault| self.inner.error(fault, Self::ACTION))?;
+        let (fence, writing) = (self.fence, self.writing.clone());
+        let work = move |session: &Session<'_>| {
+            let _until_stored = &writing;
+            store::publish(session, &head, &encoded, &body, fence)
+        };
+        let published = match self.inner.writer(Self::ACTION)?.write(work).await {
+            Ok(published) => published,
+            // That a chunk is missing says less than why.
+            Err(fault) => {
+                let error = self.inner.error(fault, Self::ACTION);
+                return Err(self.failure().unwrap_or(error));
+            }
+        };
         // From here on the chunks belong to the response, or were given up for it.
         self.phase = Phase::Done;
         Ok(published)
@@ -234,11 +263,8 @@ impl BodyWriter for SqliteWriter {
 
 impl Drop for SqliteWriter {
     fn drop(&mut self) {
-        if self.chunks > 0 {
-            self.inner.state.bodies.end_writing(self.number());
-        }
         // When the future of `publish` was dropped and its job is still queued, this comes after it and finds nothing
-        // pending. When the queue is full, `maintain` finds what is left.
+        // pending. When the queue is long, `maintain` finds what is left.
         if let Some(body) = self.remains()
             && let Ok(writer) = self.inner.writer(Self::ACTION)
         {

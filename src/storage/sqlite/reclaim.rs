@@ -7,10 +7,11 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, params};
 
+use super::State;
 use super::error::Fault;
 use super::writer::Session;
 use crate::clock::{Clock, SystemClock};
@@ -43,11 +44,11 @@ impl Bodies {
         }
     }
 
-    pub(super) fn begin_writing(&self, body: i64) {
+    fn begin_writing(&self, body: i64) {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner).insert(body);
     }
 
-    pub(super) fn end_writing(&self, body: i64) {
+    fn end_writing(&self, body: i64) {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner).remove(&body);
     }
 
@@ -74,6 +75,26 @@ impl Bodies {
 
     fn is_written(&self, body: i64) -> bool {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner).contains(&body)
+    }
+}
+
+/// A body that is being written, for as long as its writer or a job of it lives.
+#[derive(Debug)]
+pub(super) struct Writing {
+    state: Arc<State>,
+    body: i64,
+}
+
+impl Writing {
+    pub(super) fn new(state: &Arc<State>, body: i64) -> Arc<Self> {
+        state.bodies.begin_writing(body);
+        Arc::new(Self { state: Arc::clone(state), body })
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.state.bodies.end_writing(self.body);
     }
 }
 

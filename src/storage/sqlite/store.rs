@@ -53,7 +53,9 @@ pub(super) fn publish(
     let (inline, chunked) = match body {
         Body::Inline(body) => (Some(body.as_ref()), None),
         Body::Chunked { written, last } => {
-            if *written > 0 && !reclaim::settle(connection, number)? {
+            if *written > 0
+                && !(is_written(connection, number, *written)? && reclaim::settle(connection, number)?)
+            {
                 return Err(given_up());
             }
             last.iter().try_for_each(|last| last.insert(connection, number))?;
@@ -85,9 +87,18 @@ pub(super) fn publish(
     Ok(Published::Stored)
 }
 
+/// Whether all these chunks are stored. Nobody has waited for them, and any of them can have failed.
+fn is_written(connection: &Connection, body: i64, chunks: i64) -> Result<bool, Fault> {
+    let mut statement = connection.prepare_cached("SELECT count(*) FROM chunks WHERE body = ?1")?;
+    Ok(statement.query_row([body], |row| row.get::<_, i64>(0))? == chunks)
+}
+
 /// What a writer is told whose chunks were taken away.
 pub(super) fn given_up() -> Fault {
-    Fault::new(StorageErrorKind::Missing, "the body had been given up, because it did not grow for long")
+    Fault::new(
+        StorageErrorKind::Missing,
+        "the body is not there as it was written: a part failed, or it was given up, because it did not grow for long",
+    )
 }
 
 /// Deletes what a response replaces, what is garbage, and the variants that are too many with it.

@@ -1,6 +1,7 @@
 //! Writing: one thread, one queue, and one transaction for everything that is queued.
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -12,9 +13,10 @@ use super::connect::Shared;
 use super::error::Fault;
 use super::{State, evict, reclaim, schema};
 use crate::storage::StorageErrorKind;
+use crate::storage::kit::backlog::Backlog;
 
-/// So many jobs wait before those who write have to; with a chunk in each that is also the bound on memory.
-const QUEUE: usize = 64;
+/// At most so many jobs are done in one transaction; and what can be done without is not queued behind more.
+const BATCH: usize = 64;
 /// A database that was found sound is not examined again sooner.
 const HEALING: Duration = Duration::from_secs(60);
 
@@ -24,19 +26,48 @@ pub(super) struct Session<'a> {
     pub(super) state: &'a State,
 }
 
-/// The way to the thread that writes. Dropping it waits until everything queued is written.
+/// The way to the thread that writes. Dropping it waits until everything queued is written; so no job may hold it.
+///
+/// A job is always queued at once, so that it is done even if nobody comes back to wait for it: whoever returns from
+/// `main` takes the runtime with him. What bodies occupy in the queue is bounded by the [`Backlog`].
 pub(super) struct Writer {
-    queue: Option<mpsc::Sender<Box<dyn Job>>>,
+    queue: Option<mpsc::UnboundedSender<Queued>>,
+    /// How many jobs are queued.
+    len: Arc<AtomicUsize>,
     thread: Option<JoinHandle<()>>,
+    pub(super) backlog: Backlog,
+}
+
+/// A job in the queue.
+struct Queued {
+    job: Box<dyn Job>,
+    _counted: Counted,
+}
+
+/// One of the jobs that are queued, until this is dropped.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn new(len: &Arc<AtomicUsize>) -> Self {
+        len.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(len))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl Writer {
     pub(super) fn start(connection: Shared, state: Arc<State>) -> Result<Self, Fault> {
-        let (queue, jobs) = mpsc::channel(QUEUE);
+        let (queue, jobs) = mpsc::unbounded_channel();
         let thread = std::thread::Builder::new()
             .name("larder-sqlite".into())
             .spawn(move || run(&connection, &state, jobs))?;
-        Ok(Self { queue: Some(queue), thread: Some(thread) })
+        let (len, backlog) = (Arc::default(), Backlog::default());
+        Ok(Self { queue: Some(queue), len, thread: Some(thread), backlog })
     }
 
     /// Has `work` done in a transaction, together with whatever else is queued, and returns once it is committed.
@@ -47,16 +78,16 @@ impl Writer {
         T: Send + 'static,
         F: Fn(&Session<'_>) -> Result<T, Fault> + Send + 'static,
     {
-        answer(self.submit(work).await?).await
+        answer(self.submit(work)?).await
     }
 
-    /// As [`write`](Self::write), but returns as soon as the work is queued.
-    pub(super) async fn submit<T, F>(&self, work: F) -> Result<oneshot::Receiver<Result<T, Fault>>, Fault>
+    /// As [`write`](Self::write), but returns when the work is queued, which is at once.
+    pub(super) fn submit<T, F>(&self, work: F) -> Result<oneshot::Receiver<Result<T, Fault>>, Fault>
     where
         T: Send + 'static,
         F: Fn(&Session<'_>) -> Result<T, Fault> + Send + 'static,
     {
-        self.enqueue(Manner::Grouped, work).await
+        self.enqueue(Manner::Grouped, work)
     }
 
     /// Has `work` done outside of any transaction.
@@ -65,38 +96,33 @@ impl Writer {
         T: Send + 'static,
         F: Fn(&Session<'_>) -> Result<T, Fault> + Send + 'static,
     {
-        answer(self.enqueue(Manner::Alone, work).await?).await
+        answer(self.enqueue(Manner::Alone, work)?).await
     }
 
-    /// Has `work` done some time, or never when the queue is full: for what will be caught up with later.
+    /// Has `work` done some time, or never when the queue is long: for what will be caught up with later.
     pub(super) fn nudge<F>(&self, work: F)
     where
         F: Fn(&Session<'_>) -> Result<(), Fault> + Send + 'static,
     {
-        let (job, _) = job(Manner::Grouped, work);
-        if let Some(queue) = &self.queue {
-            let _ = queue.try_send(job);
+        if self.len.load(Ordering::Acquire) < BATCH {
+            let _ = self.enqueue(Manner::Grouped, work);
         }
     }
 
-    async fn enqueue<T, F>(
-        &self,
-        manner: Manner,
-        work: F,
-    ) -> Result<oneshot::Receiver<Result<T, Fault>>, Fault>
+    fn enqueue<T, F>(&self, manner: Manner, work: F) -> Result<oneshot::Receiver<Result<T, Fault>>, Fault>
     where
         T: Send + 'static,
         F: Fn(&Session<'_>) -> Result<T, Fault> + Send + 'static,
     {
         let (job, outcome) = job(manner, work);
         let queue = self.queue.as_ref().ok_or_else(ended)?;
-        queue.send(job).await.map_err(|_| ended())?;
+        queue.send(Queued { job, _counted: Counted::new(&self.len) }).map_err(|_| ended())?;
         Ok(outcome)
     }
 }
 
 /// Waits for the outcome of a submitted job.
-pub(super) async fn answer<T>(outcome: oneshot::Receiver<Result<T, Fault>>) -> Result<T, Fault> {
+async fn answer<T>(outcome: oneshot::Receiver<Result<T, Fault>>) -> Result<T, Fault> {
     outcome.await.unwrap_or_else(|_| Err(ended()))
 }
 
@@ -115,7 +141,7 @@ impl fmt::Debug for Writer {
     }
 }
 
-fn ended() -> Fault {
+pub(super) fn ended() -> Fault {
     Fault::new(StorageErrorKind::Unavailable, "the writing thread has ended")
 }
 
@@ -169,16 +195,16 @@ where
     }
 }
 
-fn run(connection: &Shared, state: &State, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+fn run(connection: &Shared, state: &State, mut jobs: mpsc::UnboundedReceiver<Queued>) {
     let mut health = Health::default();
-    let tidy = |jobs: &mpsc::Receiver<_>| while with(connection, state, tidy) && jobs.is_empty() {};
+    let tidy = |jobs: &mpsc::UnboundedReceiver<_>| while with(connection, state, tidy) && jobs.is_empty() {};
     tidy(&jobs);
     while let Some(first) = jobs.blocking_recv() {
-        let mut batch = vec![first];
-        while batch.len() < QUEUE
+        let mut batch = vec![first.job];
+        while batch.len() < BATCH
             && let Ok(next) = jobs.try_recv()
         {
-            batch.push(next);
+            batch.push(next.job);
         }
         with(connection, state, |session| {
             // Alone ones keep their place among the others.

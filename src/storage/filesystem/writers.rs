@@ -1,0 +1,97 @@
+//! The threads that write: what was handed to them is written whatever becomes of the runtime.
+//!
+//! All changes of one key are made by the same thread, in the order in which they were handed over. How many threads
+//! there are is fixed, whatever they wait for.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use tokio::sync::oneshot;
+
+use crate::storage::kit::backlog::Backlog;
+use crate::storage::{StorageError, StorageErrorKind};
+
+use super::error::{Doing, error};
+
+/// Enough for a disk to have something to do while one thread waits for a lock.
+const THREADS: usize = 4;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// The way to the threads. Dropping it waits until everything queued is written; so no job may hold it.
+pub(super) struct Writers {
+    threads: Vec<(Option<Sender<Job>>, Option<JoinHandle<()>>)>,
+    pub(super) backlog: Backlog,
+}
+
+impl Writers {
+    pub(super) fn start() -> Result<Self, StorageError> {
+        let mut writers = Self { threads: Vec::with_capacity(THREADS), backlog: Backlog::default() };
+        for _ in 0..THREADS {
+            let (queue, jobs) = channel();
+            let thread =
+                std::thread::Builder::new().name("larder-files".to_owned()).spawn(move || run(&jobs));
+            writers.threads.push((Some(queue), Some(thread.doing("starting a thread")?)));
+        }
+        Ok(writers)
+    }
+
+    /// Queues work. The answer need not be waited for.
+    ///
+    /// `lane` says what it has to be in order with: the fan-out directory.
+    pub(super) fn submit<T: Send + 'static>(
+        &self,
+        lane: u8,
+        work: impl FnOnce() -> Result<T, StorageError> + Send + 'static,
+    ) -> Answer<T> {
+        let (waiter, answer) = oneshot::channel();
+        let job: Job = Box::new(move || {
+            // Nobody may be waiting any more.
+            let _ = waiter.send(work());
+        });
+        if let Some((Some(queue), _)) = self.threads.get(usize::from(lane) % THREADS) {
+            // Fails only when the thread is gone, and then the answer says so.
+            let _ = queue.send(job);
+        }
+        Answer(answer)
+    }
+}
+
+/// The outcome of a job that was queued.
+#[must_use = "only the outcome says whether it was done"]
+pub(super) struct Answer<T>(oneshot::Receiver<Result<T, StorageError>>);
+
+impl<T> Answer<T> {
+    pub(super) async fn get(self) -> Result<T, StorageError> {
+        let ended = |_| Err(error(StorageErrorKind::Unavailable, "a writing thread has ended"));
+        self.0.await.unwrap_or_else(ended)
+    }
+}
+
+impl Drop for Writers {
+    fn drop(&mut self) {
+        for (queue, _) in &mut self.threads {
+            *queue = None;
+        }
+        for (_, thread) in &mut self.threads {
+            if let Some(thread) = thread.take() {
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Writers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writers").finish_non_exhaustive()
+    }
+}
+
+fn run(jobs: &Receiver<Job>) {
+    while let Ok(job) = jobs.recv() {
+        // Whoever waits for it is told, because the way to him is dropped; the next ones are not to suffer.
+        let _ = catch_unwind(AssertUnwindSafe(job));
+    }
+}

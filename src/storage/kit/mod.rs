@@ -1,0 +1,3 @@
+//! What several backends are built from.
+
+pub(super) mod backlog;
