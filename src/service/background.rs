@@ -46,14 +46,14 @@ pub(super) fn refresh<S, B, R>(
     if !of_part {
         request.headers_mut().remove(RANGE);
     }
-    let config = Arc::clone(config);
-    tokio::spawn(async move {
-        let answered = match exchange(Arc::clone(&config), principal, origin, request).await {
+    let (clock, config) = (Arc::clone(&config.clock), Arc::clone(config));
+    let refresh = async move {
+        match exchange(config, principal, origin, request).await {
             Ok(response) if !response.status().is_server_error() => drain(response.into_body()).await,
             Ok(_) | Err(_) => false,
-        };
-        refreshing.end(answered, config.clock.now());
-    });
+        }
+    };
+    refreshing.run(refresh, move || clock.now());
 }
 
 /// Reads a body to its end, so that all of it is stored. Returns whether it arrived whole.
