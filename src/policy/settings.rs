@@ -191,8 +191,9 @@ impl Policy {
     }
 
     /// Key of the hashes that stand for what a store must not tell: secret selecting fields (a `Vary` on Authorization,
-    /// Cookie, ...), and the credentials and partitions in keys. Whoever shares a storage must share it. Default: empty,
-    /// so that the hashes are salted but not keyed: who reads the store can then try values that he guesses.
+    /// Cookie, ...), and the credentials, partitions and request content in keys. Whoever shares a storage must share
+    /// it. Default: empty, so that the hashes are salted but not keyed: who reads the store can then try values that he
+    /// guesses.
     pub fn secret(mut self, secret: impl AsRef<[u8]>) -> Self {
         self.secret = Arc::from(secret.as_ref());
         self.principal_hash_key = principal_hash_key(&self.secret);
