@@ -59,8 +59,10 @@ impl Policy {
     ///
     /// Since one process often has the tokens of many, a keyed hash of the request's credentials is part of every key:
     /// responses to different credentials are kept apart, as if each had a cache of its own.
-    /// [`DefaultKey::credentials`](crate::key::DefaultKey::credentials) shares them. Cookies are no such credentials; where
-    /// they tell users apart, [`partition_by_cookie`](crate::key::DefaultKey::partition_by_cookie) does so.
+    /// [`DefaultKey::credentials`](crate::key::DefaultKey::credentials) shares them. Cookies are no such credentials, nor
+    /// are keys in fields of their own (`X-Api-Key`); where they tell users apart, and the origin does not say `Vary`,
+    /// [`partition_by_cookie`](crate::key::DefaultKey::partition_by_cookie) or
+    /// [`partition_by`](crate::key::DefaultKey::partition_by) does so.
     ///
     /// What is added to the request below the cache (a client's default headers, a cookie jar, an authentication layer)
     /// cannot be seen: [`CacheLayer`](crate::CacheLayer#whose-responses) says what to do then.
