@@ -68,6 +68,12 @@ use crate::store::Counts;
 /// # drop(client);
 /// ```
 ///
+/// # Redirects
+///
+/// Redirects are followed by the layer itself ([`follow_redirects`](Self::follow_redirects)) or above it, **never
+/// below**: a client that follows them by itself hands the last answer up as that of the first URI, and so it would be
+/// stored. The cache sees that only where the response says who answered: see [`redirect`](crate::redirect).
+///
 /// A Tokio runtime with its timer on must run the services.
 #[derive(Clone, Debug)]
 #[must_use = "a layer does nothing until it wraps a service"]

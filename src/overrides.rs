@@ -82,6 +82,9 @@ impl CacheOverride {
     /// their URIs; but not those of different principals: the partition, and in a private cache the credentials, are
     /// added to this key as to any other. [`DefaultKey::credentials`](crate::key::DefaultKey::credentials) shares.
     ///
+    /// Where the layer [follows redirects](crate::CacheLayer::follow_redirects) the key is that of the first request: a
+    /// redirect in answer to it is stored under this key, and what it leads to under the computed key of its own URI.
+    ///
     /// ```
     /// use larder::key::CacheKey;
     /// use larder::overrides::CacheOverride;

@@ -104,5 +104,5 @@ impl Error for WrongLength {}
 
 /// Whether the body failed because it is not what its response announced. Then none of its bytes can be trusted.
 pub(super) fn is_wrong_length(error: &BodyError) -> bool {
-    error.source().is_some_and(|source| source.is::<WrongLength>())
+    error.source().is_some_and(<dyn Error>::is::<WrongLength>)
 }

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use sync_wrapper::SyncWrapper;
+use tokio::sync::oneshot;
 
 use super::pipe::{Inlet, Outlet, Piece, pipe};
 use super::union::Join;
@@ -49,11 +50,11 @@ pub(crate) struct Fill {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Counted {
     /// `Content-Length`, which frames the message as well (RFC 9112 section 6.3).
-    ByLength,
+    Length,
     /// `Content-Range` alone. `until_close`: the message ends with the connection.
-    ByRange { until_close: bool },
+    Range { until_close: bool },
     /// The body itself, which no field contradicts.
-    ByHint,
+    Hint,
 }
 
 /// What it means when a body ends well with fewer bytes than it must have.
@@ -76,7 +77,7 @@ impl Fill {
     pub(crate) fn new(store: Store, mut head: StoredHead, fence: Fence, expected: Option<u64>) -> Self {
         head.body = expected.map(|len| BodySummary { len, checksum: 0 });
         let (replaces, outgrows) = (Vec::new(), Vec::new());
-        let (counted, target) = (Counted::ByLength, None);
+        let (counted, target) = (Counted::Length, None);
         let (resumable, join, leading) = (None, None, None);
         let trailers = StorableTrailers::default();
         Self { store, head, fence, target, replaces, outgrows, counted, resumable, join, leading, trailers }
@@ -168,14 +169,13 @@ impl Fill {
     /// Whether the body is not complete with its last byte: trailer fields are to come, or only its end will show
     /// that it is not longer than announced.
     pub(super) fn awaits_end(&self) -> bool {
-        self.head.headers.contains_key(http::header::TRAILER)
-            || matches!(self.counted, Counted::ByRange { .. })
+        self.head.headers.contains_key(http::header::TRAILER) || matches!(self.counted, Counted::Range { .. })
     }
 
     pub(super) fn early_end(&self) -> EarlyEnd {
         match self.counted {
-            Counted::ByLength | Counted::ByRange { until_close: true } => EarlyEnd::BrokenOff,
-            Counted::ByHint | Counted::ByRange { until_close: false } => EarlyEnd::Misstated,
+            Counted::Length | Counted::Range { until_close: true } => EarlyEnd::BrokenOff,
+            Counted::Hint | Counted::Range { until_close: false } => EarlyEnd::Misstated,
         }
     }
 
@@ -188,7 +188,7 @@ impl Fill {
     /// Stores a response whose whole body is at hand, without keeping the caller. The body holds its room in memory
     /// until it is stored.
     pub(super) fn store_whole(mut self, body: Vec<Bytes>, end: BodyEnd, room: Room) -> Retraction {
-        let retraction = self.retraction();
+        let (retraction, over) = self.retraction();
         let mark = self.store.mark(&self.head.key);
         // From here on whoever asks waits for the mark.
         drop(self.take_leading());
@@ -206,13 +206,16 @@ impl Fill {
             after.tidy(&store, &result).await;
             store.filled(Some(&result));
             after.join(&result, mark).await;
+            drop(over);
         });
         retraction
     }
 
-    fn retraction(&self) -> Retraction {
+    /// The way back, and what to drop when there is nothing more to be taken back.
+    fn retraction(&self) -> (Retraction, oneshot::Sender<()>) {
         let ids = [Some(self.head.id), self.join.as_ref().map(|(_, union)| *union)];
-        Retraction { store: self.store.clone(), key: self.head.key.clone(), ids }
+        let (over, is_over) = oneshot::channel();
+        (Retraction { store: self.store.clone(), key: self.head.key.clone(), ids, is_over }, over)
     }
 
     /// What is left to do once this response is stored.
@@ -230,8 +233,11 @@ impl Fill {
     /// Begins to store a body that is too long to be kept back until it is complete.
     pub(super) fn start(self, room: Room) -> Filling {
         let (inlet, outlet) = pipe(PIPE);
-        let retraction = self.retraction();
-        let following: Following = Box::pin(self.follow(outlet, room));
+        let (retraction, over) = self.retraction();
+        let following: Following = Box::pin(async move {
+            self.follow(outlet, room).await;
+            drop(over);
+        });
         Filling { inlet, retraction, following: Some(SyncWrapper::new(following)) }
     }
 
@@ -421,15 +427,19 @@ pub(crate) struct Retraction {
     key: CacheKey,
     /// Its own, and that of what it may have become a part of.
     ids: [Option<EntryId>; 2],
+    is_over: oneshot::Receiver<()>,
 }
 
 impl Retraction {
+    /// Whoever asks from now on waits until it is taken out.
     pub(super) fn retract(self) {
-        let Self { store, key, ids } = self;
+        let Self { store, key, ids, is_over } = self;
+        let mark = store.mark(&key);
         store.clone().run_or_spawn(async move {
-            store.settled(&key).await;
+            let _ = is_over.await;
             let ids: Vec<_> = ids.into_iter().flatten().collect();
             tidy(&store, &key, &ids, Published::Stored).await;
+            drop(mark);
         });
     }
 }

@@ -17,7 +17,7 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use super::exact::is_wrong_length;
 use super::fill::{Completing, EarlyEnd, Fill, Filling, PIPE, Retraction};
-use super::pieces::Pieces;
+use super::pieces::{MOST_EMPTY, Pieces};
 use crate::entry::{BodyEnd, StoredRange};
 use crate::error::BodyError;
 use crate::policy::{Refused, StorableTrailers};
@@ -148,7 +148,14 @@ where
 
     /// Reads the body to its end, so that all of it is stored.
     async fn read_to_end(mut self) {
-        while let Some(Ok(_)) = std::future::poll_fn(|cx| self.poll_frame(cx)).await {}
+        let mut empty = 0;
+        while let Some(Ok(frame)) = std::future::poll_fn(|cx| self.poll_frame(cx)).await {
+            empty += usize::from(frame.data_ref().is_some_and(Bytes::is_empty));
+            // There may be nothing else, and no end: this task would never be interrupted.
+            if empty > MOST_EMPTY {
+                return;
+            }
+        }
     }
 }
 
@@ -272,6 +279,8 @@ impl Recorder {
                     self.give_up();
                 }
             }
+            // It seemed to be over, and was not.
+            State::Whole(_) if !data.is_empty() => self.give_up(),
             State::Whole(_) | State::Over => {}
         }
         match self.expected {

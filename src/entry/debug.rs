@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use bytes::Bytes;
+
 use super::{BodyEnd, StoredBody, StoredHead};
 use crate::key::{ShownFields, ShownUri};
 
@@ -43,7 +45,7 @@ impl fmt::Debug for StoredBody {
         match self {
             Self::Inline(body) => write!(f, "Inline({} bytes)", body.len()),
             Self::Shared(pieces) => {
-                write!(f, "Shared({} bytes)", pieces.iter().map(|piece| piece.len()).sum::<usize>())
+                write!(f, "Shared({} bytes)", pieces.iter().map(Bytes::len).sum::<usize>())
             }
             Self::Streamed => f.write_str("Streamed"),
         }

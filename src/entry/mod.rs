@@ -216,6 +216,6 @@ pub enum StoredBody {
 pub struct Alias {
     /// The redirect response itself.
     pub response: StoredResponse,
-    /// The key of the target.
+    /// The key of the target, for a request with the same fields. Who follows the redirect goes by `Location`.
     pub target: CacheKey,
 }

@@ -63,6 +63,11 @@ impl RequestContent {
         self.known.as_ref().map(|known| &known.digest)
     }
 
+    /// The digest as it stands in keys: without the secret, who reads a store cannot try content that he guesses.
+    pub(crate) fn keyed_digest(digest: &[u8; 32], hash_key: &[u8; 32]) -> [u8; 32] {
+        *blake3::keyed_hash(hash_key, digest).as_bytes()
+    }
+
     /// What the extensions tell of a request with this method.
     pub(crate) fn of<'a>(method: &Method, extensions: &'a http::Extensions) -> Option<&'a Self> {
         extensions.get::<Self>().filter(|content| content.method == *method)

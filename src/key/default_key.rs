@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::uri::Authority;
-use http::{Method, Uri, header};
+use http::{HeaderValue, Method, Uri, header};
 
 use super::unkeyed::Unkeyed;
 use super::{CacheKey, CacheKeyBuilder, Credentials, MakeKey, RequestHead, normalize, part_len};
@@ -127,7 +127,7 @@ impl DefaultKey {
     pub fn partition_by_cookie(self) -> Self {
         self.partition_by(|request| {
             let lines: Vec<_> =
-                request.headers.get_all(header::COOKIE).iter().map(|line| line.as_bytes()).collect();
+                request.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
             // HTTP/2 may split the field at its own separator (RFC 9113 section 8.2.3).
             (!lines.is_empty()).then(|| lines.join(&b"; "[..]))
         })

@@ -33,20 +33,39 @@ pub struct NoVarySearch {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Params {
     /// These change nothing.
-    Ignored(Vec<String>),
+    Ignored(Names),
     /// Only these change anything.
-    Kept(Vec<String>),
+    Kept(Names),
 }
+
+/// Sorted, each once: a search among them costs little however many there are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Names(Vec<String>);
+
+impl Names {
+    fn contain(&self, name: &str) -> bool {
+        self.0.binary_search_by(|own| own.as_str().cmp(name)).is_ok()
+    }
+}
+
+/// A longer field is as if it were absent.
+const LONGEST_FIELD: usize = 8 * 1024;
+/// As is a field with more names in a list.
+const MOST_NAMES: usize = 256;
+/// A URI with more parameters is equivalent only to itself.
+const MOST_PARAMETERS: usize = 1024;
 
 impl NoVarySearch {
     /// Reads the field; `None` where it is absent, invalid, or says that everything matters: then two URIs are
-    /// equivalent only when they are equal.
+    /// equivalent only when they are equal. A field of more than 8 KiB, or with more than 256 names in a list, is as if
+    /// it were absent.
     ///
     /// `params` as a boolean, which browsers understand and earlier drafts had, means the same as `except=()`.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Option<Self> {
         let lines: Vec<_> = headers.get_all(NO_VARY_SEARCH).iter().map(HeaderValue::as_bytes).collect();
-        if lines.is_empty() {
+        let len: usize = lines.iter().map(|line| line.len()).sum();
+        if lines.is_empty() || len + 2 * lines.len() > LONGEST_FIELD {
             return None;
         }
         let members = Parser::new(&lines.join(&b", "[..])).parse::<Dictionary>().ok()?;
@@ -55,11 +74,11 @@ impl NoVarySearch {
             Some(member) => !boolean(member)?,
         };
         let params = match (members.get("params"), members.get("except")) {
-            (None, None) => Params::Ignored(Vec::new()),
+            (None, None) => Params::Ignored(Names::default()),
             (Some(ListEntry::InnerList(names)), None) => Params::Ignored(decoded(names)?),
             (Some(member), None) => match boolean(member)? {
-                true => Params::Kept(Vec::new()),
-                false => Params::Ignored(Vec::new()),
+                true => Params::Kept(Names::default()),
+                false => Params::Ignored(Names::default()),
             },
             (params, Some(ListEntry::InnerList(names)))
                 if params.is_none_or(|member| boolean(member) == Some(true)) =>
@@ -69,24 +88,29 @@ impl NoVarySearch {
             _ => return None,
         };
         let config = Self { params, varies_on_order };
-        (config != Self { params: Params::Ignored(Vec::new()), varies_on_order: true }).then_some(config)
+        (config != Self { params: Params::Ignored(Names::default()), varies_on_order: true })
+            .then_some(config)
     }
 
     /// Whether a response for one URI may answer for the other: all but the query is equal, and the queries are
-    /// equivalent.
+    /// equivalent. A URI with more than 1024 parameters is equivalent only to itself.
     #[must_use]
     pub fn equivalent(&self, one: &str, other: &str) -> bool {
         one == other || self.normalized(one) == self.normalized(other)
     }
 
-    /// One form for all equivalent URIs: only the parameters that matter, in one order and one encoding.
+    /// One form for all equivalent URIs: only the parameters that matter, in one order and one encoding. A URI with more
+    /// than 1024 parameters is left as it is.
     #[must_use]
     pub fn normalized(&self, uri: &str) -> String {
         let (before, query) = uri.split_once('?').unwrap_or((uri, ""));
+        if query.bytes().filter(|byte| *byte == b'&').count() >= MOST_PARAMETERS {
+            return uri.to_owned();
+        }
         let mut pairs: Vec<_> = query.split('&').filter(|pair| !pair.is_empty()).map(pair).collect();
         pairs.retain(|(name, _)| match &self.params {
-            Params::Ignored(names) => !names.iter().any(|ignored| ignored == name),
-            Params::Kept(names) => names.iter().any(|kept| kept == name),
+            Params::Ignored(names) => !names.contain(name),
+            Params::Kept(names) => names.contain(name),
         });
         if !self.varies_on_order {
             // Stable: parameters of the same name keep their order.
@@ -130,12 +154,18 @@ fn boolean(member: &ListEntry) -> Option<bool> {
 }
 
 /// The names in a list, decoded as those in a query are.
-fn decoded(list: &InnerList) -> Option<Vec<String>> {
+fn decoded(list: &InnerList) -> Option<Names> {
+    if list.items.len() > MOST_NAMES {
+        return None;
+    }
     let name = |item: &sfv::Item| match &item.bare_item {
         BareItem::String(name) => Some(decode(name.as_str())),
         _ => None,
     };
-    list.items.iter().map(name).collect()
+    let mut names: Vec<_> = list.items.iter().map(name).collect::<Option<_>>()?;
+    names.sort_unstable();
+    names.dedup();
+    Some(Names(names))
 }
 
 /// One name and value, as `application/x-www-form-urlencoded` has them.

@@ -343,11 +343,12 @@ pub(crate) const fn is_token(byte: u8) -> bool {
 struct Split<'a, F> {
     rest: &'a [u8],
     is_separator: F,
+    quotes_close: bool,
 }
 
 impl<'a, F: Fn(u8) -> bool> Split<'a, F> {
     fn new(rest: &'a [u8], is_separator: F) -> Self {
-        Self { rest, is_separator }
+        Self { rest, is_separator, quotes_close: true }
     }
 }
 
@@ -368,15 +369,15 @@ impl<'a, F: Fn(u8) -> bool> Iterator for Split<'a, F> {
 }
 
 impl<F: Fn(u8) -> bool> Split<'_, F> {
-    fn piece_len(&self) -> usize {
+    fn piece_len(&mut self) -> usize {
         let mut at = 0;
-        let mut quotes_close = true;
         while let Some(byte) = self.rest.get(at) {
-            if *byte == b'"' && quotes_close {
+            if *byte == b'"' && self.quotes_close {
                 match closing_quote(self.rest, at) {
                     Some(close) => at = close,
-                    // Looked for once: a line of nothing but quotes must not cost a square.
-                    None => quotes_close = false,
+                    // Looked for once in all pieces: all quotes behind one that is never closed are escaped, and as seen
+                    // from them the others are escaped too. A line of nothing but quotes must not cost a square.
+                    None => self.quotes_close = false,
                 }
             } else if (self.is_separator)(*byte) {
                 return at;

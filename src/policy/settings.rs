@@ -59,8 +59,10 @@ impl Policy {
     ///
     /// Since one process often has the tokens of many, a keyed hash of the request's credentials is part of every key:
     /// responses to different credentials are kept apart, as if each had a cache of its own.
-    /// [`DefaultKey::credentials`](crate::key::DefaultKey::credentials) shares them. Cookies are no such credentials; where
-    /// they tell users apart, [`partition_by_cookie`](crate::key::DefaultKey::partition_by_cookie) does so.
+    /// [`DefaultKey::credentials`](crate::key::DefaultKey::credentials) shares them. Cookies are no such credentials, nor
+    /// are keys in fields of their own (`X-Api-Key`); where they tell users apart, and the origin does not say `Vary`,
+    /// [`partition_by_cookie`](crate::key::DefaultKey::partition_by_cookie) or
+    /// [`partition_by`](crate::key::DefaultKey::partition_by) does so.
     ///
     /// What is added to the request below the cache (a client's default headers, a cookie jar, an authentication layer)
     /// cannot be seen: [`CacheLayer`](crate::CacheLayer#whose-responses) says what to do then.
@@ -191,8 +193,9 @@ impl Policy {
     }
 
     /// Key of the hashes that stand for what a store must not tell: secret selecting fields (a `Vary` on Authorization,
-    /// Cookie, ...), and the credentials and partitions in keys. Whoever shares a storage must share it. Default: empty,
-    /// so that the hashes are salted but not keyed: who reads the store can then try values that he guesses.
+    /// Cookie, ...), and the credentials, partitions and request content in keys. Whoever shares a storage must share
+    /// it. Default: empty, so that the hashes are salted but not keyed: who reads the store can then try values that he
+    /// guesses.
     pub fn secret(mut self, secret: impl AsRef<[u8]>) -> Self {
         self.secret = Arc::from(secret.as_ref());
         self.principal_hash_key = principal_hash_key(&self.secret);

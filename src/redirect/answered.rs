@@ -1,9 +1,11 @@
 //! Who answered, where redirects were followed below the cache.
 
+use std::fmt;
+
 use http::request::Parts;
 use http::{Extensions, Uri, header};
 
-use crate::key::same_origin;
+use crate::key::{same_origin, shown_uri};
 
 /// The URI that answered, in the extensions of a response: the last one of the redirects that a client followed by
 /// itself.
@@ -24,11 +26,18 @@ use crate::key::same_origin;
 /// # adapt("https://example.com/".parse()?);
 /// # Ok::<(), http::uri::InvalidUri>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct AnsweredBy(
     /// The URI, absolute.
     pub Uri,
 );
+
+impl fmt::Debug for AnsweredBy {
+    /// Without userinfo and query, in which tokens and signatures often are.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AnsweredBy").field(&shown_uri(&self.0)).finish()
+    }
+}
 
 /// The URI that really answered, where the response says.
 pub(crate) fn answered_by(extensions: &Extensions) -> Option<&Uri> {

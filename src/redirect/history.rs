@@ -1,6 +1,10 @@
 //! The way that was followed.
 
+use std::fmt;
+
 use http::{StatusCode, Uri};
+
+use crate::key::shown_uri;
 
 /// The way from the URI that was asked for to the one that answered. In the extensions of every response of a layer
 /// that [follows redirects](crate::CacheLayer::follow_redirects); without hops where there was nothing to follow.
@@ -10,13 +14,20 @@ pub struct RedirectHistory {
 }
 
 /// One redirect that was followed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Hop {
     /// The URI that answered with a redirect.
     pub uri: Uri,
     /// Its status.
     pub status: StatusCode,
+}
+
+impl fmt::Debug for Hop {
+    /// Without userinfo and query, in which tokens and signatures often are.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hop").field("uri", &shown_uri(&self.uri)).field("status", &self.status).finish()
+    }
 }
 
 impl RedirectHistory {

@@ -173,24 +173,24 @@ fn expected_length<R: Body>(
     if response.status == StatusCode::PARTIAL_CONTENT {
         // What `Content-Range` says; `Content-Length` has been compared with it.
         let len = head.body.map(|body| body.len);
-        let counted = if announced.is_some() { Counted::ByLength } else { Counted::ByRange { until_close } };
+        let counted = if announced.is_some() { Counted::Length } else { Counted::Range { until_close } };
         return if body.is_end_stream() { Err("no content") } else { Ok((len, counted)) };
     }
     if response.status == StatusCode::NO_CONTENT {
         // RFC 9110 section 8.6: a `Content-Length` there would be wrong, and means nothing.
-        return Ok((Some(0), Counted::ByLength));
+        return Ok((Some(0), Counted::Length));
     }
     if let Some(announced) = announced {
         let lacks_all = body.is_end_stream() && announced > 0;
-        return if lacks_all { Err("no content") } else { Ok((Some(announced), Counted::ByLength)) };
+        return if lacks_all { Err("no content") } else { Ok((Some(announced), Counted::Length)) };
     }
     if body.is_end_stream() {
-        return Ok((Some(0), Counted::ByHint));
+        return Ok((Some(0), Counted::Hint));
     }
     if until_close && !store_close_delimited {
         return Err(CLOSE_DELIMITED);
     }
-    Ok((body.size_hint().exact(), Counted::ByHint))
+    Ok((body.size_hint().exact(), Counted::Hint))
 }
 
 /// Whether only the connection's close ends the message (RFC 9112 section 6.3), as far as can be seen.

@@ -33,9 +33,11 @@ pub(super) fn name<B: Body>(
 ) -> Option<CacheKey> {
     RequestContent::verify(parts, body);
     let head = principal.shown(head_of(parts));
+    let content = keyed_content(config, &head);
+    let head = with_content(head, content.as_ref());
     let key = named(config, principal, &head, overrides)?;
     // A `MakeKey` of the user's may leave the content out.
-    if head.body_digest.is_some_and(|digest| key.part(CacheKey::BODY) != Some(digest)) {
+    if content.is_some_and(|digest| key.part(CacheKey::BODY) != Some(&digest)) {
         RequestContent::forget(parts);
     }
     Some(key)
@@ -45,7 +47,22 @@ pub(super) fn name<B: Body>(
 pub(crate) fn whole_key(config: &Config, request: &RequestHead<'_>) -> Option<CacheKey> {
     let computed = CacheOverride::default();
     let overrides = request.extensions.get::<CacheOverride>().unwrap_or(&computed);
-    named(config, &principal(config, *request), request, overrides)
+    let content = keyed_content(config, request);
+    let head = with_content(*request, content.as_ref());
+    named(config, &principal(config, *request), &head, overrides)
+}
+
+/// The digest of the request's content under the user's secret.
+fn keyed_content(config: &Config, request: &RequestHead<'_>) -> Option<[u8; 32]> {
+    let hash_key = config.policy.principal_hash_key();
+    request.body_digest.map(|digest| RequestContent::keyed_digest(digest, hash_key))
+}
+
+fn with_content<'a>(head: RequestHead<'a>, digest: Option<&'a [u8; 32]>) -> RequestHead<'a> {
+    match digest {
+        Some(digest) => head.with_body_digest(digest),
+        None => head,
+    }
 }
 
 /// The key under which a response to GET for `uri` is stored, for a client like the one that sent `original`.

@@ -37,7 +37,9 @@ pub(super) async fn look_up(config: &Config, key: &CacheKey) -> Result<Equivalen
     let Some(equivalent) = latest.and_then(|latest| latest.key(key)) else { return Ok(found) };
     let Some(alias) = config.store.lookup(&equivalent).await?.alias.filter(valid) else { return Ok(found) };
     found.stored = config.store.lookup(&alias.target).await?.responses;
-    found.stored.retain(|stored| answers_for(&stored.head, key));
+    // Variants of one response mostly say the same of its queries, and URIs are long: what was compared is remembered.
+    let mut compared = Vec::new();
+    found.stored.retain(|stored| answers_for(&stored.head, key, &mut compared));
     Ok(found)
 }
 
@@ -48,11 +50,15 @@ fn applies(config: &Config, key: &CacheKey) -> bool {
 
 /// "equivalent ... given the variation config ... from the stored response". Parts are not shared: what completes one
 /// would be stored under a key that nobody looked up.
-fn answers_for(head: &StoredHead, key: &CacheKey) -> bool {
-    let config = NoVarySearch::of(&head.headers);
+fn answers_for(head: &StoredHead, key: &CacheKey, compared: &mut Vec<(NoVarySearch, bool)>) -> bool {
+    let Some(said) = NoVarySearch::of(&head.headers).filter(|_| head.range.is_none()) else { return false };
+    if let Some((_, equivalent)) = compared.iter().find(|(other, _)| *other == said) {
+        return *equivalent;
+    }
     let uris = head.key.uri().zip(key.uri());
-    let equivalent = config.zip(uris).is_some_and(|(config, (one, other))| config.equivalent(one, other));
-    equivalent && head.range.is_none()
+    let equivalent = uris.is_some_and(|(one, other)| said.equivalent(one, other));
+    compared.push((said, equivalent));
+    equivalent
 }
 
 /// Notes what a response that is being stored says of its path, and where it is stored.

@@ -164,11 +164,6 @@ impl Store {
         self.shared.publishing.mark(key)
     }
 
-    /// Waits until nothing is being published under a key.
-    pub(crate) async fn settled(&self, key: &CacheKey) {
-        self.shared.publishing.settled(key).await;
-    }
-
     /// Room in memory for a response on its way to the storage.
     pub(crate) fn room(&self) -> Room {
         self.shared.admission.enter(self.backlog)

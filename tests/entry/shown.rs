@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use larder::entry::{Alias, BodyEnd, StoredBody, StoredHead, StoredResponse};
 use larder::key::{CacheKey, DefaultKey, MakeKey, RequestContent, RequestHead, Selecting};
 use larder::policy::Asked;
+use larder::redirect::AnsweredBy;
 use larder::{CacheLayer, CacheOverride, Policy};
 
 const URI: &str = "https://me:s3cret@example.com/path?token=s3cret";
@@ -72,6 +73,8 @@ fn debug_shows_no_query_no_userinfo_and_no_secret_value() {
     tells(&wishes, &[]);
     tells(&RequestContent::new(&Method::POST, request.headers(), b"s3cret"), &["POST"]);
     tells(&CacheKey::builder().part("mine", "s3cret"), &["CacheKeyBuilder"]);
+
+    tells(&AnsweredBy(URI.parse().unwrap()), &["https://example.com/path?.."]);
 
     let policy = Policy::private().secret("s3cret");
     let keys = DefaultKey::new().partition("s3cret");

@@ -19,7 +19,7 @@ fn child(path: &std::path::Path, format: Format, rounds: usize) -> Child {
         .env(FORMAT, format.as_str())
         .env(ROUNDS, rounds.to_string())
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(Stdio::inherit())
         .spawn()
         .unwrap()
 }

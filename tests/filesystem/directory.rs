@@ -43,12 +43,79 @@ fn other_versions_and_the_other_format_are_refused() {
     assert_eq!(FileStorage::open(&path).unwrap().format(), Format::Json);
     let error = FileStorage::builder().format(Format::Compact).open(&path).unwrap_err();
     assert_eq!(error.kind(), StorageErrorKind::Incompatible);
-    let marker = std::fs::read_to_string(path.join("larder.json")).unwrap();
-    for text in [marker.replace("\"version\": 1", "\"version\": 2"), "{}".into(), String::new()] {
-        std::fs::write(path.join("larder.json"), &text).unwrap();
-        let error = FileStorage::open(&path).unwrap_err();
-        assert_eq!(error.kind(), StorageErrorKind::Incompatible);
-        assert_eq!(std::fs::read_to_string(path.join("larder.json")).unwrap(), text);
+    let text = r#"{"larder": "filesystem", "version": 2, "format": "json", "note": ""}"#;
+    std::fs::write(path.join("larder.json"), text).unwrap();
+    let error = FileStorage::open(&path).unwrap_err();
+    assert_eq!(error.kind(), StorageErrorKind::Incompatible);
+    assert_eq!(std::fs::read_to_string(path.join("larder.json")).unwrap(), text);
+}
+
+#[tokio::test]
+async fn a_damaged_settings_file_is_made_anew_and_nothing_is_lost() {
+    for format in FORMATS {
+        let (_dir, path) = place();
+        let storage = open(&path, format);
+        store(&storage, head("a"), body(100_000)).await;
+        drop(storage);
+        let marker = path.join("larder.json");
+        let whole = std::fs::read(&marker).unwrap();
+        let torn = (0..whole.len()).map(|len| whole[..len].to_vec());
+        let zeroed = [vec![0; whole.len()], vec![0; 4096], b"{}".to_vec(), b"what is this?".to_vec()];
+        let flipped = (0..whole.len() * 8).map(|bit| {
+            let mut flipped = whole.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            flipped
+        });
+        for damaged in torn.chain(zeroed).chain(flipped.step_by(3)).map(Some).chain([None]) {
+            match &damaged {
+                Some(damaged) => std::fs::write(&marker, damaged).unwrap(),
+                None => std::fs::remove_file(&marker).unwrap(),
+            }
+            let shown = damaged.as_deref().map(String::from_utf8_lossy);
+            let storage = FileStorage::open(&path).unwrap_or_else(|error| panic!("{error}: {shown:?}"));
+            assert_eq!(storage.format(), format, "{shown:?}");
+            assert!(storage.lookup(&key("a")).await.unwrap().responses.len() == 1, "{shown:?}");
+        }
+        let storage = FileStorage::open(&path).unwrap();
+        assert_eq!(get(&storage, "a").await, Some(body(100_000)));
+        assert_eq!(std::fs::read(&marker).unwrap(), whole);
+        assert_eq!(marker.metadata().unwrap().mode() & 0o777, 0o600);
+    }
+}
+
+#[tokio::test]
+async fn a_settings_file_is_made_anew_where_earlier_numbers_do_not_name_the_format() {
+    for format in FORMATS {
+        let (_dir, path) = place();
+        let storage = open(&path, format);
+        store(&storage, head("a"), body(10)).await;
+        drop(storage);
+        let mut state = std::fs::read(path.join("state")).unwrap();
+        state[8..16].fill(0);
+        std::fs::write(path.join("state"), state).unwrap();
+        std::fs::write(path.join("larder.json"), "").unwrap();
+        let storage = FileStorage::open(&path).unwrap();
+        assert_eq!((storage.format(), get(&storage, "a").await), (format, Some(body(10))));
+    }
+}
+
+/// Its settings file has the name of ours, and other files are there that are not ours.
+#[test]
+fn a_directory_of_somebody_else_with_a_larder_json_is_left_alone() {
+    for text in ["", "{}", "{\"shelves\": 3}", "jam"] {
+        for state in [None, Some("our state"), Some("")] {
+            let (_dir, path) = place();
+            std::fs::create_dir(&path).unwrap();
+            std::fs::write(path.join("larder.json"), text).unwrap();
+            if let Some(state) = state {
+                std::fs::write(path.join("state"), state).unwrap();
+            }
+            let before = files(&path);
+            let error = FileStorage::open(&path).unwrap_err();
+            assert_eq!(error.kind(), StorageErrorKind::Incompatible);
+            assert_eq!(files(&path), before);
+            assert_eq!(std::fs::read_to_string(path.join("larder.json")).unwrap(), text);
+        }
     }
 }
 

@@ -16,4 +16,5 @@ mod damage;
 mod directory;
 mod json;
 mod limits;
+mod stopped;
 mod support;

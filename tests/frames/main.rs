@@ -174,3 +174,41 @@ async fn a_refresh_in_empty_frames_without_end_ends() {
         tokio::task::yield_now().await;
     }
 }
+
+/// Some content, and empty frames from then on.
+struct Then(Option<Bytes>, Again);
+
+impl Body for Then {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.0.take() {
+            Some(data) => Poll::Ready(Some(Ok(Frame::data(data)))),
+            None => Pin::new(&mut self.1).poll_frame(cx),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_short_rest_in_empty_frames_without_end_is_not_read_for_ever() {
+    let origin = Origin::new(|_, number| {
+        let body = Then(Some(Bytes::from_static(b"hello")), Again::default());
+        let fields = [FRESH, ("content-length", "10")];
+        Ok(if number == 0 {
+            with_body(200, &fields, body.boxed_unsync())
+        } else {
+            response(200, &[FRESH], "hi")
+        })
+    });
+    let cache = CacheLayer::new(MemoryStorage::new()).layer(origin);
+    let mut body = cache.clone().oneshot(get(PAGE)).await.unwrap().into_body();
+    assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "hello");
+    drop(body);
+    // This thread would never come back from reading on.
+    tokio::task::yield_now().await;
+    assert_eq!(ask(&cache, get(PAGE)).await.text(), "hi");
+}

@@ -111,7 +111,7 @@ pub(crate) fn origin(pages: Vec<Page>, log: Log) -> Origin {
 }
 
 pub(crate) fn page_of<'a>(pages: &'a [Page], uri: &Uri) -> &'a Page {
-    let digit = uri.path().bytes().filter(u8::is_ascii_digit).last().unwrap_or(b'0');
+    let digit = uri.path().bytes().rfind(u8::is_ascii_digit).unwrap_or(b'0');
     &pages[usize::from(digit - b'0') % pages.len()]
 }
 

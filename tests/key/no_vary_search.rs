@@ -95,3 +95,35 @@ fn what_still_differs() {
     }
     assert!(!config("params").unwrap().equivalent("https://example.com/", "http://example.com/"));
 }
+
+#[test]
+fn what_is_longer_than_the_limits_varies_on_everything() {
+    let names = |count: usize| (0..count).map(|name| format!("\"n{name}\"")).collect::<Vec<_>>().join(" ");
+    for list in ["params", "params, except"] {
+        assert!(config(&format!("{list}=({})", names(256))).is_some(), "{list}");
+        assert!(config(&format!("{list}=({})", names(257))).is_none(), "{list}");
+    }
+    let long = |len: usize| format!("params=(\"{}\")", "n".repeat(len - "params=(\"\")".len()));
+    assert!(config(&long(8 * 1024 - 2)).is_some());
+    assert!(config(&long(8 * 1024 - 1)).is_none());
+    let mut lines = HeaderMap::new();
+    for _ in 0..5000 {
+        lines.append("no-vary-search", HeaderValue::from_static(""));
+    }
+    assert!(NoVarySearch::of(&lines).is_none());
+
+    let order = config("key-order").unwrap();
+    let uri = |count: usize| format!("https://example.com/?{}", vec!["a=1"; count].join("&"));
+    let other = |count: usize| format!("https://example.com/?{}", vec!["%61=1"; count].join("&"));
+    assert!(order.equivalent(&uri(1024), &other(1024)));
+    assert!(!order.equivalent(&uri(1025), &other(1025)));
+    assert!(order.equivalent(&uri(1025), &uri(1025)), "equal is equivalent");
+    assert_eq!(order.normalized(&other(1025)), other(1025));
+}
+
+#[test]
+fn the_order_and_repetition_of_names_in_a_list_mean_nothing() {
+    let (one, other) = (config("params=(\"b\" \"a\" \"b\")"), config("params=(\"a\" \"b\")"));
+    assert_eq!(one, other);
+    assert!(one.unwrap().equivalent("http://a/?a=1&b=2&c=3", "http://a/?c=3&b"));
+}

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use http::Request;
-use larder::key::{CacheKey, Credentials, DefaultKey, MakeKey, RequestHead};
+use larder::key::{CacheKey, Credentials, DefaultKey, MakeKey, RequestContent, RequestHead};
 use larder::storage::MemoryStorage;
 use larder::{CacheLayer, CacheOverride, Policy};
 
@@ -156,6 +156,23 @@ fn the_secret_keys_the_hashes() {
     }
     assert_ne!(one[0], one[1]);
     assert_eq!(one, hashes(&with("one")));
+}
+
+/// Nor can content be: a short question is guessed soon.
+#[test]
+fn the_secret_keys_the_digest_of_content() {
+    let part = |policy: Policy| {
+        let mut asked = Request::builder().method("QUERY").uri(URI).body(()).unwrap();
+        let content = RequestContent::new(asked.method(), asked.headers(), b"pin=1234");
+        let plain = *content.digest().unwrap();
+        asked.extensions_mut().insert(content);
+        let key = private().policy(policy).key(&asked).unwrap();
+        (key.part(CacheKey::BODY).unwrap().to_vec(), plain.to_vec())
+    };
+    let ((one, plain), (other, _)) =
+        (part(Policy::private().secret("one")), part(Policy::private().secret("other")));
+    assert!(one != other && one != plain);
+    assert_eq!(one, part(Policy::private().secret("one")).0);
 }
 
 #[test]

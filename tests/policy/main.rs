@@ -10,6 +10,7 @@
 #![allow(dead_code, unreachable_pub, reason = "the model is shared with another test binary")]
 
 mod groups;
+mod growth;
 #[path = "../rfc9111/model.rs"]
 mod model;
 mod properties;

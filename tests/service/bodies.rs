@@ -50,6 +50,53 @@ async fn a_body_longer_than_its_content_length_is_not_stored() {
     assert!(!is_stored_after(afterwards).await);
 }
 
+#[cfg(feature = "sqlite")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_went_on_after_its_length_is_not_even_found_at_once() {
+    let large: &'static str = "x".repeat(200_000).leak();
+    for (content, len) in [("ab", "2"), (large, "200000")] {
+        let origin = Origin::new(move |_, _| {
+            let fields = [FRESH, ("content-length", len)];
+            Ok(with_body(200, &fields, Frames::of(&[content, "c"]).boxed()))
+        });
+        let storage = larder::storage::SqliteStorage::in_memory().unwrap();
+        let patient = Duration::from_secs(20);
+        let layer = CacheLayer::new(storage).storage_deadline(patient).storage_patience(patient);
+        let cache = layer.layer(origin);
+        for number in 0..50 {
+            let page = format!("{PAGE}/{number}");
+            assert!(!ask(&cache, get(&page)).await.is_hit());
+            assert!(!ask(&cache, get(&page)).await.is_hit(), "{number}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_only_seems_to_be_over_is_not_stored() {
+    struct Hasty(Frames);
+    impl Body for Hasty {
+        type Data = Bytes;
+        type Error = BoxError;
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+            Pin::new(&mut self.0).poll_frame(cx)
+        }
+        fn is_end_stream(&self) -> bool {
+            self.0.frames.len() < 2
+        }
+    }
+    assert!(
+        !is_stored_after(|| with_body(
+            200,
+            &[FRESH, CHUNKED],
+            Hasty(Frames::of(&["ab", "c"])).boxed_unsync()
+        ))
+        .await
+    );
+}
+
 #[tokio::test]
 async fn a_content_length_that_no_body_keeps_is_not_stored() {
     for length in ["10", "+0", "x", "0, 0"] {

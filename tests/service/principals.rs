@@ -1,6 +1,7 @@
 //! Nobody is given another's response, and what is keyed is what is sent.
 
 use larder::key::{CacheKey, Credentials, DefaultKey};
+use larder::redirect::{AnsweredBy, RedirectHistory};
 use larder::storage::MemoryStorage;
 use larder::{CacheLayer, CacheOverride, Policy};
 use tower::Layer;
@@ -113,6 +114,20 @@ async fn two_clients_of_one_store_are_kept_apart_by_the_names_of_their_partition
             assert_eq!((seen.is_hit(), seen.text()), (is_hit, answer));
         }
     }
+}
+
+#[tokio::test]
+async fn the_history_of_redirects_shows_no_query() {
+    let origin = Origin::new(|parts, _| {
+        let location = [("location", "/end?token=s3cret")];
+        Ok(if parts.uri.path() == "/end" { response(200, &[], "end") } else { response(302, &location, "") })
+    });
+    let cache = CacheLayer::new(MemoryStorage::new()).follow_redirects(3).layer(origin);
+    let seen = ask(&cache, get("http://me:s3cret@example.com/start?token=s3cret")).await;
+    let history: &RedirectHistory = seen.extensions.get().unwrap();
+    assert!(history.hops()[0].uri.to_string().contains("s3cret"));
+    let shown = format!("{history:?} {:?}", seen.extensions.get::<AnsweredBy>().unwrap());
+    assert!(shown.contains("http://example.com/end?..") && !shown.contains("s3cret"), "{shown}");
 }
 
 /// `GET /x/../b` must not plant its answer under `/b`: origins tell them apart.

@@ -19,10 +19,12 @@ use super::root::Root;
 use super::state::Counters;
 
 /// How long another process may hold a lock before we give up; a stopped process must not stop us.
-const PATIENCE: Duration = Duration::from_millis(1500);
-/// The same for those who come after somebody waited in vain, for a while: they would queue up behind each other.
-const LITTLE_PATIENCE: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The same for those who come within a while after somebody waited in vain: else they would queue up behind each other.
+const LITTLE_PATIENCE: Duration = Duration::from_millis(250);
 const A_WHILE: Duration = Duration::from_secs(10);
+/// Those who come sooner after him do not wait at all.
+const A_MOMENT: Duration = Duration::from_secs(1);
 
 /// One lock: threads wait at the mutex, processes at the file.
 #[derive(Debug, Default)]
@@ -111,8 +113,9 @@ impl<'a> Change<'a> {
 
 fn lock_file(root: &Root, name: &str, waited: &mut Waited) -> Result<File, StorageError> {
     let start = Instant::now();
-    let patience = match waited.in_vain {
-        Some(before) if before.elapsed() < A_WHILE => LITTLE_PATIENCE,
+    let patience = match waited.in_vain.map(|before| before.elapsed()) {
+        Some(since) if since < A_MOMENT => Duration::ZERO,
+        Some(since) if since < A_WHILE => LITTLE_PATIENCE,
         _ => PATIENCE,
     };
     let mut pause = Duration::from_micros(50);
@@ -129,7 +132,7 @@ fn lock_file(root: &Root, name: &str, waited: &mut Waited) -> Result<File, Stora
             }
             Err(Errno::WOULDBLOCK | Errno::INTR) => {
                 if start.elapsed() >= patience {
-                    if patience == PATIENCE {
+                    if !patience.is_zero() {
                         waited.in_vain = Some(Instant::now());
                     }
                     let action = "waiting for another process to release its lock";

@@ -18,7 +18,7 @@
 //! # Layout
 //!
 //! ```text
-//! larder.json               marks the directory as ours: version, format
+//! larder.json               marks the directory as ours: version, format; made anew where it is damaged
 //! state                     numbers all processes share: fences, how much is stored
 //! responses/ab/abcd…        all responses under one key: heads, and bodies up to the inline threshold
 //! aliases/ab/abcd…          the redirect alias under a key
@@ -62,6 +62,7 @@ mod json;
 mod layout;
 mod lock;
 mod maintain;
+mod marker;
 mod options;
 mod read;
 mod record;

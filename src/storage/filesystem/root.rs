@@ -1,25 +1,21 @@
 //! The root directory: opening it, making sure that it is ours, and noticing when it is no longer the same.
 
 use std::fs::{DirBuilder, File};
-use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
-use serde::{Deserialize, Serialize};
 
-use crate::random;
 use crate::storage::{Keyspace, StorageError, StorageErrorKind};
 
-use super::dir::{PRIVATE_FILE, make_dir, names};
+use super::dir::make_dir;
 use super::error::{Doing, error};
 use super::invalidated::Invalidations;
-use super::layout::{ALIASES, BODIES, INVALIDATED, LOCKS, MARKER, RESPONSES, STATE, TEMP};
+use super::layout::{ALIASES, BODIES, INVALIDATED, LOCKS, RESPONSES, STATE, TEMP};
+use super::marker::{claim, put_new};
 use super::options::Format;
 use super::state::State;
-
-const VERSION: u32 = 1;
 
 /// An open root with its subdirectories. Everything is reached relative to these, whatever becomes of the path.
 #[derive(Debug)]
@@ -38,22 +34,11 @@ pub(super) struct Root {
     pub(super) dir: File,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-struct Marker {
-    larder: String,
-    version: u32,
-    format: String,
-    note: String,
-}
-
 impl Root {
     pub(super) fn open(path: &Path, wanted: Option<Format>) -> Result<Self, StorageError> {
         let shown = path.display();
         let dir = open_root(path)?;
-        let (format, new) = match read_marker(&dir, path)? {
-            Some(format) => (format, false),
-            None => found(&dir, path, wanted.unwrap_or_default())?,
-        };
+        let (format, new) = claim(&dir, path, wanted)?;
         if let Some(wanted) = wanted.filter(|wanted| *wanted != format) {
             let action = format!(
                 "opening {shown}: it holds the {} format, not {}; open it without naming a format, or choose another directory",
@@ -71,7 +56,7 @@ impl Root {
             bodies: sub(BODIES)?,
             temp: sub(TEMP)?,
             locks: sub(LOCKS)?,
-            state: open_numbers(&dir, STATE, State::from_file, || State::initial(!new))
+            state: open_numbers(&dir, STATE, State::from_file, || State::initial(!new, format))
                 .doing(&format!("opening {shown}/{STATE}"))?,
             invalidated: open_numbers(&dir, INVALIDATED, Invalidations::from_file, || {
                 Invalidations::initial(new)
@@ -138,72 +123,6 @@ fn open_root(path: &Path) -> Result<File, StorageError> {
         return Err(error(StorageErrorKind::Denied, action));
     }
     Ok(dir)
-}
-
-/// The format that the marker names; `None` without a marker.
-fn read_marker(dir: &File, path: &Path) -> Result<Option<Format>, StorageError> {
-    let shown = path.display();
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = match rustix::fs::openat(dir, MARKER, flags, Mode::empty()) {
-        Ok(file) => File::from(file),
-        Err(Errno::NOENT) => return Ok(None),
-        Err(errno) => return Err(errno).doing(&format!("opening {shown}/{MARKER}")),
-    };
-    let mut text = Vec::new();
-    file.take(4096).read_to_end(&mut text).doing(&format!("reading {shown}/{MARKER}"))?;
-    let incompatible = |what: &str| {
-        error(StorageErrorKind::Incompatible, format!("opening {shown}: {what}; choose another directory"))
-    };
-    let marker: Marker = serde_json::from_slice(&text)
-        .map_err(|error| incompatible("its larder.json is none of ours").with_source(error))?;
-    if marker.larder != "filesystem" {
-        return Err(incompatible("its larder.json is none of ours"));
-    }
-    if marker.version != VERSION {
-        return Err(incompatible(&format!("it was written by another version (format {})", marker.version)));
-    }
-    Format::from_name(&marker.format).map(Some).ok_or_else(|| incompatible("its format is unknown"))
-}
-
-/// Makes an empty directory ours; returns the format it has then, and whether it was we who did it.
-fn found(dir: &File, path: &Path, format: Format) -> Result<(Format, bool), StorageError> {
-    let shown = path.display();
-    let present = names(dir).doing(&format!("listing {shown}"))?;
-    // Another process may be doing the same at this moment: its marker under a temporary name is no foreign file.
-    if present.iter().any(|name| !name.starts_with(MARKER)) {
-        let action = format!(
-            "opening {shown}: it holds files that are not a cache's; choose an empty or new directory"
-        );
-        return Err(error(StorageErrorKind::Incompatible, action));
-    }
-    let marker = Marker {
-        larder: "filesystem".to_owned(),
-        version: VERSION,
-        format: format.as_str().to_owned(),
-        note:
-            "Stored HTTP responses of the Rust crate larder. The whole directory may be deleted at any time."
-                .to_owned(),
-    };
-    let text = serde_json::to_vec_pretty(&marker)
-        .map_err(|cause| error(StorageErrorKind::Other, "encoding the marker").with_source(cause))?;
-    let placed = put_new(dir, MARKER, &text).doing(&format!("writing {shown}/{MARKER}"))?;
-    if placed { Ok((format, true)) } else { Ok((read_marker(dir, path)?.unwrap_or(format), false)) }
-}
-
-/// Writes a whole file under a name that does not exist yet; `false` when another process was faster.
-fn put_new(dir: &File, name: &str, content: &[u8]) -> std::io::Result<bool> {
-    let temporary = format!("{MARKER}.{:016x}", random::bits64());
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut file = File::from(rustix::fs::openat(dir, temporary.as_str(), flags, PRIVATE_FILE)?);
-    let linked = file
-        .write_all(content)
-        .and_then(|()| Ok(rustix::fs::linkat(dir, temporary.as_str(), dir, name, AtFlags::empty())?));
-    rustix::fs::unlinkat(dir, temporary.as_str(), AtFlags::empty())?;
-    match linked {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(error),
-    }
 }
 
 /// Opens a file of numbers that all processes share, creating it where it is missing or none.

@@ -1,6 +1,7 @@
 //! The file of numbers that all processes share: fences against late fills, and how much is stored.
 //!
-//! A header, then for each fan-out directory its counters and sixteen fences; everything 64-bit little endian at
+//! A header, which says whose the directory is and in which format, should the marker be lost; a version with another
+//! layout of the directory has another magic. Then for each fan-out directory its counters and sixteen fences; everything 64-bit little endian at
 //! fixed places, read and written with single small calls. Fences start at random numbers, so that a file
 //! that was lost and made anew matches no fence handed out before. Writing needs the fan-out directory's lock.
 
@@ -11,6 +12,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use crate::storage::{Fence, Keyspace};
 
 use super::layout::{FANS, Name};
+use super::options::Format;
 
 const MAGIC: [u8; 8] = *b"larderS1";
 const HEADER: usize = 64;
@@ -36,9 +38,10 @@ pub(super) struct State {
 
 impl State {
     /// The numbers of an empty directory, or of one that has to be counted first.
-    pub(super) fn initial(dirty: bool) -> Vec<u8> {
+    pub(super) fn initial(dirty: bool, format: Format) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(LEN);
         bytes.extend_from_slice(&MAGIC);
+        bytes.extend_from_slice(&format_code(format));
         bytes.resize(HEADER, 0);
         for _ in 0..FANS {
             bytes.extend_from_slice(&Counters { dirty, ..Counters::default() }.to_bytes());
@@ -59,6 +62,13 @@ impl State {
         }
         file.read_exact_at(&mut magic, 0)?;
         Ok((magic == MAGIC).then_some(Self { file }))
+    }
+
+    /// The format of what is stored; `None` where an earlier version made the file, or the name is damaged.
+    pub(super) fn format(&self) -> Option<Format> {
+        let mut code = [0; 8];
+        self.file.read_exact_at(&mut code, MAGIC.len() as u64).ok()?;
+        [Format::Compact, Format::Json].into_iter().find(|format| format_code(*format) == code)
     }
 
     /// Whether the file is still in the directory.
@@ -140,6 +150,14 @@ impl Counters {
             bytes.chunks_exact(8).map(|number| number.try_into().map(u64::from_le_bytes).unwrap_or_default());
         let mut next = || numbers.next().unwrap_or_default();
         Self { dirty: next() != 0, responses: next(), aliases: next(), bytes: next() }
+    }
+}
+
+/// Far from each other, so that no few flipped bits make one of the other.
+fn format_code(format: Format) -> [u8; 8] {
+    match format {
+        Format::Compact => *b"compact ",
+        Format::Json => *b"json    ",
     }
 }
 
