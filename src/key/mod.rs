@@ -31,7 +31,7 @@ pub(crate) use principal::{Principal, principal_hash_key};
 pub use resolve::resolve;
 pub(crate) use secret::is_secret_name;
 pub(crate) use shown::{ShownFields, ShownUri, shown_uri};
-pub(crate) use target::{normalized_target, target_of};
+pub(crate) use target::{normalized_target, origin_of, target_of};
 pub(crate) use unkeyed::{names_another_target, overrides_method};
 pub use vary::{MAX_SELECTING_FIELDS, Selecting, SelectingField, SelectingValue};
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use http::{HeaderMap, Uri, header};
 
-use super::normalize::{normalize, target_uri};
+use super::normalize::{host_and_port, normalize, target_uri};
 
 /// The target URI of a request, without userinfo and fragment, or `None` where it has no authority.
 ///
@@ -17,7 +17,18 @@ pub(crate) fn target_of(uri: &Uri, headers: &HeaderMap) -> Option<String> {
     let mut hosts = headers.get_all(header::HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else { return None };
     let path = uri.path_and_query()?;
-    Some(format!("//{}{path}", host.to_str().ok()?))
+    let host = host_and_port(host.to_str().ok()?, false);
+    // The default port of either scheme: which one it is nobody knows.
+    let host = host.strip_suffix(":443").unwrap_or(&host);
+    Some(format!("//{host}{path}"))
+}
+
+/// Scheme, host and port of such a target.
+pub(crate) fn origin_of(target: &str) -> &str {
+    let host = target.find("//").map_or(0, |at| at + 2);
+    let end =
+        target.get(host..).and_then(|rest| rest.find(['/', '?'])).map_or(target.len(), |end| host + end);
+    target.get(..end).unwrap_or(target)
 }
 
 /// One form for every spelling of a target URI: percent-encoding, dot segments, case of the host and default port.

@@ -1,11 +1,11 @@
 //! Cache groups (RFC 9875).
 
+use http::HeaderMap;
 use http::header::HeaderName;
-use http::{HeaderMap, Uri};
 use sfv::{BareItem, List, ListEntry, Parser};
 
 use crate::entry::{Group, StoredHead};
-use crate::key::origin;
+use crate::key::{origin_of, target_of};
 use crate::policy::{Asked, targeted};
 
 const CACHE_GROUPS: HeaderName = HeaderName::from_static("cache-groups");
@@ -20,17 +20,13 @@ const LONGEST_NAME: usize = 256;
 /// The groups a response belongs to: those its `Cache-Groups` names, and those the user wishes. `None` where they are
 /// too many, or have too long names.
 pub(crate) fn of_response(asked: &Asked<'_>, headers: &HeaderMap) -> Option<Vec<Group>> {
-    let mut groups = named(asked.uri, headers, &CACHE_GROUPS);
+    let origin = origin(asked);
+    let mut groups = named(&origin, headers, &CACHE_GROUPS);
     if groups.len() > MOST_IN_FIELD || groups.iter().any(|group| group.name.len() > LONGEST_NAME) {
         return None;
     }
-    if !asked.wishes.groups.is_empty()
-        && let Some(origin) = origin(asked.uri)
-    {
-        groups.extend(
-            asked.wishes.groups.iter().map(|name| Group { origin: origin.clone(), name: name.clone() }),
-        );
-    }
+    let wished = asked.wishes.groups.iter();
+    groups.extend(wished.map(|name| Group { origin: origin.clone(), name: name.clone() }));
     groups.sort();
     groups.dedup();
     Some(groups)
@@ -41,7 +37,7 @@ pub(crate) fn of_response(asked: &Asked<'_>, headers: &HeaderMap) -> Option<Vec<
 /// Section 3.2 of RFC 9111 goes for `Cache-Groups` too: what the newer field does not name any more, the response does not
 /// belong to any more. Groups that came another way, from the user above all, stay.
 pub(crate) fn updated(asked: &Asked<'_>, stored: &StoredHead, updated: &HeaderMap) -> Option<Vec<Group>> {
-    let before = named(asked.uri, &stored.headers, &CACHE_GROUPS);
+    let before = named(&origin(asked), &stored.headers, &CACHE_GROUPS);
     let mut groups = of_response(asked, updated)?;
     groups.extend(stored.groups.iter().filter(|group| !before.contains(group)).cloned());
     groups.sort();
@@ -49,26 +45,29 @@ pub(crate) fn updated(asked: &Asked<'_>, stored: &StoredHead, updated: &HeaderMa
     Some(groups)
 }
 
-/// The groups that `Cache-Group-Invalidation` names; they are of the request's own origin.
-pub(crate) fn invalidated_by(asked: &Asked<'_>, headers: &HeaderMap) -> Vec<Group> {
-    let mut groups = named(asked.uri, headers, &CACHE_GROUP_INVALIDATION);
+/// The groups that `Cache-Group-Invalidation` names; they are of the request's own origin, this one.
+pub(crate) fn invalidated_by(origin: String, headers: &HeaderMap) -> Vec<Group> {
+    let mut groups = named(&origin, headers, &CACHE_GROUP_INVALIDATION);
     // No stored response is in a group with a longer name.
     groups.retain(|group| group.name.len() <= LONGEST_NAME);
     groups.truncate(MOST_IN_FIELD);
     groups
 }
 
+/// The origin that a request's groups are of; of a request in origin-form, without a scheme.
+fn origin(asked: &Asked<'_>) -> String {
+    target_of(asked.uri, asked.headers).map_or_else(String::new, |target| origin_of(&target).to_owned())
+}
+
 /// A list of strings; parameters are ignored, and a field that is no such list as a whole.
-fn named(uri: &Uri, headers: &HeaderMap, field: &HeaderName) -> Vec<Group> {
+fn named(origin: &str, headers: &HeaderMap, field: &HeaderName) -> Vec<Group> {
     let Some(line) = targeted::joined(headers, field) else { return Vec::new() };
-    let (Ok(members), Some(origin)) = (Parser::new(&line).parse::<List>(), origin(uri)) else {
-        return Vec::new();
-    };
+    let Ok(members) = Parser::new(&line).parse::<List>() else { return Vec::new() };
     let mut groups = Vec::new();
     for member in &members {
         let ListEntry::Item(item) = member else { return Vec::new() };
         let BareItem::String(name) = &item.bare_item else { return Vec::new() };
-        groups.push(Group { origin: origin.clone(), name: name.as_str().to_owned() });
+        groups.push(Group { origin: origin.to_owned(), name: name.as_str().to_owned() });
     }
     groups
 }

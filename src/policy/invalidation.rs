@@ -1,9 +1,9 @@
 //! What a request with an unsafe method invalidates (RFC 9111 section 4.4, RFC 9875).
 
-use http::{HeaderMap, Method, StatusCode, Uri, header, response};
+use http::{Method, StatusCode, Uri, header, response};
 
 use crate::entry::GroupId;
-use crate::key::{resolve, same_origin, target_of};
+use crate::key::{origin_of, resolve, same_origin, target_of, target_uri};
 use crate::policy::{Asked, Policy, groups};
 
 /// The URIs whose stored responses are invalidated by this exchange, the target URI first where it is absolute.
@@ -17,10 +17,20 @@ pub fn invalidated(asked: &Asked<'_>, response: &response::Parts) -> Vec<Uri> {
         return Vec::new();
     }
     let mut uris = vec![asked.uri.clone()];
+    uris.extend(named(asked, response));
+    uris
+}
+
+/// What `Location` and `Content-Location` name, of the target's own origin. For a request in origin-form, "http" stands
+/// in for its scheme.
+fn named(asked: &Asked<'_>, response: &response::Parts) -> Vec<Uri> {
+    let target = target_of(asked.uri, asked.headers).map(|target| with_scheme(&target));
+    let Some(base) = target.and_then(|target| target.parse::<Uri>().ok()) else { return Vec::new() };
+    let mut uris = Vec::new();
     for name in [header::LOCATION, header::CONTENT_LOCATION] {
         let named = response.headers.get(name).and_then(|value| value.to_str().ok());
-        let named = named.and_then(|reference| resolve(asked.uri, reference));
-        uris.extend(named.filter(|uri| same_origin(uri, asked.uri) && !uris.contains(uri)));
+        let named = named.and_then(|reference| resolve(&base, reference));
+        uris.extend(named.filter(|uri| same_origin(uri, &base) && *uri != base && !uris.contains(uri)));
     }
     uris
 }
@@ -36,30 +46,44 @@ pub fn invalidated_groups(policy: &Policy, asked: &Asked<'_>, response: &respons
     if !invalidates(asked, response) {
         return Vec::new();
     }
-    let uris = invalidated(asked, response);
-    let targets: Vec<_> = uris.iter().flat_map(|uri| spellings(uri, asked.headers)).collect();
+    let Some(own) = target_of(asked.uri, asked.headers) else { return Vec::new() };
+    let others = named(asked, response);
+    let others = others.iter().filter_map(target_uri).map(|other| like(&own, other));
+    let targets: Vec<_> = others.chain([own.clone()]).flat_map(|target| spellings(&target)).collect();
     // An answer for several queries may be an answer for this one, and nobody knows for which others.
     let of_any = targets.iter().flat_map(|target| [GroupId::of_target(target), GroupId::of_path(target)]);
     let mut ids: Vec<_> = of_any.collect();
     if !asked.is_handled(policy) {
         ids.extend(targets.iter().map(|target| GroupId::of_reused_unsafe(target)));
     }
-    ids.extend(groups::invalidated_by(asked, &response.headers).iter().map(GroupId::of));
+    for origin in spellings(origin_of(&own)) {
+        ids.extend(groups::invalidated_by(origin, &response.headers).iter().map(GroupId::of));
+    }
     ids.sort_unstable();
     ids.dedup();
     ids
 }
 
-/// The forms in which the same URI can have been asked for: nobody knows the scheme of a request in origin-form.
-fn spellings(uri: &Uri, headers: &HeaderMap) -> Vec<String> {
-    let Some(target) = target_of(uri, headers) else { return Vec::new() };
+/// The forms in which the same URI, or origin, can have been asked for: nobody knows the scheme of a request in
+/// origin-form.
+fn spellings(target: &str) -> Vec<String> {
     match target.split_once(':') {
-        Some((_, rest)) if !target.starts_with("//") => {
-            let rest = rest.to_owned();
-            vec![target, rest]
+        _ if target.starts_with("//") => {
+            ["http:", "https:", ""].map(|scheme| format!("{scheme}{target}")).into()
         }
-        _ => vec![format!("http:{target}"), format!("https:{target}"), target],
+        Some((_, rest)) => vec![target.to_owned(), rest.to_owned()],
+        None => vec![target.to_owned()],
     }
+}
+
+fn with_scheme(target: &str) -> String {
+    if target.starts_with("//") { format!("http:{target}") } else { target.to_owned() }
+}
+
+/// Without a scheme, where the request's own target has none.
+fn like(own: &str, target: String) -> String {
+    let rest = target.strip_prefix("http:").filter(|_| own.starts_with("//"));
+    rest.map(str::to_owned).unwrap_or(target)
 }
 
 fn invalidates(asked: &Asked<'_>, response: &response::Parts) -> bool {

@@ -43,33 +43,34 @@ fn number(name: &str, default: u64) -> u64 {
 }
 
 /// Lives through as many worlds as are asked for.
-fn run(worlds: u64, live: impl AsyncFn(u64, &Arc<Tally>)) {
+fn run(worlds: u64, paused: bool, live: impl AsyncFn(u64, &Arc<Tally>)) {
     let (first, asked) = (number("INVALIDATION_FIRST", 0), number("INVALIDATION_WORLDS", worlds));
     let tally = Arc::new(Tally::default());
     for seed in first..first + asked {
-        // The clock of timers stands still while anybody has something to do: a storage that hangs costs no time.
-        let runtime =
-            tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        // Paused, timers pass as soon as nobody has anything to do: a storage that hangs costs no time. One with threads of
+        // its own would be taken to hang.
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().start_paused(paused).build().unwrap();
         runtime.block_on(live(seed, &tally));
     }
     println!("{asked} worlds: {tally:?}");
     if asked >= worlds {
         for count in [&tally.reads, &tally.hits, &tally.changes, &tally.after_changes] {
-            assert!(count.load(Ordering::Relaxed) > 5 * worlds, "{tally:?}");
+            assert!(count.load(Ordering::Relaxed) > worlds, "{tally:?}");
         }
     }
 }
 
 #[test]
 fn nothing_from_before_an_unsafe_response_comes_out_of_memory() {
-    run(400, async |seed, tally| {
+    run(400, true, async |seed, tally| {
         World::draw(seed, vec![Arc::new(MemoryStorage::new()) as Arc<dyn DynStorage>; 1], tally).live().await;
     });
 }
 
 #[test]
 fn nothing_from_before_an_unsafe_response_comes_out_of_what_several_processes_share() {
-    run(200, async |seed, tally| {
+    run(200, true, async |seed, tally| {
         let storage = Arc::new(MemoryStorage::new()) as Arc<dyn DynStorage>;
         World::draw(seed, vec![storage; 3], tally).live().await;
     });
@@ -77,7 +78,7 @@ fn nothing_from_before_an_unsafe_response_comes_out_of_what_several_processes_sh
 
 #[test]
 fn nothing_from_before_an_unsafe_response_comes_out_of_a_storage_that_fails() {
-    run(400, async |seed, tally| {
+    run(400, true, async |seed, tally| {
         let storage = Moody::new(Mood::Fine);
         let world = World::draw(seed, vec![Arc::new(storage.clone()) as Arc<dyn DynStorage>], tally);
         world.moody(storage).live().await;
@@ -87,7 +88,7 @@ fn nothing_from_before_an_unsafe_response_comes_out_of_a_storage_that_fails() {
 #[cfg(feature = "sqlite")]
 #[test]
 fn nothing_from_before_an_unsafe_response_comes_out_of_sqlite() {
-    run(40, async |seed, tally| {
+    run(40, false, async |seed, tally| {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("cache.db");
         let open = || Arc::new(larder::storage::SqliteStorage::open(&path).unwrap()) as Arc<dyn DynStorage>;
@@ -98,7 +99,7 @@ fn nothing_from_before_an_unsafe_response_comes_out_of_sqlite() {
 #[cfg(feature = "filesystem")]
 #[test]
 fn nothing_from_before_an_unsafe_response_comes_out_of_files() {
-    run(20, async |seed, tally| {
+    run(20, false, async |seed, tally| {
         let dir = tempfile::tempdir().unwrap();
         let open =
             || Arc::new(larder::storage::FileStorage::open(dir.path()).unwrap()) as Arc<dyn DynStorage>;

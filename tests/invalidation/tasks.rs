@@ -76,7 +76,7 @@ impl World {
             tokio::spawn(async move {
                 loop {
                     storage.set(if random.bool() { Mood::Fine } else { MOODS[random.usize(..MOODS.len())] });
-                    tokio::time::sleep(Duration::from_millis(random.u64(1..3000))).await;
+                    tokio::time::sleep(Duration::from_millis(random.u64(1..40))).await;
                 }
             })
         });
@@ -117,7 +117,7 @@ impl Caller {
         let (_, clock) = &self.shared.caches[self.random.usize(..self.shared.caches.len())];
         clock.advance(Duration::from_millis(self.random.u64(..3000)));
         if self.random.u8(..4) == 0 {
-            tokio::time::sleep(Duration::from_millis(self.random.u64(..5000))).await;
+            tokio::time::sleep(Duration::from_millis(self.random.u64(..20))).await;
         }
         pause(self.random.usize(..10)).await;
     }
