@@ -112,7 +112,7 @@ use self::lookups::{Lookups, Reply};
 use self::marks::Marks;
 use self::names::Names;
 use self::record::{ALIAS, Meta, Record, Variant, measured, millis};
-use super::open::Options;
+use super::open::{Options, check_credentials};
 use super::{
     Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage, StorageError, StorageErrorKind,
     Usage,
@@ -164,6 +164,7 @@ impl RedisStorage {
     /// When URL or options make no sense. A server that cannot be reached is no error, unless `strict`: calls fail
     /// until it can.
     pub async fn connect(url: &str) -> Result<Self, StorageError> {
+        check_credentials(NAME, url)?;
         let (place, query) = url.split_once('?').unwrap_or((url, ""));
         from_url(place, Options::parse(NAME, query)?).await
     }
