@@ -112,6 +112,7 @@ use self::lookups::{Lookups, Reply};
 use self::marks::Marks;
 use self::names::Names;
 use self::record::{ALIAS, Meta, Record, Variant, measured, millis};
+use super::kit::check_head;
 use super::open::{Options, check_credentials};
 use super::{
     Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage, StorageError, StorageErrorKind,
@@ -201,15 +202,18 @@ impl Storage for RedisStorage {
     }
 
     async fn begin(&self, head: StoredHead, fence: Fence) -> Result<RedisWriter, StorageError> {
+        check_head(NAME, &head)?;
         body::begin(&self.inner, head, fence).await
     }
 
     async fn freshen(&self, head: StoredHead, _fence: Fence) -> Result<bool, StorageError> {
         // What is removed is gone with its id, and what is cleared with its generation: neither comes back.
+        check_head(NAME, &head)?;
         self.inner.freshen(head).await
     }
 
     async fn put_alias(&self, alias: Alias, fence: Fence) -> Result<Published, StorageError> {
+        check_head(NAME, &alias.response.head)?;
         self.inner.put_alias(alias, fence).await
     }
 
