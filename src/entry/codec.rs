@@ -176,6 +176,18 @@ pub fn decode_alias(bytes: &Bytes) -> Result<Alias, DecodeError> {
     Ok(Alias { response: StoredResponse { head: Arc::new(head), body, invalidated: false }, target })
 }
 
+/// Whether what [`encode`] makes of this head is decoded again: it is within [`MAX_FIELDS`] and [`MAX_HEAD_LEN`], and has
+/// not too many groups.
+#[must_use]
+pub fn is_decodable(head: &StoredHead) -> bool {
+    let few = |fields: &HeaderMap| fields.len() <= MAX_FIELDS;
+    few(&head.headers)
+        && head.trailers.as_ref().is_none_or(few)
+        && head.selecting.fields.len() <= MAX_FIELDS
+        && head.groups.len() <= MAX_GROUPS
+        && encoded_len(head) <= MAX_HEAD_LEN
+}
+
 /// Room for the encoded head: never less than it takes, so that writing does not grow it.
 pub(super) fn encoded_len(head: &StoredHead) -> usize {
     const NUMBERS: usize = 10;

@@ -110,14 +110,24 @@ fn round(backend: Backend, place: &Path, lives: Duration) -> HashMap<String, May
     listener.join().unwrap()
 }
 
-async fn check(backend: Backend, place: &Path, told: &HashMap<String, May>) {
+/// Returns how many are kept, and may be used at once.
+async fn check(backend: Backend, place: &Path, told: &HashMap<String, May>) -> usize {
     let client = Client::over(backend.open(place));
+    let mut validated = 0;
     for (path, may) in told {
         match client.get(path, true).await {
             Some(got) => assert!(may.versions.contains(&got.version), "{path}: {} for {may:?}", got.version),
-            None => assert!(may.be_absent, "{path}: lost, for {may:?}"),
+            None if may.be_absent => {}
+            // Requests that invalidate something else may have it validated as well, by chance. It is there all the same.
+            None => {
+                client.versions.set(path, may.versions[0]);
+                let got = client.get(path, false).await.unwrap();
+                assert!(got.is_validated, "{path}: lost, for {may:?}");
+                validated += 1;
+            }
         }
     }
+    told.values().filter(|may| !may.be_absent).count() - validated
 }
 
 /// Rounds in one store, before it is as large as is good for a test.
@@ -135,16 +145,15 @@ fn what_was_published_stays(backend: Backend) {
             state = state.wrapping_mul(747_796_405).wrapping_add(2_891_336_453);
             let lives = Duration::from_micros(1000 + u64::from(state >> 8) % 300_000);
             let new = round(backend, place.path(), lives);
-            runtime.block_on(check(backend, place.path(), &new));
+            kept += runtime.block_on(check(backend, place.path(), &new)) as u64;
             told.extend(new);
             done += 1;
         }
         // What the first child left has outlived all that came after.
-        runtime.block_on(check(backend, place.path(), &told));
-        kept += told.values().filter(|may| !may.be_absent).count() as u64;
+        kept += runtime.block_on(check(backend, place.path(), &told)) as u64;
     }
-    println!("{backend:?}: {kept} responses kept over {done} kills");
-    assert!(kept > rounds, "only {kept} responses were published in {rounds} rounds");
+    println!("{backend:?}: {kept} hits after {done} kills");
+    assert!(kept > rounds, "only {kept} hits after {rounds} kills");
 }
 
 #[test]

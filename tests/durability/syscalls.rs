@@ -71,6 +71,19 @@ fn child_publishes() {
     });
 }
 
+/// Sends a request that invalidates, once it is told to.
+#[test]
+#[ignore = "the child of other tests"]
+fn child_invalidates() {
+    child(async |client| {
+        client.versions.set(BEFORE, 1);
+        client.post(BEFORE).await;
+        for _ in 0..2 {
+            assert_eq!(served(client, BEFORE).await, 1, "a hit from before the request that invalidates it");
+        }
+    });
+}
+
 /// Nothing here writes to a pipe or an eventfd meanwhile, so that only calls for the store can be made to fail.
 fn child(acts: impl AsyncFn(&Client)) {
     let Some(storage) = Backend::of_child() else { return };
@@ -235,4 +248,19 @@ fn a_publication_in_files_survives_each_call_that_fails() {
 #[test]
 fn a_publication_in_json_files_survives_each_call_that_fails() {
     each_call_fails_once(Backend::Json, "syscalls::child_publishes");
+}
+
+#[test]
+fn an_invalidation_in_sqlite_survives_each_call_that_fails() {
+    each_call_fails_once(Backend::Sqlite, "syscalls::child_invalidates");
+}
+
+#[test]
+fn an_invalidation_in_files_survives_each_call_that_fails() {
+    each_call_fails_once(Backend::Files, "syscalls::child_invalidates");
+}
+
+#[test]
+fn an_invalidation_in_json_files_survives_each_call_that_fails() {
+    each_call_fails_once(Backend::Json, "syscalls::child_invalidates");
 }

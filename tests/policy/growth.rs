@@ -29,10 +29,13 @@ fn uri(parameters: usize) -> String {
     format!("https://example.com/?{}", parameters.join("&"))
 }
 
-/// Sixteen times as much is to be read: linear work grows 16 times, quadratic work 256 times.
+/// By how much more is to be read the second time. Linear work grows as much, quadratic work by its square, and between
+/// the two is room for a machine that has other things to do.
+const MORE: usize = 64;
+
 fn is_linear(what: &str, small: Duration, large: Duration) {
     println!("{what}: {large:?} after {small:?}");
-    assert!(large < 80 * small, "{what}: {large:?} after {small:?}");
+    assert!(large < 10 * MORE as u32 * small, "{what}: {large:?} after {small:?}");
 }
 
 fn grows_linearly(names: usize, parameters: usize) {
@@ -47,7 +50,7 @@ fn grows_linearly(names: usize, parameters: usize) {
         })
     };
     let what = format!("{names} names, {parameters} parameters");
-    is_linear(&what, cost(names / 16, parameters / 16), cost(names, parameters));
+    is_linear(&what, cost(names / MORE, parameters / MORE), cost(names, parameters));
 }
 
 #[test]
@@ -79,7 +82,7 @@ fn directives_whatever_their_quotes() {
                     std::hint::black_box(ResponseDirectives::parse(&field, &[]));
                 })
             };
-            is_linear(&format!("{first}{piece}"), cost(1_000), cost(16_000));
+            is_linear(&format!("{first}{piece}"), cost(256), cost(256 * MORE));
         }
     }
 }
@@ -101,5 +104,5 @@ fn tags_that_a_client_lists() {
             std::hint::black_box(sent);
         })
     };
-    is_linear("tags", cost(500), cost(8_000));
+    is_linear("tags", cost(125), cost(125 * MORE));
 }

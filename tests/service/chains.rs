@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 
 use bytes::Bytes;
 use http::{Method, Request, Response};
@@ -28,22 +28,22 @@ const LIMIT: usize = 4;
 
 /// What an origin looks at to tell callers apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Looks {
-    AtNothing,
+enum LooksAt {
+    Nothing,
     /// `Vary: x-who`, which goes along everywhere.
-    AtWho,
+    Who,
     /// `Vary: cookie`.
-    AtCookie,
+    Cookie,
     /// Which needs no `Vary`.
-    AtAuthorization,
+    Authorization,
     /// As a service below the cache may do.
-    AtExtension,
+    Extension,
 }
 
 #[derive(Clone, Debug)]
 struct Node {
     origin: usize,
-    looks: Looks,
+    looks: LooksAt,
     /// `None` answers; else the status, where it leads each of two callers, and how the reference is written.
     redirect: Option<(u16, [usize; 2], u8)>,
     control: &'static str,
@@ -111,11 +111,11 @@ impl World {
         self.fetched.insert((number, self.caller));
         let seen = |name: &str| Some(usize::from(request.headers().get(name)?.as_bytes()[1] - b'0'));
         let (seen, vary) = match node.looks {
-            Looks::AtNothing => (None, None),
-            Looks::AtWho => (seen("x-who"), Some("x-who")),
-            Looks::AtCookie => (seen("cookie"), Some("cookie")),
-            Looks::AtAuthorization => (seen("authorization"), None),
-            Looks::AtExtension => (request.extensions().get::<User>().map(|user| user.0), None),
+            LooksAt::Nothing => (None, None),
+            LooksAt::Who => (seen("x-who"), Some("x-who")),
+            LooksAt::Cookie => (seen("cookie"), Some("cookie")),
+            LooksAt::Authorization => (seen("authorization"), None),
+            LooksAt::Extension => (request.extensions().get::<User>().map(|user| user.0), None),
         };
         let mut fields = vec![("cache-control", node.control)];
         fields.extend(vary.map(|vary| ("vary", vary)));
@@ -136,9 +136,9 @@ impl World {
             let here = &self.nodes[node];
             seen.insert((method, node));
             let by = match here.looks {
-                Looks::AtNothing => None,
-                Looks::AtWho => Some(call.user),
-                Looks::AtCookie | Looks::AtAuthorization | Looks::AtExtension => at_home.then_some(call.user),
+                LooksAt::Nothing => None,
+                LooksAt::Who => Some(call.user),
+                LooksAt::Cookie | LooksAt::Authorization | LooksAt::Extension => at_home.then_some(call.user),
             };
             let Some((status, targets, _)) = here.redirect else {
                 return (200, said(node, by, &method.parse().unwrap()), way);
@@ -188,7 +188,7 @@ fn request(nodes: &[Node], call: &Call) -> Request<Full<Bytes>> {
 fn give_up_after(polls: usize, future: impl Future) {
     let mut future = pin!(future);
     for _ in 0..polls {
-        if let Poll::Ready(_) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        if future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
             return;
         }
     }
@@ -256,11 +256,11 @@ async fn check(nodes: Vec<Node>, calls: Vec<Call>, partitioned: bool) {
 
 fn node(count: usize) -> impl Strategy<Value = Node> {
     let looks = prop_oneof![
-        2 => Just(Looks::AtNothing),
-        1 => Just(Looks::AtWho),
-        1 => Just(Looks::AtCookie),
-        1 => Just(Looks::AtAuthorization),
-        1 => Just(Looks::AtExtension),
+        2 => Just(LooksAt::Nothing),
+        1 => Just(LooksAt::Who),
+        1 => Just(LooksAt::Cookie),
+        1 => Just(LooksAt::Authorization),
+        1 => Just(LooksAt::Extension),
     ];
     let redirect = (prop::sample::select(&[301, 302, 303, 307, 308][..]), [0..count, 0..count], any::<u8>());
     let control = prop::sample::select(
@@ -311,8 +311,8 @@ proptest! {
         if !partitioned {
             // Nobody below the cache may look at what only a partition would keep apart.
             for node in &mut nodes {
-                if node.looks == Looks::AtExtension {
-                    node.looks = Looks::AtNothing;
+                if node.looks == LooksAt::Extension {
+                    node.looks = LooksAt::Nothing;
                 }
             }
         }

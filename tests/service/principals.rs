@@ -18,7 +18,7 @@ fn origin(cache_control: &'static str) -> Origin {
         let authority = parts.uri.authority().map_or("", |authority| authority.as_str());
         let userinfo = authority.rsplit_once('@').map_or("", |(userinfo, _)| userinfo);
         let said =
-            [&field("authorization"), &field("proxy-authorization"), userinfo, &parts.uri.path()].join("|");
+            [&field("authorization"), &field("proxy-authorization"), userinfo, parts.uri.path()].join("|");
         Ok(response(200, &[("cache-control", cache_control)], said.leak()))
     })
 }

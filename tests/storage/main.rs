@@ -23,6 +23,7 @@ mod mongo;
 mod open;
 #[cfg(feature = "redis")]
 mod redis;
+mod secrets;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[path = "../support/mod.rs"]

@@ -8,9 +8,9 @@ use super::sample::{
     SampleBody, begin, body_of, check, fields, group, head, key, lookup, only, store, write,
 };
 use crate::clock::Timestamp;
-use crate::entry::{BodyEnd, Freshness, StoredHead, StoredRange};
+use crate::entry::{BodyEnd, Freshness, StoredHead, StoredRange, codec};
 use crate::key::{Selecting, SelectingField, SelectingValue};
-use crate::storage::{DynStorage, Published};
+use crate::storage::{DynStorage, Published, StorageError, StorageErrorKind};
 
 async fn survives(storage: &dyn DynStorage, head: &StoredHead) {
     let as_of = lookup(storage, &head.key).await.as_of;
@@ -147,4 +147,52 @@ pub async fn many_fields_survive(fixture: Fixture) {
         head.headers.append(name, value);
     }
     survives(&*fixture.storage, &head).await;
+}
+
+/// Heads that are larger than what the codec decodes are [too large](StorageErrorKind::TooLarge), or come back as they were.
+/// They are never stored as something that nobody can read.
+pub async fn heads_over_the_limit_are_refused_or_survive(fixture: Fixture) {
+    let storage = &*fixture.storage;
+    for name in ["lines", "bytes"] {
+        let grow = |head: &mut StoredHead| {
+            if name == "lines" {
+                for _ in 0..=codec::MAX_FIELDS {
+                    head.headers.append("x", HeaderValue::from_static(""));
+                }
+            } else {
+                let value = HeaderValue::from_bytes(&vec![b'v'; codec::MAX_HEAD_LEN]).expect("a value");
+                head.headers.append("x", value);
+            }
+        };
+        let small = head(&key(&format!("over-{name}")), SampleBody { seed: 1, len: 10 });
+        store(storage, small.clone()).await;
+        let mut large = StoredHead::clone(&only(storage, &small.key).await.head);
+        grow(&mut large);
+        let fence = lookup(storage, &small.key).await.fence;
+        let freshened = storage.freshen(large.clone(), fence).await;
+        let expected = if is_taken(&freshened) { &large } else { &small };
+        assert_eq!(fields(&only(storage, &small.key).await.head.headers), fields(&expected.headers));
+
+        let mut large = head(&key(&format!("over-new-{name}")), SampleBody { seed: 1, len: 10 });
+        grow(&mut large);
+        let fence = lookup(storage, &large.key).await.fence;
+        let published = match storage.begin(large.clone(), fence).await {
+            Ok(mut writer) => {
+                write(&mut writer, body_of(&large)).await;
+                writer.publish(BodyEnd::default()).await
+            }
+            Err(error) => Err(error),
+        };
+        let found = lookup(storage, &large.key).await.responses;
+        let found: Vec<_> = found.iter().map(|one| fields(&one.head.headers)).collect();
+        let expected = if is_taken(&published) { vec![fields(&large.headers)] } else { Vec::new() };
+        assert_eq!(found, expected, "{name}");
+    }
+}
+
+fn is_taken<T>(result: &Result<T, StorageError>) -> bool {
+    if let Err(error) = result {
+        assert_eq!(error.kind(), StorageErrorKind::TooLarge, "{error}");
+    }
+    result.is_ok()
 }

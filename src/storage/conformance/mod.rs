@@ -96,6 +96,7 @@ macro_rules! __larder_requirements {
             }
             heads {
                 every_field_survives,
+                heads_over_the_limit_are_refused_or_survive,
                 repeated_and_empty_and_raw_fields_survive_in_order,
                 trailers_survive_apart,
                 odd_versions_methods_and_statuses_survive,

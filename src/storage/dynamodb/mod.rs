@@ -33,6 +33,7 @@ use crate::clock::Timestamp;
 use crate::entry::codec::DecodeError;
 use crate::entry::{Alias, EntryId, GroupId, StoredHead};
 use crate::key::CacheKey;
+use crate::storage::kit::check_head;
 use crate::storage::{
     Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage, StorageError, Usage,
 };
@@ -329,16 +330,19 @@ impl Storage for DynamoStorage {
                 "storing a body of {len} bytes, where {limit} are the limit"
             )));
         }
+        check_head(error::NAME, &head)?;
         check_groups(&head)?;
         Ok(DynamoWriter::new(Arc::clone(shared), head, fence))
     }
 
     async fn freshen(&self, head: StoredHead, fence: Fence) -> Result<bool, StorageError> {
+        check_head(error::NAME, &head)?;
         check_groups(&head)?;
         self.ready().await?.freshen(&head, fence).await
     }
 
     async fn put_alias(&self, alias: Alias, fence: Fence) -> Result<Published, StorageError> {
+        check_head(error::NAME, &alias.response.head)?;
         check_groups(&alias.response.head)?;
         self.ready().await?.publish_alias(&alias, fence).await
     }

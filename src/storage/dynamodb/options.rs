@@ -1,5 +1,6 @@
 //! What can be chosen, and how a handle is made of it.
 
+use std::fmt;
 use std::time::Duration;
 
 use aws_config::{BehaviorVersion, SdkConfig};
@@ -27,7 +28,7 @@ const MAX_NAMESPACE: usize = 128;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "a builder does nothing until `connect` is called"]
 pub struct DynamoBuilder {
     source: Source,
@@ -41,14 +42,14 @@ pub struct DynamoBuilder {
 }
 
 /// Where the client comes from.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Source {
     Environment,
     Config(Box<SdkConfig>),
     Client(Client),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Options {
     pub(super) table: String,
     pub(super) namespace: String,
@@ -60,6 +61,46 @@ pub(super) struct Options {
     pub(super) ttl: bool,
     pub(super) ttl_margin: Duration,
     pub(super) consistent_reads: bool,
+}
+
+/// A configuration or client can have credentials in it: only what it is is shown.
+impl fmt::Debug for DynamoBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let source = match self.source {
+            Source::Environment => "environment",
+            Source::Config(_) => "config",
+            Source::Client(_) => "client",
+        };
+        f.debug_struct("DynamoBuilder")
+            .field("source", &source)
+            .field("region", &self.region)
+            .field("endpoint", &self.endpoint.as_deref().map(without_userinfo))
+            .field("connect_timeout", &self.connect_timeout)
+            .field("timeout", &self.timeout)
+            .field("attempts", &self.attempts)
+            .field("strict", &self.strict)
+            .field("options", &self.options)
+            .finish()
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A URL with a user where its table is to be is taken for a table's name, until it is checked.
+        let table = if is_table(&self.table) { self.table.as_str() } else { "not well-formed" };
+        f.debug_struct("Options")
+            .field("table", &table)
+            .field("namespace", &self.namespace)
+            .field("create_table", &self.create_table)
+            .field("inline_threshold", &self.inline_threshold)
+            .field("chunk_size", &self.chunk_size)
+            .field("max_body", &self.max_body)
+            .field("max_variants", &self.max_variants)
+            .field("ttl", &self.ttl)
+            .field("ttl_margin", &self.ttl_margin)
+            .field("consistent_reads", &self.consistent_reads)
+            .finish()
+    }
 }
 
 impl DynamoBuilder {
@@ -221,12 +262,13 @@ impl DynamoBuilder {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
         if namespace.is_empty() || namespace.len() > MAX_NAMESPACE || !namespace.bytes().all(plain) {
             return Err(invalid(format!(
-                "the namespace {namespace:?}: 1 to {MAX_NAMESPACE} letters, digits and -_.: are possible"
+                "the namespace: 1 to {MAX_NAMESPACE} letters, digits and -_.: are possible"
             )));
         }
-        // A table can be named by its ARN as well, which has slashes.
-        if table.is_empty() || !table.bytes().all(|byte| plain(byte) || byte == b'/') {
-            return Err(invalid(format!("the table name {table:?}: letters, digits and -_. are possible")));
+        if !is_table(table) {
+            return Err(invalid(
+                "the table name: letters, digits and -_. are possible, or an ARN".to_owned(),
+            ));
         }
         Ok(())
     }
@@ -244,6 +286,10 @@ impl DynamoBuilder {
         let mut builder = ClientConfig::from(&config);
         let region = self.region.clone().map(Region::new).or_else(|| config.region().cloned());
         let endpoint = self.endpoint.as_deref().or_else(|| config.endpoint_url());
+        if endpoint.is_some_and(|endpoint| endpoint.contains('@')) {
+            let why = "an endpoint has no user and password; credentials come from the environment or the configuration";
+            return Err(invalid(why.to_owned()));
+        }
         let place = match (endpoint, &region) {
             (Some(endpoint), _) => format!("table {table} at {}", without_userinfo(endpoint)),
             (None, Some(region)) => format!("table {table} ({region})"),
@@ -285,12 +331,22 @@ pub(super) fn invalid(action: String) -> StorageError {
     StorageError::new(StorageErrorKind::Invalid, NAME, action)
 }
 
-/// An endpoint without what may be a password.
+/// Whether this can name a table. An ARN has colons and slashes, a name has not.
+fn is_table(table: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let of_arn = |byte: u8| plain(byte) || b":/".contains(&byte);
+    match table.strip_prefix("arn:") {
+        Some(rest) => rest.bytes().all(of_arn),
+        None => !table.is_empty() && table.bytes().all(plain),
+    }
+}
+
+/// An endpoint without what may be a password, which may have slashes in it where it is not encoded.
 fn without_userinfo(url: &str) -> String {
     match url.split_once("://") {
         Some((scheme, rest)) => {
-            let authority = rest.split('/').next().unwrap_or_default();
-            let host = authority.rsplit('@').next().unwrap_or_default();
+            let behind = rest.rsplit('@').next().unwrap_or_default();
+            let host = behind.split(['/', '?', '#']).next().unwrap_or_default();
             format!("{scheme}://{host}")
         }
         None => "its endpoint".to_owned(),
@@ -306,6 +362,7 @@ mod tests {
         for (url, expected) in [
             ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
             ("https://me:secret@db.example/x", "https://db.example"),
+            ("https://me:se/cr?et@db.example/x", "https://db.example"),
             ("nonsense", "its endpoint"),
         ] {
             assert_eq!(without_userinfo(url), expected);

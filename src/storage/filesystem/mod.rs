@@ -85,6 +85,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use crate::clock::Timestamp;
 use crate::entry::{Alias, EntryId, GroupId, StoredHead};
 use crate::key::CacheKey;
+use crate::storage::kit::check_head;
 use crate::storage::{
     Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage, StorageError, StorageErrorKind,
     Usage,
@@ -351,16 +352,19 @@ impl Storage for FileStorage {
     }
 
     async fn begin(&self, head: StoredHead, fence: Fence) -> Result<Self::Writer, StorageError> {
+        check_head(error::BACKEND, &head)?;
         self.shared.options.check_len(head.body_len())?;
         Ok(FileWriter::new(self.clone(), head, fence))
     }
 
     async fn freshen(&self, head: StoredHead, fence: Fence) -> Result<bool, StorageError> {
+        check_head(error::BACKEND, &head)?;
         let lane = Name::of(&head.key).fan();
         self.changing(lane, move |shared, root| change::freshen(shared, root, head, fence)).await
     }
 
     async fn put_alias(&self, alias: Alias, fence: Fence) -> Result<Published, StorageError> {
+        check_head(error::BACKEND, &alias.response.head)?;
         let lane = Name::of(&alias.response.head.key).fan();
         self.changing(lane, move |shared, root| change::put_alias(shared, root, alias, fence)).await
     }

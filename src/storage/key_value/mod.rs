@@ -36,6 +36,7 @@ use tokio::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use xxhash_rust::xxh3::xxh3_64;
 
 use self::record::{Record, Variant};
+use super::kit::check_head;
 use super::{
     Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage, StorageError, StorageErrorKind,
     Usage,
@@ -283,11 +284,13 @@ impl<T: ByteStore> Storage for KeyValueStorage<T> {
     }
 
     async fn begin(&self, head: StoredHead, fence: Fence) -> Result<KeyValueWriter<T>, StorageError> {
+        check_head(self.inner.store.name(), &head)?;
         body::begin(&self.inner, head, fence)
     }
 
     async fn freshen(&self, head: StoredHead, fence: Fence) -> Result<bool, StorageError> {
         let inner = &*self.inner;
+        check_head(inner.store.name(), &head)?;
         let name = head.key.hex_digest();
         let _writing = inner.write(&name).await;
         let mut record = inner.record(&name).await?;
@@ -306,6 +309,7 @@ impl<T: ByteStore> Storage for KeyValueStorage<T> {
 
     async fn put_alias(&self, alias: Alias, fence: Fence) -> Result<Published, StorageError> {
         let inner = &*self.inner;
+        check_head(inner.store.name(), &alias.response.head)?;
         let Some(value) = codec::encode_alias(&alias) else {
             return Err(
                 inner.error(StorageErrorKind::Invalid, "storing an alias whose body did not come with it")

@@ -1,5 +1,6 @@
 //! How a user gets one of the two storages.
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use mongodb::options::{ClientOptions, ReadPreference, WriteConcern};
 use super::error::kind_of;
 use super::settings::Settings;
 use super::store::Store;
+use crate::storage::open::check_credentials;
 use crate::storage::{StorageError, StorageErrorKind};
 
 const DEFAULT_DATABASE: &str = "larder";
@@ -37,7 +39,6 @@ pub(crate) trait FromStore {
 /// Connects a [`MongoStorage`](super::MongoStorage) or a `GridFsStorage`; the options are the same.
 ///
 /// Every option can also stand in the URL's query, under the name of its method. All other parameters of the query are the driver's: `w`, `readPreference`, `replicaSet`, `tls`, `authSource`, ...
-#[derive(Debug)]
 #[must_use = "a builder does nothing until `connect` is called"]
 pub struct MongoBuilder<S> {
     source: Source,
@@ -45,11 +46,22 @@ pub struct MongoBuilder<S> {
     storage: PhantomData<fn() -> S>,
 }
 
-#[derive(Debug)]
 enum Source {
     Url(String),
     Options(Box<ClientOptions>),
     Client(Client),
+}
+
+/// URL and options can have passwords in them: only what they are is shown.
+impl<S> fmt::Debug for MongoBuilder<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let source = match self.source {
+            Source::Url(_) => "url",
+            Source::Options(_) => "options",
+            Source::Client(_) => "client",
+        };
+        f.debug_struct("MongoBuilder").field("source", &source).field("settings", &self.settings).finish()
+    }
 }
 
 impl<S> MongoBuilder<S> {
@@ -171,6 +183,7 @@ impl<S: FromStore> MongoBuilder<S> {
             Source::Options(options) => connect(S::NAME, *options)?,
             Source::Url(url) => {
                 let url = url.strip_prefix(S::PREFIX).unwrap_or(&url);
+                check_credentials(S::NAME, url)?;
                 let url = self.settings.split_url(url, S::NAME)?;
                 let options = ClientOptions::parse(url).await.map_err(|error| unusable(S::NAME, &error))?;
                 connect(S::NAME, options)?

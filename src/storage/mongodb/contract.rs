@@ -34,14 +34,17 @@ macro_rules! storage_over_store {
             }
 
             async fn begin(&self, head: StoredHead, fence: Fence) -> Result<Self::Writer, StorageError> {
+                crate::storage::kit::check_head(NAME, &head)?;
                 self.store.begin(head, fence)
             }
 
             async fn freshen(&self, head: StoredHead, fence: Fence) -> Result<bool, StorageError> {
+                crate::storage::kit::check_head(NAME, &head)?;
                 self.store.freshen(head, fence).await
             }
 
             async fn put_alias(&self, alias: Alias, fence: Fence) -> Result<Published, StorageError> {
+                crate::storage::kit::check_head(NAME, &alias.response.head)?;
                 self.store.put_alias(&alias, fence).await
             }
 

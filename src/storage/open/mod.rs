@@ -2,9 +2,9 @@
 
 mod options;
 
-#[allow(unused_imports, reason = "for the backends whose options have values of their own")]
-pub(crate) use options::OptionValue;
 pub(crate) use options::Options;
+#[allow(unused_imports, reason = "for the backends whose options have values of their own")]
+pub(crate) use options::{OptionValue, check_credentials};
 
 #[cfg(feature = "redis")]
 use std::pin::Pin;
@@ -119,11 +119,13 @@ async fn blocking<S: super::Storage>(
     }
 }
 
-/// The URL may carry a password, so only its scheme is shown.
+/// The URL may carry a password, and one that is malformed may have it anywhere: only a scheme that is known is shown.
 fn no_such_backend(url: &str, why: &str) -> StorageError {
     let known: Vec<_> =
         BACKENDS.iter().filter(|(_, _, on, _)| *on).map(|(.., example)| format!("`{example}`")).collect();
     let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
-    let action = format!("opening `{scheme}:`: {why}; possible are {}", known.join(", "));
+    let shown = BACKENDS.iter().find(|(name, ..)| *name == scheme);
+    let what = shown.map_or_else(|| "a storage".to_owned(), |(name, ..)| format!("`{name}:`"));
+    let action = format!("opening {what}: {why}; possible are {}", known.join(", "));
     StorageError::new(StorageErrorKind::Invalid, "any", action)
 }

@@ -1,5 +1,6 @@
 //! The query of a storage's URL.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,12 +9,32 @@ use crate::storage::{StorageError, StorageErrorKind};
 /// The options of a URL, to be taken one by one.
 ///
 /// A backend sets what its builder knows and then calls [`finish`](Self::finish), before it opens anything.
-#[derive(Debug)]
+///
+/// No error quotes what was given, not even a name: a password that is not percent-encoded can end up as any part of a
+/// query.
 pub(crate) struct Options {
     backend: &'static str,
-    /// Name, value, and the pair as it was written.
-    given: Vec<(String, String, String)>,
+    given: Vec<Given>,
     known: Vec<&'static str>,
+}
+
+struct Given {
+    /// Its place in the query, from 1.
+    number: usize,
+    name: String,
+    value: String,
+    /// The pair as it was written.
+    pair: String,
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("backend", &self.backend)
+            .field("given", &self.given.len())
+            .field("known", &self.known)
+            .finish()
+    }
 }
 
 impl Options {
@@ -22,13 +43,14 @@ impl Options {
     /// When the query is not well-formed.
     pub(crate) fn parse(backend: &'static str, query: &str) -> Result<Self, StorageError> {
         let mut given = Vec::new();
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        for (number, pair) in (1..).zip(query.split('&').filter(|pair| !pair.is_empty())) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, "true"));
             let decoded = decode(name).zip(decode(value));
             let Some((name, value)) = decoded else {
-                return Err(invalid(backend, format!("the option `{pair}` is not well-formed")));
+                let what = "is not well-formed: `%` stands before two hexadecimal digits";
+                return Err(invalid(backend, format!("option {number} of the URL {what}")));
             };
-            given.push((name, value, pair.to_owned()));
+            given.push(Given { number, name, value, pair: pair.to_owned() });
         }
         Ok(Self { backend, given, known: Vec::new() })
     }
@@ -41,14 +63,14 @@ impl Options {
     pub(crate) fn take<T: OptionValue>(&mut self, name: &'static str) -> Result<Option<T>, StorageError> {
         self.known.push(name);
         let mut last = None;
-        self.given.retain(|(given, value, _)| {
-            if given == name {
-                last = Some(value.clone());
+        self.given.retain(|given| {
+            if given.name == name {
+                last = Some(given.value.clone());
             }
-            given != name
+            given.name != name
         });
         last.map(|value| {
-            let wrong = || format!("the option {name}={value} is not {}", T::EXPECTED);
+            let wrong = || format!("the value of the option `{name}` is not {}", T::EXPECTED);
             T::parse(&value).ok_or_else(|| invalid(self.backend, wrong()))
         })
         .transpose()
@@ -75,14 +97,14 @@ impl Options {
     #[cfg(feature = "redis")]
     pub(crate) fn take_raw(&mut self, name: &'static str) -> Option<String> {
         self.known.push(name);
-        let at = self.given.iter().position(|(given, ..)| given == name)?;
-        Some(self.given.remove(at).2)
+        let at = self.given.iter().position(|given| given.name == name)?;
+        Some(self.given.remove(at).pair)
     }
 
     /// All options that were not taken, as they were written: for a driver that has options of its own in its URL.
     #[allow(dead_code, reason = "for the drivers that take a URL; not every set of features has one")]
     pub(crate) fn rest(&mut self) -> String {
-        let rest: Vec<_> = self.given.drain(..).map(|(.., pair)| pair).collect();
+        let rest: Vec<_> = self.given.drain(..).map(|given| given.pair).collect();
         rest.join("&")
     }
 
@@ -90,9 +112,9 @@ impl Options {
     ///
     /// When an option was given that nobody took.
     pub(crate) fn finish(self) -> Result<(), StorageError> {
-        let Some((name, ..)) = self.given.first() else { return Ok(()) };
+        let Some(Given { number, .. }) = self.given.first() else { return Ok(()) };
         let known = if self.known.is_empty() { "none".to_owned() } else { self.known.join(", ") };
-        Err(invalid(self.backend, format!("there is no option `{name}`; possible are {known}")))
+        Err(invalid(self.backend, format!("option {number} of the URL is unknown; possible are {known}")))
     }
 }
 
@@ -107,10 +129,34 @@ fn invalid(backend: &'static str, action: String) -> StorageError {
 /// When it is not well-formed.
 #[allow(dead_code, reason = "for the backends that live in files; not every set of features has one")]
 pub(super) fn path(place: &str) -> Result<PathBuf, StorageError> {
+    let authority = place.strip_prefix("//").filter(|rest| !rest.starts_with('/'));
+    if authority.is_some_and(|rest| rest.contains('@')) {
+        return Err(invalid("any", "the URL has a user and a host, and is to have a path".to_owned()));
+    }
     let place = place.strip_prefix("//").filter(|rest| rest.starts_with('/')).unwrap_or(place);
-    let decoded =
-        decode(place).ok_or_else(|| invalid("any", format!("the path `{place}` is not well-formed")))?;
+    let decoded = decode(place).ok_or_else(|| {
+        let what = "the path of the URL is not well-formed: `%` stands before two hexadecimal digits";
+        invalid("any", what.to_owned())
+    })?;
     Ok(PathBuf::from(decoded))
+}
+
+/// Refuses a URL whose password ends too early: its rest would be taken for a path or for options, and shown as such.
+///
+/// # Errors
+///
+/// When an `@` stands behind the end of the authority.
+#[allow(dead_code, reason = "for the backends with passwords; not every set of features has one")]
+pub(crate) fn check_credentials(backend: &'static str, url: &str) -> Result<(), StorageError> {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let (authority, behind) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    // A socket's URL has no authority, and can have a password among its options.
+    if authority.is_empty() || !behind.contains('@') {
+        return Ok(());
+    }
+    let what = "an `@` stands behind the host; `/`, `?`, `#`, `@` and `%` in user and password, and `@` elsewhere, are \
+                to be percent-encoded";
+    Err(invalid(backend, format!("reading the URL: {what}")))
 }
 
 /// Percent-decoding; `None` where it is malformed or not UTF-8.
@@ -219,7 +265,7 @@ mod tests {
         let error = options.finish().err().map(|error| error.to_string());
         assert_eq!(
             error.as_deref(),
-            Some("x storage: there is no option `c`; possible are a, b, d (invalid)")
+            Some("x storage: option 4 of the URL is unknown; possible are a, b, d (invalid)")
         );
         let mut options = Options::parse("x", "a=one&replicaSet=rs%200")?;
         assert!(options.take::<u64>("a").is_err());

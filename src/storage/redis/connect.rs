@@ -4,9 +4,11 @@ use redis::cluster::{ClusterClientBuilder, ClusterConfig};
 use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
 use redis::{Client, ConnectionInfo, IntoConnectionInfo, RedisError, TlsCertificates, TlsMode};
 
-use super::error::{error, from_driver};
+use super::NAME;
+use super::error::error;
 use super::link::Source;
 use super::options::RedisBuilder;
+use crate::storage::open::check_credentials;
 use crate::storage::{StorageError, StorageErrorKind};
 
 /// The parts of a URL whose authority may name several hosts.
@@ -43,10 +45,16 @@ impl<'a> Parts<'a> {
 }
 
 pub(super) fn plan(url: &str, options: &RedisBuilder) -> Result<(Source, String), StorageError> {
+    check_credentials(NAME, url)?;
     let parts =
         Parts::parse(url).ok_or_else(|| invalid("the URL does not begin with `redis://` or the like"))?;
+    if !parts.hosts.iter().all(|host| is_host(host)) {
+        return Err(invalid(
+            "a host or port is not well-formed; `/`, `?` and `#` in a password are to be percent-encoded",
+        ));
+    }
     let place = format!("{}://{}{}", parts.scheme, parts.hosts.join(","), parts.path);
-    let failed = |cause: RedisError| from_driver("reading the URL", &place, cause);
+    let failed = |cause: RedisError| unreadable(&place, &cause);
     let (base, kind) = parts.scheme.split_once('+').unwrap_or((parts.scheme, ""));
     let secure = match base {
         "redis" | "valkey" => false,
@@ -68,6 +76,21 @@ pub(super) fn plan(url: &str, options: &RedisBuilder) -> Result<(Source, String)
     Ok((source, place))
 }
 
+/// Whether this can be a host, with or without a port. The rest of a password behind its `/` is taken for one.
+fn is_host(text: &str) -> bool {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
+    };
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let sound = match address {
+        Some(address) => address.bytes().all(|byte| plain(byte) || byte == b':' || byte == b'%'),
+        None => host.bytes().all(plain),
+    };
+    !host.is_empty() && sound && port.is_none_or(|port| port.parse::<u16>().is_ok())
+}
+
 /// Whether a URL of this scheme is for this backend.
 pub(crate) fn is_scheme(scheme: &str) -> bool {
     let (base, kind) = scheme.split_once('+').unwrap_or((scheme, ""));
@@ -77,6 +100,18 @@ pub(crate) fn is_scheme(scheme: &str) -> bool {
 
 const SCHEMES: &str = "possible are `redis`, `rediss`, `redis+unix`, `redis+cluster`, `rediss+cluster`, \
                        `redis+sentinel`, `rediss+sentinel`, and the same with `valkey`";
+
+/// The driver's error quotes what it does not understand, so that is left out, and the error is no cause of this one.
+fn unreadable(place: &str, cause: &RedisError) -> StorageError {
+    let text = cause.to_string();
+    let why = match cause.detail() {
+        Some(detail) => {
+            text.strip_suffix(detail).map_or("it makes no sense", |text| text.trim_end_matches([':', ' ']))
+        }
+        None => &text,
+    };
+    error(StorageErrorKind::Invalid, format!("reading the URL at {place}: {why}"))
+}
 
 fn invalid(why: &str) -> StorageError {
     error(StorageErrorKind::Invalid, format!("reading the URL: {why}"))

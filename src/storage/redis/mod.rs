@@ -112,7 +112,8 @@ use self::lookups::{Lookups, Reply};
 use self::marks::Marks;
 use self::names::Names;
 use self::record::{ALIAS, Meta, Record, Variant, measured, millis};
-use super::open::Options;
+use super::kit::check_head;
+use super::open::{Options, check_credentials};
 use super::{
     Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage, StorageError, StorageErrorKind,
     Usage,
@@ -164,6 +165,7 @@ impl RedisStorage {
     /// When URL or options make no sense. A server that cannot be reached is no error, unless `strict`: calls fail
     /// until it can.
     pub async fn connect(url: &str) -> Result<Self, StorageError> {
+        check_credentials(NAME, url)?;
         let (place, query) = url.split_once('?').unwrap_or((url, ""));
         from_url(place, Options::parse(NAME, query)?).await
     }
@@ -200,15 +202,18 @@ impl Storage for RedisStorage {
     }
 
     async fn begin(&self, head: StoredHead, fence: Fence) -> Result<RedisWriter, StorageError> {
+        check_head(NAME, &head)?;
         body::begin(&self.inner, head, fence).await
     }
 
     async fn freshen(&self, head: StoredHead, _fence: Fence) -> Result<bool, StorageError> {
         // What is removed is gone with its id, and what is cleared with its generation: neither comes back.
+        check_head(NAME, &head)?;
         self.inner.freshen(head).await
     }
 
     async fn put_alias(&self, alias: Alias, fence: Fence) -> Result<Published, StorageError> {
+        check_head(NAME, &alias.response.head)?;
         self.inner.put_alias(alias, fence).await
     }
 

@@ -1,5 +1,6 @@
 //! Everything that can be set.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ use crate::storage::{StorageError, StorageErrorKind};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "a builder does nothing until it is connected"]
 pub struct RedisBuilder {
     namespace: String,
@@ -51,6 +52,30 @@ pub struct RedisBuilder {
     pub(super) certificates: Option<TlsCertificates>,
     pub(super) sentinel_username: Option<String>,
     pub(super) sentinel_password: Option<String>,
+}
+
+/// Without passwords, certificates and keys.
+impl fmt::Debug for RedisBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisBuilder")
+            .field("namespace", &self.namespace)
+            .field("inline_threshold", &self.inline)
+            .field("chunk_size", &self.chunk)
+            .field("max_body", &self.max_body)
+            .field("max_variants", &self.max_variants)
+            .field("ttl", &self.ttl)
+            .field("ttl_margin", &self.ttl_margin)
+            .field("fill_window", &self.fill_window)
+            .field("response_timeout", &self.response_timeout)
+            .field("connect_timeout", &self.connect_timeout)
+            .field("connections", &self.connections)
+            .field("strict", &self.strict)
+            .field("ca_file", &self.ca_file)
+            .field("certificates", &self.certificates.is_some())
+            .field("sentinel_username", &self.sentinel_username)
+            .field("sentinel_password", &self.sentinel_password.is_some())
+            .finish()
+    }
 }
 
 impl Default for RedisBuilder {

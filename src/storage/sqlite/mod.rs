@@ -94,6 +94,7 @@ use self::writer::{Session, Writer};
 use crate::clock::Timestamp;
 use crate::entry::{Alias, BodySummary, EntryId, GroupId, StoredBody, StoredHead, codec};
 use crate::key::CacheKey;
+use crate::storage::kit::check_head;
 use crate::storage::{
     Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage, StorageError, StorageErrorKind,
     Usage,
@@ -359,14 +360,17 @@ impl Storage for SqliteStorage {
     }
 
     async fn begin(&self, head: StoredHead, fence: Fence) -> Result<SqliteWriter, StorageError> {
+        check_head(BACKEND, &head)?;
         SqliteWriter::begin(Arc::clone(&self.inner), head, fence)
     }
 
     async fn freshen(&self, head: StoredHead, fence: Fence) -> Result<bool, StorageError> {
+        check_head(BACKEND, &head)?;
         self.write("freshening a response in", move |session| store::freshen(session, &head, fence)).await
     }
 
     async fn put_alias(&self, alias: Alias, fence: Fence) -> Result<Published, StorageError> {
+        check_head(BACKEND, &alias.response.head)?;
         let body = match &alias.response.body {
             StoredBody::Inline(body) => body.clone(),
             StoredBody::Shared(pieces) => Bytes::from(pieces.concat()),

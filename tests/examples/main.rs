@@ -1,0 +1,12 @@
+//! What README and the examples promise, of their programs as they are: compiled, run, and their output read.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests"
+)]
+
+mod origin;
+mod readme;
