@@ -3,7 +3,7 @@
 use xxhash_rust::xxh3::Xxh3Default;
 
 use super::StoredHead;
-use crate::key::{NO_VARY_SEARCH, normalized_target};
+use crate::key::{NO_VARY_SEARCH, normalized_target, origin_of};
 
 /// A cache group (RFC 9875): an origin and a name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -55,6 +55,12 @@ impl GroupId {
         Self::hash(Kind::Path, path.as_bytes(), &[])
     }
 
+    /// Everything that is stored for URIs of one origin (`https://example.com`).
+    #[must_use]
+    pub fn of_origin(origin: &str) -> Self {
+        Self::hash(Kind::Origin, origin.as_bytes(), &[])
+    }
+
     /// The 128 bits of the id.
     #[must_use]
     pub const fn bits(self) -> u128 {
@@ -85,11 +91,12 @@ enum Kind {
     Target = 1,
     Path = 2,
     ReusedUnsafe = 3,
+    Origin = 4,
 }
 
 impl StoredHead {
-    /// The groups whose invalidation concerns this response: that of its target URI, that of its path where it
-    /// answers for more than one query, and those it [names](Self::groups).
+    /// The groups whose invalidation concerns this response: those of its target URI and of its origin, that of its path
+    /// where it answers for more than one query, and those it [names](Self::groups).
     pub fn group_ids(&self) -> impl Iterator<Item = GroupId> + '_ {
         let path = self.headers.contains_key(NO_VARY_SEARCH).then(|| GroupId::of_path(&self.uri));
         let named = self.groups.iter().map(GroupId::of);
@@ -97,6 +104,7 @@ impl StoredHead {
             "GET" | "HEAD" | "QUERY" => GroupId::of_target(&self.uri),
             _ => GroupId::of_reused_unsafe(&self.uri),
         });
-        target.chain(path).chain(named)
+        let origin = std::iter::once_with(|| GroupId::of_origin(origin_of(&self.uri)));
+        target.chain(origin).chain(path).chain(named)
     }
 }

@@ -4,7 +4,7 @@ use http::HeaderMap;
 use http::header::HeaderName;
 use sfv::{BareItem, List, ListEntry, Parser};
 
-use crate::entry::{Group, StoredHead};
+use crate::entry::{Group, GroupId, StoredHead};
 use crate::key::{origin_of, target_of};
 use crate::policy::{Asked, targeted};
 
@@ -45,13 +45,16 @@ pub(crate) fn updated(asked: &Asked<'_>, stored: &StoredHead, updated: &HeaderMa
     Some(groups)
 }
 
-/// The groups that `Cache-Group-Invalidation` names; they are of the request's own origin, this one.
-pub(crate) fn invalidated_by(origin: String, headers: &HeaderMap) -> Vec<Group> {
+/// The groups that `Cache-Group-Invalidation` names; they are of the request's own origin, this one. More than are
+/// invalidated at once stand for everything of that origin.
+pub(crate) fn invalidated_by(origin: String, headers: &HeaderMap) -> Vec<GroupId> {
     let mut groups = named(&origin, headers, &CACHE_GROUP_INVALIDATION);
     // No stored response is in a group with a longer name.
     groups.retain(|group| group.name.len() <= LONGEST_NAME);
-    groups.truncate(MOST_IN_FIELD);
-    groups
+    if groups.len() > MOST_IN_FIELD {
+        return vec![GroupId::of_origin(&origin)];
+    }
+    groups.iter().map(GroupId::of).collect()
 }
 
 /// The origin that a request's groups are of; of a request in origin-form, without a scheme.

@@ -50,17 +50,28 @@ pub fn invalidated_groups(policy: &Policy, asked: &Asked<'_>, response: &respons
     let others = named(asked, response);
     let others = others.iter().filter_map(target_uri).map(|other| like(&own, other));
     let targets: Vec<_> = others.chain([own.clone()]).flat_map(|target| spellings(&target)).collect();
+    let mut ids = ids_of(policy, asked, &targets);
+    for origin in spellings(origin_of(&own)) {
+        ids.extend(groups::invalidated_by(origin, &response.headers));
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+/// Everything that is stored for a URI that answered in place of the one that was asked.
+pub(crate) fn target_groups(policy: &Policy, asked: &Asked<'_>, uri: &Uri) -> Vec<GroupId> {
+    let targets: Vec<_> = target_uri(uri).iter().flat_map(|target| spellings(target)).collect();
+    ids_of(policy, asked, &targets)
+}
+
+fn ids_of(policy: &Policy, asked: &Asked<'_>, targets: &[String]) -> Vec<GroupId> {
     // An answer for several queries may be an answer for this one, and nobody knows for which others.
     let of_any = targets.iter().flat_map(|target| [GroupId::of_target(target), GroupId::of_path(target)]);
     let mut ids: Vec<_> = of_any.collect();
     if !asked.is_handled(policy) {
         ids.extend(targets.iter().map(|target| GroupId::of_reused_unsafe(target)));
     }
-    for origin in spellings(origin_of(&own)) {
-        ids.extend(groups::invalidated_by(origin, &response.headers).iter().map(GroupId::of));
-    }
-    ids.sort_unstable();
-    ids.dedup();
     ids
 }
 

@@ -47,7 +47,9 @@ pub(super) fn refresh<S, B, R>(
         request.headers_mut().remove(RANGE);
     }
     let (clock, config) = (Arc::clone(&config.clock), Arc::clone(config));
+    let running = config.store.begin_task();
     let refresh = async move {
+        let _running = running;
         match exchange(config, principal, origin, request).await {
             Ok(response) if !response.status().is_server_error() => drain(response.into_body()).await,
             Ok(_) | Err(_) => false,

@@ -122,6 +122,7 @@ where
     let mut status = collapsed.forwarded(report::forwarded(validation.fwd));
     // Preconditions of the cache's own are sent only where their answer, should it be of no use, does no harm.
     let validation = if is_repeatable(parts, &body) { validation } else { validation.plain() };
+    let before = config.store.moment();
     let (mut validation, mut ready) = prepare(config, &found, validation).await;
     let (exchanged, response, body) = loop {
         // 5b, 5c. Validate (section 4.3) or forward.
@@ -151,7 +152,7 @@ where
     spoil::invalidate(config, principal, &asked, parts, &response).await;
     spoil::update_by_head(&exchanged, &response);
     // 6, 7. Keep it as it passes, if it may be kept (section 3).
-    let (mut response, kept) = match answers_get(&exchanged, &response) {
+    let (mut response, kept) = match answers_get(&exchanged, &response, before) {
         None => keep(&exchanged, response, body, leading).await,
         Some(key) => {
             let found = look_up(config, &key).await;

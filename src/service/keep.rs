@@ -10,12 +10,14 @@ use super::exchange::Exchanged;
 use super::name::key_of;
 use super::no_vary_search;
 use crate::body::{ALIAS_BODY, CacheBody, Counted, Fill, Join, StoredSlice, gather};
+use crate::config::Config;
 use crate::entry::StoredHead;
 use crate::error::BoxError;
 use crate::key::CacheKey;
 use crate::policy::{NotStored, StorableTrailers, held_already, number, resumable, storable};
 use crate::redirect;
 use crate::storage::Fence;
+use crate::store::Moment;
 use crate::underway::Leading;
 
 /// Whether a response is being stored; if not, why.
@@ -50,14 +52,20 @@ where
 }
 
 /// The key under which the response to a POST answers later GETs (RFC 9110 section 9.3.3), for a cache that does not
-/// store POST itself. It was invalidated just now, so its fence has to be fetched anew.
-pub(super) fn answers_get(exchanged: &Exchanged<'_>, response: &response::Parts) -> Option<CacheKey> {
+/// store POST itself. It was invalidated just now, so its fence has to be fetched anew. Should anything else have
+/// invalidated it since the request was sent, `before`, what the response says may have been overtaken.
+pub(super) fn answers_get(
+    exchanged: &Exchanged<'_>,
+    response: &response::Parts,
+    before: Moment,
+) -> Option<CacheKey> {
     let Exchanged { config, asked, original, principal, times, .. } = *exchanged;
     let may = *asked.method == Method::POST
         && !asked.is_handled(&config.policy)
         && response.headers.contains_key(CONTENT_LOCATION);
     let key = may.then(|| key_of(config, principal, original, asked.uri)).flatten()?;
-    storable(&config.policy, asked, &key, response, times).is_ok().then_some(key)
+    let head = storable(&config.policy, asked, &key, response, times).ok()?;
+    (!config.store.invalidated_again(&head, before)).then_some(key)
 }
 
 /// Makes stored parts whole with what the origin sent (section 3.4), and stores the whole on the way.
@@ -99,14 +107,12 @@ fn completing_fill<R: Body>(
     body: &R,
 ) -> Result<Fill, &'static str> {
     let Exchanged { config, .. } = *exchanged;
-    if !config.store.takes_writes() {
-        return Err("storage left alone");
-    }
     // The count tells the caller that it got everything. Yet a whole response that answers later requests is made only
     // of messages whose own framing proves their end, unless the user trusts connections to close in time.
     if ends_with_connection(part, body) && !config.store_close_delimited {
         return Err(CLOSE_DELIMITED);
     }
+    takes_writes(config)?;
     let expected = Some(head.body_len());
     Ok(part_or_whole(exchanged, Fill::new(config.store.clone(), head, fence, expected)))
 }
@@ -137,9 +143,6 @@ fn fill<R: Body>(
     let mut head = storable(&config.policy, asked, key, response, times).map_err(NotStored::as_str)?;
     head.as_of = found.as_of;
     let fence = found.fence.ok_or("storage failed")?;
-    if !config.store.takes_writes() {
-        return Err("storage left alone");
-    }
     if let Some((index, head)) = held_already(&config.policy, asked, &found.stored, &head, response, times) {
         found.write_head(config, index, Arc::new(StoredHead { as_of: found.as_of, ..head }));
         return Err("held already");
@@ -148,6 +151,7 @@ fn fill<R: Body>(
     if expected.is_some_and(|expected| expected > config.store.storage.max_body()) {
         return Err("too large for the storage");
     }
+    takes_writes(config)?;
     let target = redirect::target(asked.uri, head.status, &head.headers)
         .and_then(|target| key_of(config, principal, original, &target));
     no_vary_search::note(exchanged, &head);
@@ -159,6 +163,11 @@ fn fill<R: Body>(
 }
 
 const CLOSE_DELIMITED: &str = "close-delimited";
+
+/// Asked last: after a failure, one response tries whether the storage is well again, and it must be one that is stored.
+fn takes_writes(config: &Config) -> Result<(), &'static str> {
+    if config.store.takes_writes() { Ok(()) } else { Err("storage left alone") }
+}
 
 /// The length the body must have to be complete, and what says so; an error where its end could not be told from a
 /// broken connection.

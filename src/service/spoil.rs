@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::{Response, response};
+use http::{HeaderMap, Response, header, response};
 
 use super::exchange::Exchanged;
 use super::name::key_of;
 use crate::config::Config;
 use crate::entry::StoredHead;
 use crate::key::Principal;
-use crate::policy::{Asked, HeadUpdate, invalidated, invalidated_groups, updated_by_head};
-use crate::redirect::answered_elsewhere;
+use crate::policy::{Asked, HeadUpdate, invalidated, invalidated_groups, target_groups, updated_by_head};
+use crate::redirect::{answered_by, answered_elsewhere};
 
 /// Invalidates what an unsafe method has made out of date, and waits for it: the caller must not read its own past.
 pub(super) async fn invalidate(
@@ -21,21 +21,30 @@ pub(super) async fn invalidate(
     original: &Parts,
     response: &response::Parts,
 ) {
-    // What another URI names, and its groups, are of its own origin.
+    // What another URI names, and its groups, are of its own origin. It is changed itself, like the one that was asked.
+    let answered_by =
+        answered_by(&response.extensions).filter(|_| answered_elsewhere(original, &response.extensions));
     let bare;
-    let response = if answered_elsewhere(original, &response.extensions) {
+    let response = if answered_by.is_some() {
         bare = without_fields(response);
         &bare
     } else {
         response
     };
-    let groups = invalidated_groups(&config.policy, asked, response);
+    let mut groups = invalidated_groups(&config.policy, asked, response);
     if groups.is_empty() {
         return;
+    }
+    if let Some(uri) = answered_by {
+        groups.extend(target_groups(&config.policy, asked, uri));
     }
     let uris = invalidated(asked, response);
     let keys = uris.iter().filter_map(|uri| key_of(config, principal, original, uri)).collect();
     config.store.invalidate(groups, keys).await;
+}
+
+fn has_validator(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::ETAG) || headers.contains_key(header::LAST_MODIFIED)
 }
 
 fn without_fields(response: &response::Parts) -> response::Parts {
@@ -56,8 +65,12 @@ pub(super) fn update_by_head(exchanged: &Exchanged<'_>, response: &response::Par
     }
     for update in updated_by_head(&config.policy, asked, &found.stored, response, times) {
         let (index, head) = match update {
-            HeadUpdate::Freshen(index, head) => (index, StoredHead { as_of: found.as_of, ..head }),
-            HeadUpdate::Outdated(index, head) => (index, head),
+            // Only a validator says that the body is still the one that was stored: without, what was invalidated since
+            // stays invalidated.
+            HeadUpdate::Freshen(index, head) if has_validator(&response.headers) => {
+                (index, StoredHead { as_of: found.as_of, ..head })
+            }
+            HeadUpdate::Freshen(index, head) | HeadUpdate::Outdated(index, head) => (index, head),
         };
         found.write_head(config, index, Arc::new(head));
     }

@@ -14,7 +14,8 @@ mod tasks;
 pub(crate) use admission::Room;
 pub(crate) use counters::Counters;
 pub use counters::Counts;
-pub(crate) use tasks::spawn;
+pub(crate) use pending::Moment;
+pub(crate) use tasks::{Running, spawn};
 
 use std::fmt;
 use std::future::Future;
@@ -27,7 +28,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use self::admission::Admission;
 use self::deadline::within;
 use self::health::Health;
-use self::pending::{Due, Pending};
+use self::pending::{Call, Due, Pending};
 use self::tasks::Tasks;
 use crate::entry::{Alias, BodyEnd, EntryId, GroupId, StoredHead};
 use crate::key::CacheKey;
@@ -42,6 +43,8 @@ const DEADLINE: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_millis(250);
 /// How many bytes may be in memory on their way to the storage.
 const BACKLOG: usize = 64 << 20;
+/// How much longer than the deadline one waits for a publication.
+const SETTLING: Duration = Duration::from_millis(50);
 /// Pauses between attempts to bring invalidations to the storage.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -93,9 +96,17 @@ impl Store {
     }
 
     /// Waits until everything that is under way beside the callers is over: responses being stored, and heads,
-    /// removals and invalidations being written.
+    /// removals and invalidations being written. Invalidations that failed before are tried once more.
     pub(crate) async fn flush(&self) {
         self.shared.tasks.settled().await;
+        if let Some((due, call)) = self.shared.pending.due() {
+            self.bring(due, call).await;
+        }
+    }
+
+    /// Announces a task that is run elsewhere, for [`flush`](Self::flush) to wait for.
+    pub(crate) fn begin_task(&self) -> Running {
+        self.shared.tasks.begin()
     }
 
     /// Runs a task to its end where it is, when it never has to wait, and beside the caller otherwise.
@@ -114,8 +125,10 @@ impl Store {
             return Err("storage left alone");
         }
         if !publishing.is_idle() {
-            // A publication that hangs must not hang those who wait for it; they see what is there without it.
-            let _ = Box::pin(tokio::time::timeout(self.deadline, publishing.settled(key))).await;
+            // A publication that hangs must not hang those who wait for it; they see what is there without it. They wait
+            // a little longer than a single operation may take, so as to know what became of it.
+            let limit = self.deadline.saturating_add(SETTLING);
+            let _ = Box::pin(tokio::time::timeout(limit, publishing.settled(key))).await;
         }
         self.lookup_unsettled(key).await
     }
@@ -128,6 +141,8 @@ impl Store {
         let mut found = found.map_err(|error| error.kind().as_str())?;
         if !pending.is_empty() {
             mark_pending(pending, &mut found);
+            // The one who did may have gone with his runtime.
+            self.retry();
         }
         Ok(found)
     }
@@ -197,6 +212,9 @@ impl Store {
 
     /// Writes an alias without keeping the caller.
     pub(crate) fn put_alias_beside(&self, alias: Alias, fence: Fence) {
+        if !self.takes_writes() {
+            return;
+        }
         let (store, mark) = (self.clone(), self.mark(&alias.response.head.key));
         self.run_or_spawn(async move {
             let put = store.put_alias(alias, fence).await;
@@ -205,8 +223,11 @@ impl Store {
         });
     }
 
-    /// Writes a head back without keeping the caller.
+    /// Writes a head back without keeping the caller. Where the storage is left alone, the next one validates again.
     pub(crate) fn freshen_beside(&self, head: Arc<StoredHead>, fence: Fence) {
+        if !self.takes_writes() {
+            return;
+        }
         let (store, mark) = (self.clone(), self.mark(&head.key));
         self.run_or_spawn(async move {
             let head = Arc::unwrap_or_clone(head);
@@ -218,6 +239,9 @@ impl Store {
 
     /// Removes one stored response without keeping the caller.
     pub(crate) fn remove_entry_beside(&self, head: &StoredHead) {
+        if !self.takes_writes() {
+            return;
+        }
         let (store, mark) = (self.clone(), self.mark(&head.key));
         let (key, id) = (head.key.clone(), head.id);
         self.run_or_spawn(async move {
@@ -231,11 +255,9 @@ impl Store {
         self.within("removing a response", self.storage.remove_entry(key, id)).await
     }
 
-    /// Takes trouble down that nobody waits to hear of.
+    /// Hears what became of a write that nobody waits for.
     pub(crate) fn heard_beside<T>(&self, result: &Result<T, StorageError>) {
-        if let Err(error) = result {
-            self.shared.health.trouble(error);
-        }
+        self.shared.health.heard(&self.shared.health.writes, result);
     }
 
     fn within<'a, T>(
@@ -280,13 +302,33 @@ impl Store {
             if brought.is_ok() {
                 pending.confirmed(&due, call);
                 counters.count(|counters| &counters.invalidated);
-            } else {
+            }
+            // This one, or one that was one too many.
+            if !pending.is_empty() {
                 store.retry();
             }
             drop(done);
         });
         // Ends with the task, whatever becomes of it.
         let _ = waiting.await;
+    }
+
+    async fn bring(&self, due: Due, call: Call) {
+        let brought = self.within("invalidating", Box::pin(bring(&*self.storage, &due))).await;
+        self.shared.health.heard(&self.shared.health.invalidations, &brought);
+        if brought.is_ok() {
+            self.shared.pending.confirmed(&due, call);
+        }
+    }
+
+    /// This moment in the row of invalidations by this layer.
+    pub(crate) fn moment(&self) -> Moment {
+        self.shared.pending.moment()
+    }
+
+    /// Whether more than one invalidation by this layer has concerned this head since then.
+    pub(crate) fn invalidated_again(&self, head: &StoredHead, since: Moment) -> bool {
+        self.shared.pending.named_again(head, since)
     }
 
     /// Sees to it that what is pending is tried again, for as long as the layer or one of its services lives.

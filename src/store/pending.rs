@@ -1,13 +1,15 @@
 //! Invalidations that the storage has not confirmed: respected by every lookup of this layer until it has.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::entry::{GroupId, StoredHead};
 
 /// More are not remembered one by one: everything stored before is then distrusted.
-const MOST: usize = 8192;
+const MOST: usize = 65_536;
+/// So many groups are remembered in the order in which they were named.
+const RECENT: usize = 8192;
 
 #[derive(Debug, Default)]
 pub(super) struct Pending {
@@ -24,6 +26,10 @@ struct State {
     groups: HashMap<GroupId, u64>,
     /// The call that was one too many.
     everything: Option<u64>,
+    /// The latest groups that were named, confirmed or not, with their calls.
+    recent: VecDeque<(u64, GroupId)>,
+    /// The last call that is not in `recent` any more.
+    forgotten: u64,
     retrying: bool,
 }
 
@@ -37,6 +43,10 @@ pub(super) enum Due {
 /// One call, or all of them up to now.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call(u64);
+
+/// A point in the row of all calls.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment(u64);
 
 impl Pending {
     /// Remembers these groups. From now on lookups respect them.
@@ -52,8 +62,26 @@ impl Pending {
         } else {
             state.everything = Some(call);
         }
+        state.recent.extend(groups.iter().map(|group| (call, *group)));
+        while state.recent.len() > RECENT {
+            state.forgotten = state.recent.pop_front().map_or(call, |(call, _)| call);
+        }
         self.any.store(true, Ordering::SeqCst);
         Call(call)
+    }
+
+    pub(super) fn moment(&self) -> Moment {
+        Moment(self.lock().calls)
+    }
+
+    /// Whether anything but the latest call has named a group of this head since then, as far as is known.
+    pub(super) fn named_again(&self, head: &StoredHead, Moment(since): Moment) -> bool {
+        let state = self.lock();
+        let groups: Vec<_> = head.group_ids().collect();
+        let mut calls: Vec<_> = state.recent.iter().rev().take_while(|(call, _)| *call > since).collect();
+        calls.retain(|(_, group)| groups.contains(group));
+        calls.dedup_by_key(|(call, _)| *call);
+        state.forgotten > since || calls.len() > 1
     }
 
     /// The storage has confirmed these, as they were asked for up to this call.
@@ -76,15 +104,14 @@ impl Pending {
         self.any.store(any, Ordering::SeqCst);
     }
 
-    /// What is due, and up to which call; `None` when nothing is. Ends the retrying then.
+    /// What is due, and up to which call; `None` when nothing is.
     pub(super) fn due(&self) -> Option<(Due, Call)> {
-        let mut state = self.lock();
+        let state = self.lock();
         let call = Call(state.calls);
         if state.everything.is_some() {
             return Some((Due::Everything, call));
         }
         if state.groups.is_empty() {
-            state.retrying = false;
             return None;
         }
         Some((Due::Groups(state.groups.keys().copied().collect()), call))

@@ -6,16 +6,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Waker};
 
-use tokio::sync::Notify;
+use tokio::sync::{Mutex, Notify};
 
 /// The tasks of one layer. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tasks(Arc<Shared>);
 
+/// Tasks are counted by the parity of the epoch they began in, so that waiting for those of before does not wait for
+/// those of after.
 #[derive(Debug, Default)]
 struct Shared {
-    running: AtomicUsize,
+    epoch: AtomicUsize,
+    running: [AtomicUsize; 2],
     none_left: Notify,
+    /// One waits at a time: with a third epoch the parity would not tell any more.
+    waiting: Mutex<()>,
 }
 
 impl Tasks {
@@ -34,20 +39,32 @@ impl Tasks {
         }
     }
 
-    /// Waits until no task is left.
+    /// Waits until no task is left that has begun before.
     pub(super) async fn settled(&self) {
+        let Shared { epoch, running, none_left, waiting } = &*self.0;
+        let _waiting = waiting.lock().await;
+        let before = epoch.fetch_add(1, Ordering::SeqCst) % 2;
+        let Some(running) = running.get(before) else { return };
         loop {
-            let none_left = self.0.none_left.notified();
-            if self.0.running.load(Ordering::Acquire) == 0 {
+            let none_left = none_left.notified();
+            if running.load(Ordering::SeqCst) == 0 {
                 return;
             }
             none_left.await;
         }
     }
 
-    fn begin(&self) -> Running {
-        self.0.running.fetch_add(1, Ordering::AcqRel);
-        Running(self.clone())
+    /// Announces a task that is run elsewhere; over when this is dropped.
+    pub(super) fn begin(&self) -> Running {
+        loop {
+            let epoch = self.0.epoch.load(Ordering::SeqCst);
+            let running = Running { tasks: self.clone(), parity: epoch % 2 };
+            running.count().fetch_add(1, Ordering::SeqCst);
+            // Nobody has begun to wait meanwhile, who would have overlooked it.
+            if self.0.epoch.load(Ordering::SeqCst) == epoch {
+                return running;
+            }
+        }
     }
 }
 
@@ -58,12 +75,24 @@ pub(crate) fn spawn(task: Pin<Box<dyn Future<Output = ()> + Send>>) {
     }
 }
 
-struct Running(Tasks);
+/// A task under way.
+#[derive(Debug)]
+pub(crate) struct Running {
+    tasks: Tasks,
+    parity: usize,
+}
+
+impl Running {
+    fn count(&self) -> &AtomicUsize {
+        let [even, odd] = &self.tasks.0.running;
+        if self.parity == 0 { even } else { odd }
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if self.0.0.running.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.0.none_left.notify_waiters();
+        if self.count().fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.tasks.0.none_left.notify_waiters();
         }
     }
 }

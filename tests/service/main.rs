@@ -9,6 +9,7 @@
 )]
 
 mod ask_again;
+mod attacks;
 mod background;
 mod backlog;
 mod bodies;
