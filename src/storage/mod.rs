@@ -60,7 +60,6 @@ pub mod filesystem;
 #[cfg(feature = "gridfs")]
 pub mod gridfs;
 pub mod key_value;
-#[cfg(any(all(feature = "filesystem", unix), feature = "sqlite"))]
 mod kit;
 mod memory;
 #[cfg(feature = "mongodb")]
