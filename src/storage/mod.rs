@@ -39,7 +39,8 @@
 //! No storage encrypts. Who can read one reads the responses, their heads and bodies, and the keys: the method and the
 //! URI **with its query**, in clear, where tokens and signatures often are. Userinfo is in neither. Credentials,
 //! partitions and secret selecting fields are in keys and heads only as hashes, keyed with
-//! [`Policy::secret`](crate::Policy::secret): set it where others can read the store.
+//! [`Policy::secret`](crate::Policy::secret). It is empty by default, and guesses can then be tried: set it where others
+//! can read the store.
 //!
 //! # For those who write one
 //!
