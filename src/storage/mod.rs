@@ -140,7 +140,8 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`StorageErrorKind::TooLarge`] when a body of the announced length will not be taken.
+    /// [`StorageErrorKind::TooLarge`] when a body of the announced length will not be taken, or the head is too long to be
+    /// read again.
     fn begin(
         &self,
         head: StoredHead,
@@ -264,7 +265,8 @@ pub trait BodyWriter: Send + 'static {
     ///
     /// # Errors
     ///
-    /// When the response could not be stored. It is then not visible.
+    /// When the response could not be stored. It is then not visible. [`StorageErrorKind::TooLarge`] when the head with the
+    /// trailer fields is too long to be read again.
     fn publish(self, end: BodyEnd) -> impl Future<Output = Result<Published, StorageError>> + Send;
 
     /// Gives up: nothing of the body stays.
