@@ -1,7 +1,7 @@
 //! A web service that calls another one through a cache shared by all its handlers.
 //!
 //! ```text
-//! cargo run --example axum_outbound
+//! cargo run --example axum_outbound      # `-- 127.0.0.1:0` for another address
 //! curl -i http://127.0.0.1:3000/        # twice: the second answer did not ask the other service
 //! ```
 //!
@@ -49,7 +49,8 @@ async fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     let client = cache.layer(Client::builder(TokioExecutor::new()).build_http());
     let app = App { client, other_service: origin::start().await? };
 
-    let listener = TcpListener::bind(("127.0.0.1", 3000)).await?;
+    let address = std::env::args().nth(1).unwrap_or("127.0.0.1:3000".into());
+    let listener = TcpListener::bind(address).await?;
     println!("try: curl -i http://{}/", listener.local_addr()?);
     axum::serve(listener, Router::new().route("/", get(greeting)).with_state(app)).await?;
     Ok(())

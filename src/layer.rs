@@ -139,7 +139,8 @@ impl CacheLayer {
     }
 
     /// How many bytes of bodies may be in memory on their way to the store, for all requests of this layer together.
-    /// A response for which there is no room is not stored; [`Counts::crowded_out`] counts them. Default: 64 MiB.
+    /// A response for which there is no room is not stored; [`Counts::crowded_out`] counts them. A single response that
+    /// is alone always finds room, however long its frames are. Default: 64 MiB.
     pub fn storage_backlog(self, bytes: usize) -> Self {
         self.with(|config| config.store.backlog = bytes)
     }

@@ -48,7 +48,7 @@
 //! | 5c. or forward the request, one for all that ask the same at the same time | the client below | [4] |
 //! | 6. May the response be kept? | [`policy::storable`](policy::storable()) | [3] |
 //! | 7. Keep it as it passes | [`body`] to [`storage`] | |
-//! | 8. Spoil what an unsafe request has changed | [`policy::invalidated`] | [4.4] |
+//! | 8. Invalidate what an unsafe request has changed | [`policy::invalidated`] | [4.4] |
 //! | 9. Say what happened | [`status`] | [RFC 9211] |
 //!
 //! Steps 1, 2, 4, 6, 8 and 9 are decided by pure functions of header fields and times, with [`clock`] the only source of
@@ -61,23 +61,30 @@
 //!
 //! # What to expect
 //!
-//! - The first byte of a response never waits for the store, and no body is ever held in memory whole: a few chunks
-//!   are. A response is published when its body is complete, and then at once.
+//! - The first byte of a response never waits for the store, and no body over 64 KiB is held in memory whole by the
+//!   cache: a few chunks are. A response is published when its body has been read to its end. Of a body that is dropped
+//!   before, no more than 64 KiB are read on in the background; it is not stored where more are left.
+//! - A hit is the whole body, byte for byte, or breaks off with an error. What was cut off, or is shorter or longer than
+//!   announced, is never stored as whole.
 //! - A store that fails is a miss: you see it in [`CacheStatus::detail`], in [`CacheLayer::counts`] and, with the feature
 //!   `tracing`, in the log. Errors of the client below pass unchanged. Only a stored body that breaks off in the
 //!   middle is an error of its own, a [`BodyError`].
 //! - What was removed stays removed: a response that was under way meanwhile is not stored.
+//! - An unsafe request that succeeds invalidates all that is stored for its target URI, whatever the key, and its response
+//!   waits for that. Stores count invalidations, so that no clock decides one. What a failing store did not take is
+//!   respected by the layer and tried again; it is lost if the process ends before.
 //!
 //! # What it does not do
 //!
-//! - It makes no connections and follows no redirects unless told to ([`CacheLayer::follow_redirects`]). What a client
-//!   below it follows by itself it cannot see: turn that off, or see [`redirect`].
+//! - It makes no connections, and follows redirects only if told to ([`CacheLayer::follow_redirects`]). It cannot see
+//!   what a client below it follows by itself, and stores the last answer as that of the first URI: turn that off, or see
+//!   [`redirect`].
 //! - It does not decompress. What the client below makes of a body is what is stored.
 //! - It does not tidy up by itself what is of no use any more. Stores with a limit make room when they need it, servers
 //!   with a TTL delete by themselves; otherwise call [`maintain`](storage::Storage::maintain) now and then.
 //! - It does not encrypt. Who can read the store can read the responses and the URIs, queries included; request fields
 //!   are stored only where `Vary` names them, and secret ones, credentials and partitions only as hashes, keyed with
-//!   [`Policy::secret`].
+//!   [`Policy::secret`], which is empty unless set.
 //! - It does not see what is added to a request below it: see [`CacheLayer`](CacheLayer#whose-responses) for
 //!   credentials.
 //!

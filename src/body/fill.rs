@@ -1,14 +1,16 @@
 //! Storing one response while its body passes.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use sync_wrapper::SyncWrapper;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use super::pieces::Pieces;
 use super::pipe::{Inlet, Outlet, Piece, pipe};
 use super::union::Join;
 use crate::entry::{
@@ -231,14 +233,16 @@ impl Fill {
     }
 
     /// Begins to store a body that is too long to be kept back until it is complete.
-    pub(super) fn start(self, room: Room) -> Filling {
-        let (inlet, outlet) = pipe(PIPE);
+    pub(super) fn start(self, body: Pieces, room: Room) -> Filling {
+        let (inlet, outlet) = pipe(PIPE, body, room);
         let (retraction, over) = self.retraction();
-        let following: Following = Box::pin(async move {
-            self.follow(outlet, room).await;
-            drop(over);
+        let (ended, is_ended) = oneshot::channel::<()>();
+        let following = Box::pin(async move {
+            self.follow(outlet).await;
+            drop((over, ended));
         });
-        Filling { inlet, retraction, following: Some(SyncWrapper::new(following)) }
+        let following = Following { work: Work::Here(SyncWrapper::new(following)), is_ended };
+        Filling { inlet, retraction, following }
     }
 
     /// Gives up before anything was written.
@@ -270,7 +274,7 @@ impl Fill {
     }
 
     /// Writes what comes through the pipe.
-    async fn follow(self, mut outlet: Outlet<Complete>, room: Room) {
+    async fn follow(self, mut outlet: Outlet<Complete>) {
         let mut after = self.after();
         let Self { store, head, fence, .. } = self;
         // Held until the counters know, so that whoever waits for the key sees them too.
@@ -283,7 +287,14 @@ impl Fill {
                     Piece::Complete(Complete { end, mark }) => {
                         last_mark = Some(mark);
                         after.ended(&end);
-                        return store.publish(writer, end).await.map(Some);
+                        let mut publishing = Box::pin(store.publish(writer, end));
+                        let asked = poll_fn(|cx| Poll::Ready(publishing.as_mut().poll(cx))).await;
+                        // The caller waits for no more than that.
+                        outlet.close();
+                        return match asked {
+                            Poll::Ready(published) => published.map(Some),
+                            Poll::Pending => publishing.await.map(Some),
+                        };
                     }
                     // Counted where it was given up.
                     Piece::Aborted => {
@@ -294,7 +305,7 @@ impl Fill {
             }
         }
         .await;
-        drop((outlet, room));
+        drop(outlet);
         let Some(result) = result.transpose() else { return };
         after.tidy(&store, &result).await;
         store.filled(Some(&result));
@@ -346,49 +357,87 @@ pub(super) async fn tidy(store: &Store, key: &CacheKey, replaced: &[EntryId], pu
     }
 }
 
-type Following = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// The work of storing a body that comes through the pipe.
+///
+/// It begins in the caller's task: a storage that never keeps it waiting, as memory does, or that only takes things into
+/// a queue, needs no other. The first time it has to wait for the storage it moves into a task of its own, so that the
+/// storage's deadlines do not run while the caller is busy elsewhere.
+struct Following {
+    work: Work,
+    is_ended: oneshot::Receiver<()>,
+}
+
+enum Work {
+    Here(SyncWrapper<Pin<Box<dyn Future<Output = ()> + Send>>>),
+    Elsewhere,
+    /// The response is stored, or the storage failed.
+    Over,
+}
+
+impl Following {
+    /// Works on what is in the pipe, unless that is done elsewhere. `waits`: whether it only waits for more.
+    fn work(&mut self, cx: &mut Context<'_>, waits: impl Fn() -> bool) {
+        let Work::Here(work) = &mut self.work else { return };
+        if work.get_mut().as_mut().poll(cx).is_ready() {
+            self.work = Work::Over;
+        } else if !waits() && Handle::try_current().is_ok() {
+            self.leave();
+        }
+    }
+
+    /// Goes on beside the caller.
+    fn leave(&mut self) {
+        if let Work::Here(work) = std::mem::replace(&mut self.work, Work::Elsewhere) {
+            spawn(work.into_inner());
+        }
+    }
+
+    /// Goes on beside the caller to its end, which can be waited for.
+    fn finish(mut self, store: &Store) {
+        match std::mem::replace(&mut self.work, Work::Over) {
+            Work::Here(work) => store.run_or_spawn(work.into_inner()),
+            Work::Elsewhere => store.run_or_spawn(async move {
+                let _ = self.is_ended.await;
+            }),
+            Work::Over => {}
+        }
+    }
+}
 
 /// A body that is being stored piece by piece. Dropped before it is complete, nothing of it is published.
-///
-/// The work is done whenever the body is polled, so that all of it has been handed to the storage, and a storage with a
-/// thread of its own writes it, before the caller has seen the last byte.
 pub(super) struct Filling {
     pub(super) inlet: Inlet<Complete>,
     retraction: Retraction,
-    /// `None` when it is over: the storage failed.
-    following: Option<SyncWrapper<Following>>,
+    following: Following,
 }
 
 impl Filling {
     /// Works on what has been handed over. The caller's task is woken when more can be done.
     pub(super) fn work(&mut self, cx: &mut Context<'_>) {
-        if let Some(following) = &mut self.following
-            && following.get_mut().as_mut().poll(cx).is_ready()
-        {
-            self.following = None;
-        }
+        self.following.work(cx, || self.inlet.is_waited_for());
     }
 
     pub(super) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
         self.inlet.poll_room(cx)
     }
 
-    pub(super) fn complete(self, end: BodyEnd) -> (Retraction, Option<Completing>) {
+    pub(super) fn complete(self, end: BodyEnd) -> (Retraction, Completing) {
         let Self { inlet, following, retraction } = self;
         let mark = retraction.store.mark(&retraction.key);
         inlet.complete(Complete { end, mark });
         let store = retraction.store.clone();
-        (retraction, following.map(|following| Completing { store, inlet, following: Some(following) }))
+        (retraction, Completing { store, inlet, following: Some(following) })
     }
 
     /// Takes back what has been written.
     pub(super) fn abort(self) {
         let Self { inlet, following, retraction } = self;
-        drop(inlet);
-        if let Some(following) = following {
+        // A storage that failed has been counted.
+        if inlet.is_open() {
             retraction.store.filled(None);
-            spawn(following.into_inner());
         }
+        drop(inlet);
+        following.finish(&retraction.store);
     }
 }
 
@@ -396,26 +445,24 @@ impl Filling {
 pub(super) struct Completing {
     store: Store,
     inlet: Inlet<Complete>,
-    following: Option<SyncWrapper<Following>>,
+    following: Option<Following>,
 }
 
 impl Completing {
     /// Ready when the storage was asked to publish the response, or has failed. A storage with a thread of its own has
     /// all of it in its queue then.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if let Some(following) = &mut self.following
-            && following.get_mut().as_mut().poll(cx).is_ready()
-        {
-            self.following = None;
+        if let Some(following) = &mut self.following {
+            following.work(cx, || false);
         }
-        if self.following.is_none() || self.inlet.is_taken() { Poll::Ready(()) } else { Poll::Pending }
+        self.inlet.poll_closed(cx)
     }
 }
 
 impl Drop for Completing {
     fn drop(&mut self) {
         if let Some(following) = self.following.take() {
-            self.store.run_or_spawn(following.into_inner());
+            following.finish(&self.store);
         }
     }
 }
@@ -431,6 +478,11 @@ pub(crate) struct Retraction {
 }
 
 impl Retraction {
+    /// Waits until there is nothing more to be taken back.
+    pub(super) async fn over(&mut self) {
+        let _ = (&mut self.is_over).await;
+    }
+
     /// Whoever asks from now on waits until it is taken out.
     pub(super) fn retract(self) {
         let Self { store, key, ids, is_over } = self;

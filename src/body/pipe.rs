@@ -1,6 +1,7 @@
 //! The short pipe between a body on its way to the caller and the task that stores it.
 //!
-//! Bounded in bytes; the caller's side never blocks on it and may give up on it at any time.
+//! Bounded in bytes; the caller's side never blocks on it and may give up on it at any time. What is in it, or is being
+//! written, takes its room in memory.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -8,29 +9,37 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 
 use super::pieces::Pieces;
+use crate::store::Room;
 
-/// Both ends of a new pipe that asks for a pause once `capacity` bytes wait in it.
-pub(super) fn pipe<T>(capacity: usize) -> (Inlet<T>, Outlet<T>) {
-    let state = Arc::new(Mutex::new(State {
-        queue: Pieces::default(),
-        end: End::Open,
-        on_data: None,
-        on_room: None,
-    }));
-    (Inlet { state: Arc::clone(&state), capacity }, Outlet { state })
+/// A storage is handed at most so much at a time.
+const SLICE: usize = 64 * 1024;
+
+/// Both ends of a new pipe that asks for a pause once `capacity` bytes are in it.
+///
+/// `queue` is in it already, and has taken its `room`.
+pub(super) fn pipe<T>(capacity: usize, queue: Pieces, room: Room) -> (Inlet<T>, Outlet<T>) {
+    let state = State { queue, room, out: 0, end: End::Open, on_data: None, on_caller: None };
+    let state = Arc::new(Mutex::new(state));
+    (Inlet { state: Arc::clone(&state), capacity }, Outlet { state, rest: Bytes::new() })
 }
 
 struct State<T> {
     queue: Pieces,
+    room: Room,
+    /// Length of the frame that is being written. All of it is in memory until its last byte is written.
+    out: usize,
     end: End<T>,
     on_data: Option<Waker>,
-    on_room: Option<Waker>,
+    /// The caller's side, waiting for room or for everything to be taken.
+    on_caller: Option<Waker>,
 }
 
 enum End<T> {
     Open,
     /// The body is complete; the last word travels behind the data.
     Complete(T),
+    /// The last word has been taken.
+    Taken,
     /// One side gave up.
     Broken,
 }
@@ -44,6 +53,17 @@ pub(super) struct Inlet<T> {
 /// The storing side.
 pub(super) struct Outlet<T> {
     state: Arc<Mutex<State<T>>>,
+    /// What is left of the frame that is being written.
+    rest: Bytes,
+}
+
+/// Why data was not taken.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum NotPushed {
+    /// There is no room in memory.
+    NoRoom,
+    /// The other side gave up.
+    Over,
 }
 
 /// What comes out.
@@ -58,22 +78,35 @@ impl<T> Inlet<T> {
     /// Whether more data may be fetched; otherwise the task is woken when it may, or when the other side gave up.
     pub(super) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
         let mut state = lock(&self.state);
-        if state.queue.len() < self.capacity || matches!(state.end, End::Broken) {
+        if state.room.taken() < self.capacity || matches!(state.end, End::Broken) {
             return Poll::Ready(());
         }
-        state.on_room = Some(cx.waker().clone());
+        state.on_caller = Some(cx.waker().clone());
         Poll::Pending
     }
 
-    /// Passes data on. Returns whether the other side still wants it.
-    pub(super) fn push(&self, data: Bytes) -> bool {
+    /// Passes data on.
+    pub(super) fn push(&self, data: Bytes) -> Result<(), NotPushed> {
         let mut state = lock(&self.state);
         if !matches!(state.end, End::Open) {
-            return false;
+            return Err(NotPushed::Over);
+        }
+        if !state.room.grow(data.len()) {
+            return Err(NotPushed::NoRoom);
         }
         state.queue.push(data);
         wake(state.on_data.take(), state);
-        true
+        Ok(())
+    }
+
+    /// Whether the other side has not given up.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(lock(&self.state).end, End::Open)
+    }
+
+    /// Whether the other side has nothing to do but to wait for more.
+    pub(super) fn is_waited_for(&self) -> bool {
+        lock(&self.state).on_data.is_some()
     }
 
     /// Says that the body is complete. Nothing may be pushed after it.
@@ -85,10 +118,14 @@ impl<T> Inlet<T> {
         wake(state.on_data.take(), state);
     }
 
-    /// After [`complete`](Self::complete): whether the other side has taken everything, the last word too, or has given up.
-    pub(super) fn is_taken(&self) -> bool {
-        let state = lock(&self.state);
-        matches!(state.end, End::Broken)
+    /// After [`complete`](Self::complete): ready when the other side has closed the pipe, with the last word or without.
+    pub(super) fn poll_closed(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = lock(&self.state);
+        if matches!(state.end, End::Broken) {
+            return Poll::Ready(());
+        }
+        state.on_caller = Some(cx.waker().clone());
+        Poll::Pending
     }
 }
 
@@ -99,6 +136,8 @@ impl<T> Drop for Inlet<T> {
         if matches!(state.end, End::Open) {
             state.end = End::Broken;
             state.queue = Pieces::default();
+            let out = state.out;
+            state.room.shrink_to(out);
         }
         wake(state.on_data.take(), state);
     }
@@ -110,30 +149,50 @@ impl<T> Outlet<T> {
         std::future::poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    fn poll_next(&self, cx: &Context<'_>) -> Poll<Piece<T>> {
+    fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Piece<T>> {
         let mut state = lock(&self.state);
-        if let Some(data) = state.queue.pop() {
-            wake(state.on_room.take(), state);
-            return Poll::Ready(Piece::Data(data));
+        if matches!(state.end, End::Broken) {
+            return Poll::Ready(Piece::Aborted);
         }
-        match std::mem::replace(&mut state.end, End::Broken) {
+        if self.rest.is_empty() {
+            self.rest = state.queue.pop().unwrap_or_default();
+            // Whoever asks for more has written what he had.
+            let (queued, out) = (state.queue.len(), self.rest.len());
+            state.out = out;
+            state.room.shrink_to(queued.saturating_add(out));
+        }
+        if !self.rest.is_empty() {
+            let slice = self.rest.split_to(self.rest.len().min(SLICE));
+            wake(state.on_caller.take(), state);
+            return Poll::Ready(Piece::Data(slice));
+        }
+        match std::mem::replace(&mut state.end, End::Taken) {
             End::Complete(last_word) => Poll::Ready(Piece::Complete(last_word)),
-            End::Broken => Poll::Ready(Piece::Aborted),
+            End::Broken | End::Taken => Poll::Ready(Piece::Aborted),
             End::Open => {
                 state.end = End::Open;
                 state.on_data = Some(cx.waker().clone());
+                wake(state.on_caller.take(), state);
                 Poll::Pending
             }
         }
+    }
+
+    /// Takes nothing more.
+    pub(super) fn close(&mut self) {
+        self.rest = Bytes::new();
+        let mut state = lock(&self.state);
+        state.end = End::Broken;
+        state.queue = Pieces::default();
+        state.out = 0;
+        state.room.shrink_to(0);
+        wake(state.on_caller.take(), state);
     }
 }
 
 impl<T> Drop for Outlet<T> {
     fn drop(&mut self) {
-        let mut state = lock(&self.state);
-        state.end = End::Broken;
-        state.queue = Pieces::default();
-        wake(state.on_room.take(), state);
+        self.close();
     }
 }
 

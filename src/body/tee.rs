@@ -13,15 +13,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use super::exact::is_wrong_length;
 use super::fill::{Completing, EarlyEnd, Fill, Filling, PIPE, Retraction};
 use super::pieces::{MOST_EMPTY, Pieces};
+use super::pipe::NotPushed;
 use crate::entry::{BodyEnd, StoredRange};
 use crate::error::BodyError;
 use crate::policy::{Refused, StorableTrailers};
-use crate::store::{Room, spawn};
+use crate::store::{Room, Store};
 use crate::underway::Leading;
 
 /// A body up to this length is kept back until it is complete and then stored in one go.
@@ -45,6 +47,7 @@ pub(super) struct Tee<B> {
 type Held = Option<Result<Frame<Bytes>, BodyError>>;
 
 struct Recorder {
+    store: Store,
     state: State,
     completing: Option<Completing>,
     room: Option<Room>,
@@ -60,6 +63,8 @@ struct Recorder {
     /// Those who wait for this body, until it is over.
     leading: Option<Leading>,
     trailers: StorableTrailers,
+    /// The response was asked for in a runtime, which its storage may need.
+    in_runtime: bool,
 }
 
 #[allow(clippy::large_enum_variant, reason = "the recorder is boxed as a whole")]
@@ -88,6 +93,7 @@ where
 {
     pub(super) fn new(inner: B, mut fill: Fill) -> Self {
         let recorder = Box::new(Recorder {
+            store: fill.store().clone(),
             room: Some(fill.store().room()),
             expected: fill.expected(),
             seen: 0,
@@ -100,6 +106,7 @@ where
             trailers: fill.take_storable_trailers(),
             state: State::KeepingBack { fill, body: Pieces::default() },
             completing: None,
+            in_runtime: Handle::try_current().is_ok(),
         });
         Self { parts: Some((Box::pin(inner), recorder)), leave: read_on, held: None }
     }
@@ -117,6 +124,7 @@ where
         if let Some(held) = self.held.take() {
             return poll_handed_over(recorder, &mut self.held, held, cx);
         }
+        recorder.check_runtime();
         ready!(recorder.poll_room(cx));
         let frame = ready!(inner.as_mut().poll_frame(cx));
         match &frame {
@@ -146,15 +154,28 @@ where
         }
     }
 
-    /// Reads the body to its end, so that all of it is stored.
-    async fn read_to_end(mut self) {
+    /// Reads the body to its end, so that all of it is stored, or until it is known not to be stored.
+    async fn read_to_end(&mut self) {
         let mut empty = 0;
-        while let Some(Ok(frame)) = std::future::poll_fn(|cx| self.poll_frame(cx)).await {
-            empty += usize::from(frame.data_ref().is_some_and(Bytes::is_empty));
-            // There may be nothing else, and no end: this task would never be interrupted.
-            if empty > MOST_EMPTY {
-                return;
-            }
+        while empty <= MOST_EMPTY && !self.is_given_up() {
+            let Some(Ok(frame)) = std::future::poll_fn(|cx| self.poll_frame(cx)).await else { return };
+            empty += usize::from(frame.data_ref().is_none_or(Bytes::is_empty));
+            // A body that always has another frame would keep the thread, and no timer could fire.
+            tokio::task::consume_budget().await;
+        }
+    }
+
+    fn is_given_up(&self) -> bool {
+        self.parts.as_ref().is_none_or(|(_, recorder)| matches!(recorder.state, State::Over))
+    }
+
+    /// Waits until what was read to its end is stored.
+    async fn stored(mut self) {
+        if let Some((_, recorder)) = &mut self.parts
+            && let State::Whole(retraction) = &mut recorder.state
+        {
+            recorder.completing = None;
+            retraction.over().await;
         }
     }
 }
@@ -201,12 +222,16 @@ where
 {
     let announced = recorder.expected.map(|expected| expected.saturating_sub(recorder.seen));
     let rest = announced.or_else(|| inner.size_hint().upper());
-    if rest.is_some_and(|rest| rest <= SHORT_REST) && tokio::runtime::Handle::try_current().is_ok() {
-        let tee =
+    if rest.is_some_and(|rest| rest <= SHORT_REST) && Handle::try_current().is_ok() {
+        let store = recorder.store.clone();
+        let mut tee =
             Tee { parts: Some((inner, recorder)), leave: |_, mut recorder| recorder.give_up(), held: None };
-        spawn(Box::pin(async move {
+        store.run_or_spawn(async move {
+            // Not in the middle of whatever drops the body.
+            tokio::task::yield_now().await;
             let _ = timeout(READING_ON, tee.read_to_end()).await;
-        }));
+            tee.stored().await;
+        });
     } else {
         recorder.give_up();
     }
@@ -215,6 +240,13 @@ where
 impl Recorder {
     fn is_open(&self) -> bool {
         matches!(self.state, State::KeepingBack { .. } | State::Filling(_))
+    }
+
+    /// Gives up storing where the body is read by another executor, in which the storage may not be able to work.
+    fn check_runtime(&mut self) {
+        if self.in_runtime && self.is_open() && Handle::try_current().is_err() {
+            self.give_up();
+        }
     }
 
     /// Has the storage take what has been handed over.
@@ -268,17 +300,19 @@ impl Recorder {
         match &mut self.state {
             State::KeepingBack { body, .. } => {
                 body.push(data.clone());
-                if body.len() > KEEP_BACK && self.expected != Some(self.seen) {
+                let whole = self.expected == Some(self.seen) && body.len() <= PIPE;
+                let long = body.len() > KEEP_BACK && !whole;
+                if !self.room.as_mut().is_some_and(|room| room.grow(data.len())) {
+                    self.crowded_out();
+                } else if long {
                     self.start_filling();
-                } else {
-                    self.take_room(data.len());
                 }
             }
-            State::Filling(filling) => {
-                if !filling.inlet.push(data.clone()) {
-                    self.give_up();
-                }
-            }
+            State::Filling(filling) => match filling.inlet.push(data.clone()) {
+                Ok(()) => {}
+                Err(NotPushed::NoRoom) => self.crowded_out(),
+                Err(NotPushed::Over) => self.give_up(),
+            },
             // It seemed to be over, and was not.
             State::Whole(_) if !data.is_empty() => self.give_up(),
             State::Whole(_) | State::Over => {}
@@ -290,27 +324,17 @@ impl Recorder {
         }
     }
 
-    /// Takes room for what is kept in memory; gives up where there is none.
-    fn take_room(&mut self, bytes: usize) {
-        if self.room.as_mut().is_some_and(|room| !room.grow(bytes)) {
-            if let State::KeepingBack { fill, .. } = &self.state {
-                fill.store().counters().count(|counters| &counters.crowded_out);
-            }
-            self.give_up();
-        }
+    /// There is no room in memory.
+    fn crowded_out(&mut self) {
+        self.store.counters().count(|counters| &counters.crowded_out);
+        self.give_up();
     }
 
     fn start_filling(&mut self) {
-        // From here on the caller is held up before more than this is in memory.
-        self.take_room(PIPE);
         match std::mem::replace(&mut self.state, State::Over) {
             State::KeepingBack { fill, body } => {
                 if let Some(room) = self.room.take() {
-                    let filling = fill.start(room);
-                    for data in body.into_vec() {
-                        filling.inlet.push(data);
-                    }
-                    self.state = State::Filling(filling);
+                    self.state = State::Filling(fill.start(body, room));
                 }
             }
             state => self.state = state,
@@ -346,7 +370,7 @@ impl Recorder {
             }
             (State::Filling(filling), _) => {
                 let (retraction, completing) = filling.complete(end);
-                self.completing = completing;
+                self.completing = Some(completing);
                 State::Whole(retraction)
             }
             (State::Whole(retraction), _) if end.trailers.is_some() => {
@@ -372,6 +396,10 @@ impl Recorder {
 impl Stalls {
     /// Ready when the caller has been held up long enough.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // Without a timer nobody is held up.
+        if Handle::try_current().is_err() {
+            return Poll::Ready(());
+        }
         let left = self.left;
         let (_, sleeping) = self.now.get_or_insert_with(|| (Instant::now(), Box::pin(sleep(left))));
         sleeping.as_mut().poll(cx)

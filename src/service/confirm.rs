@@ -15,6 +15,7 @@ use crate::redirect::answered_elsewhere;
 use crate::status::CacheStatus;
 
 /// What becomes of the origin's answer.
+#[allow(clippy::large_enum_variant, reason = "it is matched at once, and moved into the future's result")]
 pub(super) enum Confirmed<R> {
     /// The answer is made from the store.
     Answered(Response<CacheBody<R>>),

@@ -26,7 +26,7 @@ pub enum StorageErrorKind {
     Missing,
     /// What is stored is not what was written.
     Corrupt,
-    /// The body passes the storage's limit for one response.
+    /// The body passes the storage's limit for one response, or the head its limit for heads.
     TooLarge,
     /// There is no room: disk, quota or memory.
     Full,

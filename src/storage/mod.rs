@@ -39,7 +39,8 @@
 //! No storage encrypts. Who can read one reads the responses, their heads and bodies, and the keys: the method and the
 //! URI **with its query**, in clear, where tokens and signatures often are. Userinfo is in neither. Credentials,
 //! partitions and secret selecting fields are in keys and heads only as hashes, keyed with
-//! [`Policy::secret`](crate::Policy::secret): set it where others can read the store.
+//! [`Policy::secret`](crate::Policy::secret). It is empty by default, and guesses can then be tried: set it where others
+//! can read the store.
 //!
 //! # For those who write one
 //!
@@ -60,7 +61,6 @@ pub mod filesystem;
 #[cfg(feature = "gridfs")]
 pub mod gridfs;
 pub mod key_value;
-#[cfg(any(all(feature = "filesystem", unix), feature = "sqlite"))]
 mod kit;
 mod memory;
 #[cfg(feature = "mongodb")]
@@ -140,7 +140,8 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`StorageErrorKind::TooLarge`] when a body of the announced length will not be taken.
+    /// [`StorageErrorKind::TooLarge`] when a body of the announced length will not be taken, or the head is too long to be
+    /// read again.
     fn begin(
         &self,
         head: StoredHead,
@@ -264,7 +265,8 @@ pub trait BodyWriter: Send + 'static {
     ///
     /// # Errors
     ///
-    /// When the response could not be stored. It is then not visible.
+    /// When the response could not be stored. It is then not visible. [`StorageErrorKind::TooLarge`] when the head with the
+    /// trailer fields is too long to be read again.
     fn publish(self, end: BodyEnd) -> impl Future<Output = Result<Published, StorageError>> + Send;
 
     /// Gives up: nothing of the body stays.

@@ -45,16 +45,28 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    /// Takes room for as much again, or none where there is none.
+    /// Takes room for as much again, or none where there is none. Who is alone always finds room: a frame that is longer
+    /// than the limit is in memory anyway.
     #[must_use]
     pub(crate) fn grow(&mut self, by: usize) -> bool {
         let before = self.bytes.fetch_add(by, Ordering::AcqRel);
-        if before.saturating_add(by) > self.limit {
+        if before > self.taken && before.saturating_add(by) > self.limit {
             self.bytes.fetch_sub(by, Ordering::AcqRel);
             return false;
         }
         self.taken += by;
         true
+    }
+
+    /// Gives back all but so many bytes.
+    pub(crate) fn shrink_to(&mut self, bytes: usize) {
+        let back = self.taken.saturating_sub(bytes);
+        self.bytes.fetch_sub(back, Ordering::AcqRel);
+        self.taken -= back;
+    }
+
+    pub(crate) fn taken(&self) -> usize {
+        self.taken
     }
 }
 

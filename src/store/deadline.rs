@@ -9,7 +9,8 @@ use crate::storage::{StorageError, StorageErrorKind};
 
 /// The result of one storage operation, or [`StorageErrorKind::Timeout`] after `limit`.
 ///
-/// A storage that answers at once, as memory does, never touches the timer.
+/// A storage that answers at once, as memory does, never touches the timer. Where there is no runtime there is no timer,
+/// and no limit.
 pub(super) async fn within<T>(
     limit: Duration,
     backend: &'static str,
@@ -18,6 +19,9 @@ pub(super) async fn within<T>(
 ) -> Result<T, StorageError> {
     if let Poll::Ready(done) = poll_fn(|cx| Poll::Ready(operation.as_mut().poll(cx))).await {
         return done;
+    }
+    if tokio::runtime::Handle::try_current().is_err() {
+        return operation.await;
     }
     // Boxed, because a timer is large, and those who never wait would carry the room for it.
     Box::pin(tokio::time::timeout(limit, operation)).await.unwrap_or_else(|_| {

@@ -244,7 +244,7 @@ impl Site {
             if how.pieces == 0 { sent.len().max(1) } else { sent.len().div_ceil(how.pieces.into()).max(1) };
         for piece in sent.chunks(size) {
             sending.frames.push_back(Ok(Frame::data(Bytes::copy_from_slice(piece))));
-            if how.pieces % 2 == 0 {
+            if how.pieces.is_multiple_of(2) {
                 sending.frames.push_back(Ok(Frame::data(Bytes::new())));
             }
         }

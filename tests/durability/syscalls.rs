@@ -62,7 +62,7 @@ const PATHS: [&str; 3] = ["/small/300", "/medium/40000", "/large/300000"];
 #[test]
 #[ignore = "the child of other tests"]
 fn child_publishes() {
-    child(async |client| {
+    child(&async |client| {
         for _ in 0..2 {
             for path in PATHS {
                 served(client, path).await;
@@ -75,7 +75,7 @@ fn child_publishes() {
 #[test]
 #[ignore = "the child of other tests"]
 fn child_invalidates() {
-    child(async |client| {
+    child(&async |client| {
         client.versions.set(BEFORE, 1);
         client.post(BEFORE).await;
         for _ in 0..2 {
@@ -85,7 +85,7 @@ fn child_invalidates() {
 }
 
 /// Nothing here writes to a pipe or an eventfd meanwhile, so that only calls for the store can be made to fail.
-fn child(acts: impl AsyncFn(&Client)) {
+fn child(acts: &impl AsyncFn(&Client)) {
     let Some(storage) = Backend::of_child() else { return };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let client = Client::over(storage);

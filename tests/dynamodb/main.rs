@@ -14,6 +14,7 @@ mod faults;
 mod layered;
 mod opening;
 mod outage;
+mod planted;
 mod proxy;
 mod samples;
 #[path = "../support/dynamodb.rs"]

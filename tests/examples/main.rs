@@ -9,4 +9,6 @@
 )]
 
 mod origin;
+mod program;
+mod programs;
 mod readme;

@@ -287,3 +287,87 @@ async fn a_record_in_the_layout_of_another_version_stays_until_its_key_is_remove
         assert_eq!(get(&storage, "a").await, Some(body(100_000)));
     }
 }
+
+/// Somebody who can write to the directory plants a head that claims a body of 2^64-1 bytes.
+#[tokio::test]
+async fn a_planted_body_length_costs_no_more_than_what_is_there() {
+    use larder::clock::Timestamp;
+    for format in FORMATS {
+        for len in [u64::MAX, u64::MAX - 1, 1 << 63, 1 << 50] {
+            let (_dir, path) = place();
+            let storage = open(&path, format);
+            store(&storage, head("planted"), body(600_000)).await;
+            let stored = storage.lookup(&key("planted")).await.unwrap().responses.remove(0).head;
+            let record = storage.paths_of(&key("planted")).await.unwrap().remove(0);
+            let planted = if format == Format::Json {
+                let text = std::fs::read_to_string(&record).unwrap();
+                let at = text.rfind("\"checksum\"").unwrap();
+                let text = text[..at].trim_end().trim_end_matches(',').to_owned() + "}]}";
+                assert!(text.contains("\"length\": 600000"), "{text}");
+                text.replace("\"length\": 600000", &format!("\"length\": {len}")).into_bytes()
+            } else {
+                let mut head = larder::entry::StoredHead::clone(&stored);
+                head.body = Some(larder::entry::BodySummary { len, checksum: 0 });
+                let head = larder::entry::codec::encode(&head);
+                let mut content = 1_u16.to_le_bytes().to_vec();
+                content.push(0);
+                content.extend_from_slice(&u32::try_from(head.len()).unwrap().to_le_bytes());
+                content.extend_from_slice(&[0; 8]);
+                content.extend_from_slice(&head);
+                let mut planted = b"larderR\x01".to_vec();
+                planted.extend_from_slice(&xxhash_rust::xxh3::xxh3_64(&content).to_le_bytes());
+                planted.extend_from_slice(&content);
+                planted
+            };
+            std::fs::write(&record, planted).unwrap();
+            let work = async {
+                let found = storage.lookup(&key("planted")).await.unwrap();
+                assert_eq!(found.responses.len(), 1, "{format:?}: it looks like one of ours");
+                for response in found.responses {
+                    assert_eq!(response.head.body_len(), len);
+                    assert!(read(&storage, &response).await.is_err());
+                }
+                std::fs::remove_file(path.join("state")).unwrap();
+                let storage = FileStorage::builder().max_bytes(10 << 20).open(&path).unwrap();
+                storage.usage().await.unwrap();
+                store(&storage, head("new"), body(100_000)).await;
+                storage.maintain(Timestamp::from_secs(0)).await.unwrap();
+                storage.remove(&key("planted")).await.unwrap();
+                store(&storage, head("new"), body(100_000)).await;
+                assert_eq!(get(&storage, "new").await, Some(body(100_000)));
+                assert_eq!(storage.usage().await.unwrap().responses, 1);
+            };
+            tokio::time::timeout(std::time::Duration::from_secs(60), work).await.expect("bounded");
+        }
+    }
+}
+
+/// Counters that nothing of ours would have written are no reason to panic, nor to throw everything away for ever.
+#[tokio::test]
+async fn planted_counters_stop_nothing() {
+    for format in FORMATS {
+        for planted in [u64::MAX, 1 << 63, 1 << 40] {
+            let (_dir, path) = place();
+            let storage = open(&path, format);
+            store(&storage, head("a"), body(100_000)).await;
+            drop(storage);
+            let mut state = std::fs::read(path.join("state")).unwrap();
+            // Behind the header, for each fan-out directory: a flag, three counters and sixteen fences.
+            for fan in state[64..].chunks_exact_mut(160) {
+                for counter in fan[8..32].chunks_exact_mut(8) {
+                    counter.copy_from_slice(&planted.to_le_bytes());
+                }
+            }
+            std::fs::write(path.join("state"), state).unwrap();
+            let storage = open(&path, format);
+            let _ = storage.lookup(&key("a")).await.unwrap();
+            storage.usage().await.unwrap();
+            store(&storage, head("b"), body(100_000)).await;
+            storage.maintain(larder::clock::Timestamp::EPOCH).await.unwrap();
+            store(&storage, head("c"), body(100_000)).await;
+            assert_eq!(get(&storage, "c").await, Some(body(100_000)));
+            let usage = storage.usage().await.unwrap();
+            assert!(usage.bytes < 1 << 20, "{usage:?}");
+        }
+    }
+}

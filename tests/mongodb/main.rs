@@ -16,6 +16,7 @@ mod foreign;
 #[path = "../support/layered.rs"]
 mod layered;
 mod outage;
+mod planted;
 #[path = "../support/mongo.rs"]
 mod server;
 #[path = "../support/mod.rs"]

@@ -16,6 +16,7 @@ mod layered;
 mod lookups;
 mod opening;
 mod outage;
+mod planted;
 mod sentinel;
 mod server;
 #[path = "../support/mod.rs"]

@@ -1,8 +1,11 @@
 //! What is on its way to the store is bounded, costs its callers next to nothing, and is waited for where that is asked.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http_body::Frame;
 use http_body_util::BodyExt;
 use larder::storage::{FileStorage, MemoryStorage, SqliteStorage};
 use larder::{CacheLayer, CacheStatus};
@@ -126,7 +129,9 @@ fn a_runtime_that_ends_loses_nothing(
 ) {
     let uri = "http://example.com/";
     runtime().block_on(async {
-        let cache = open().layer(of_bytes(len, len.min(50_000)));
+        // A machine with much to do is not what is looked at.
+        let layer = open().storage_patience(Duration::from_secs(60));
+        let cache = layer.layer(of_bytes(len, len.min(50_000)));
         assert_eq!(ask(&cache, get(uri)).await.body.len(), len);
     });
     runtime().block_on(async {
@@ -155,5 +160,98 @@ fn a_body_read_to_its_end_is_stored_though_the_runtime_ends_at_once() {
             let files = || CacheLayer::new(FileStorage::open(dir.path().join("files")).unwrap());
             a_runtime_that_ends_loses_nothing(multi, files, len);
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_caller_is_no_failure_of_the_storage() {
+    let cache = CacheLayer::new(Moody::new(Mood::FarAway)).layer(of_bytes(300_000, 100_000));
+    let mut body = cache.clone().oneshot(get("http://example.com/")).await.unwrap().into_body();
+    body.frame().await.unwrap().unwrap();
+    // The caller does something else with what it has, for longer than the deadline of the storage.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    body.collect().await.unwrap();
+    cache.flush().await;
+    let counts = cache.counts();
+    assert_eq!((counts.storage_errors, counts.stored), (0, 1), "{counts:?}");
+    let other = ask(&cache, get("http://example.com/other")).await;
+    assert!(other.cache().stored, "others are stored: {:?}", other.cache().detail);
+}
+
+#[tokio::test(start_paused = true)]
+async fn flushing_does_not_wait_for_a_body_that_its_caller_holds() {
+    let cache = CacheLayer::new(Moody::new(Mood::FarAway)).layer(of_bytes(300_000, 100_000));
+    let mut body = cache.clone().oneshot(get("http://example.com/")).await.unwrap().into_body();
+    body.frame().await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(60), cache.flush()).await.unwrap();
+    body.collect().await.unwrap();
+    cache.flush().await;
+    assert_eq!(cache.counts().stored, 1);
+}
+
+/// A frame that is counted as long as any of it is in memory.
+struct Tracked(Vec<u8>, Arc<AtomicUsize>);
+
+impl AsRef<[u8]> for Tracked {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Tracked {
+    fn drop(&mut self) {
+        self.1.fetch_sub(self.0.len(), Ordering::SeqCst);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_backlog_bounds_the_bytes_of_long_bodies() {
+    let live = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&live);
+    let origin = Origin::new(move |_, _| {
+        counted.fetch_add(2 << 20, Ordering::SeqCst);
+        let frame = Bytes::from_owner(Tracked(vec![7; 2 << 20], Arc::clone(&counted)));
+        let frames = [Ok(Frame::data(frame))].into_iter().collect();
+        Ok(with_body(200, &[FRESH, ("content-length", "8000000")], Frames { frames }.boxed()))
+    });
+    let storage = Moody::new(Mood::HangsOnWrite);
+    let layer = CacheLayer::new(storage.clone()).storage_backlog(8 << 20);
+    let cache = layer.layer(origin);
+    let mut held = Vec::new();
+    for number in 0..20 {
+        let uri = format!("http://example.com/{number}");
+        let mut body = cache.clone().oneshot(get(&uri)).await.unwrap().into_body();
+        drop(body.frame().await.unwrap().unwrap());
+        held.push(body);
+    }
+    let kept = live.load(Ordering::SeqCst);
+    assert!(kept <= 8 << 20, "{kept} bytes are kept for a backlog of {}", 8 << 20);
+    assert_eq!(layer.counts().crowded_out, 16);
+    drop(held);
+    cache.flush().await;
+    assert_eq!(live.load(Ordering::SeqCst), 0, "nothing is kept of bodies that were dropped");
+}
+
+#[tokio::test]
+async fn a_body_in_one_frame_that_is_longer_than_the_backlog_is_stored() {
+    let layer = CacheLayer::new(SqliteStorage::in_memory().unwrap()).storage_backlog(1 << 20);
+    let cache = layer.layer(of_bytes(5 << 20, 5 << 20));
+    assert!(ask(&cache, get("http://example.com/")).await.cache().stored);
+    cache.flush().await;
+    let counts = layer.counts();
+    assert_eq!((counts.stored, counts.crowded_out), (1, 0));
+    let seen = ask(&cache, get("http://example.com/")).await;
+    assert!(seen.is_hit() && seen.body.len() == 5 << 20);
+}
+
+#[tokio::test]
+async fn flushing_waits_for_a_dropped_body_that_is_read_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let sqlite = SqliteStorage::open(dir.path().join("cache.db")).unwrap();
+    for layer in [CacheLayer::new(MemoryStorage::new()), CacheLayer::new(sqlite)] {
+        let cache = layer.layer(Origin::always(&[FRESH], "hello"));
+        drop(cache.clone().oneshot(get("http://example.com/")).await.unwrap());
+        cache.flush().await;
+        assert_eq!((cache.counts().stored, cache.counts().abandoned), (1, 0));
     }
 }

@@ -1,6 +1,8 @@
 //! Bodies on their way through: what is stored of them, when, and what must never be (FAULTS A).
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -8,7 +10,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use larder::CacheLayer;
-use larder::storage::MemoryStorage;
+use larder::storage::{MemoryStorage, SqliteStorage};
 use tokio::sync::mpsc;
 use tower::{Layer, ServiceExt};
 
@@ -338,4 +340,73 @@ async fn a_hit_that_breaks_off_because_the_store_is_damaged_does_not_happen_twic
     let again = ask(&cache, get(PAGE)).await;
     assert_eq!((again.is_hit(), again.body.len(), origin.count()), (false, 2_000_000, 2));
     assert!(ask(&cache, get(PAGE)).await.is_hit());
+}
+
+/// A body that always has another frame.
+struct Endless {
+    polls: Arc<AtomicUsize>,
+    frame: Bytes,
+}
+
+impl Body for Endless {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if self.polls.fetch_add(1, Ordering::SeqCst) > 1_000_000 {
+            return Poll::Ready(Some(Err("the test ends here".into())));
+        }
+        Poll::Ready(Some(Ok(Frame::data(self.frame.clone()))))
+    }
+}
+
+/// How many frames are taken from such a body that its caller drops.
+async fn taken_after_a_drop(frame: &'static str) -> usize {
+    let polls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&polls);
+    let origin = Origin::new(move |_, _| {
+        let body = Endless { polls: Arc::clone(&counted), frame: Bytes::from_static(frame.as_bytes()) };
+        Ok(with_body(200, &[FRESH, ("content-length", "10")], body.boxed_unsync()))
+    });
+    let layer = CacheLayer::new(MemoryStorage::new());
+    let cache = layer.layer(origin);
+    drop(cache.clone().oneshot(get(PAGE)).await.unwrap());
+    layer.flush().await;
+    assert_eq!((layer.counts().stored, layer.counts().abandoned), (0, 1));
+    polls.load(Ordering::SeqCst)
+}
+
+#[tokio::test]
+async fn a_dropped_body_of_endless_empty_frames_is_left_alone() {
+    let polls = taken_after_a_drop("").await;
+    assert!(polls < 1000, "{polls} frames");
+}
+
+#[tokio::test]
+async fn a_dropped_body_that_is_longer_than_announced_is_left_alone() {
+    let polls = taken_after_a_drop("abc").await;
+    assert!(polls < 10, "{polls} frames");
+}
+
+/// Reads a body in a thread that knows of no runtime.
+async fn is_read_without_a_runtime(layer: CacheLayer, len: usize) {
+    let piece = Bytes::from(vec![7_u8; len / 4]);
+    let origin = Origin::new(move |_, _| {
+        let frames = (0..4).map(|_| Ok(Frame::data(piece.clone()))).collect();
+        Ok(with_body(200, &[FRESH, ("content-length", &len.to_string())], Frames { frames }.boxed()))
+    });
+    let response = layer.layer(origin).oneshot(get(PAGE)).await.unwrap();
+    let reading = std::thread::spawn(move || {
+        futures_util::FutureExt::now_or_never(response.into_body().collect()).unwrap().unwrap()
+    });
+    let body = tokio::task::spawn_blocking(|| reading.join()).await.unwrap().expect("no panic");
+    assert_eq!(body.to_bytes().len(), len);
+}
+
+#[tokio::test]
+async fn a_body_may_be_read_where_there_is_no_runtime() {
+    for len in [4000, 400_000] {
+        is_read_without_a_runtime(CacheLayer::new(MemoryStorage::new()), len).await;
+        is_read_without_a_runtime(CacheLayer::new(SqliteStorage::in_memory().unwrap()), len).await;
+    }
 }

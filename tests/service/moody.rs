@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use larder::clock::Timestamp;
@@ -24,9 +25,11 @@ pub(super) enum Mood {
     LosesBodies = 5,
     FailsToInvalidate = 6,
     HangsOnInvalidating = 7,
+    /// As over a network: writing takes round trips.
+    FarAway = 8,
 }
 
-pub(crate) const MOODS: [Mood; 8] = [
+pub(crate) const MOODS: [Mood; 9] = [
     Mood::Fine,
     Mood::Fails,
     Mood::Hangs,
@@ -35,6 +38,7 @@ pub(crate) const MOODS: [Mood; 8] = [
     Mood::LosesBodies,
     Mood::FailsToInvalidate,
     Mood::HangsOnInvalidating,
+    Mood::FarAway,
 ];
 
 #[derive(Debug, Clone)]
@@ -72,6 +76,11 @@ impl Moody {
     }
 
     async fn write(&self) -> Result<(), StorageError> {
+        if self.mood() == Mood::FarAway {
+            for _ in 0..2 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
         self.check(&[Mood::Fails, Mood::Hangs, Mood::FailsToWrite, Mood::HangsOnWrite]).await
     }
 }

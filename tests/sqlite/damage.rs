@@ -187,3 +187,70 @@ async fn a_chunk_that_is_missing_is_an_error_and_never_a_short_body() {
     sql.execute("DELETE FROM chunks", []).unwrap();
     assert_eq!(read(&storage, &stored).await.unwrap_err().kind(), StorageErrorKind::Missing);
 }
+
+/// Somebody who can write to the file plants lengths, counts and places that nothing of ours would have.
+#[tokio::test]
+async fn planted_numbers_cost_nothing_and_stop_nothing() {
+    let planted = [
+        "UPDATE responses SET size = 9223372036854775807, body_length = 9223372036854775807",
+        "UPDATE responses SET size = -9223372036854775807, body_length = -1",
+        "UPDATE responses SET chunked = 9223372036854775807",
+        "UPDATE responses SET size = 1e300",
+        "UPDATE state SET responses = 9223372036854775807, response_bytes = 9223372036854775807",
+        "UPDATE state SET responses = -5, response_bytes = -5",
+        "UPDATE state SET invalidations = 9223372036854775807",
+        "UPDATE state SET responses = 4611686018427387904, response_bytes = 4611686018427387904",
+        "UPDATE state SET fence = 9223372036854775807",
+        "UPDATE chunks SET seq = 9223372036854775807 WHERE seq = 0",
+        "INSERT INTO pending (body, owner, process, touched) VALUES (7, 7, '7', -9223372036854775807)",
+    ];
+    for sql in planted.into_iter().map(Some).chain([None]) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cache.db");
+        let storage = SqliteStorage::open(&path).unwrap();
+        let stored = put(&storage, &key("planted"), &body(1, 600_000)).await;
+        put(&storage, &key("small"), &body(2, 100)).await;
+        drop(storage);
+        let other = plain_sql(&path);
+        match sql {
+            // A constraint of the schema may refuse it, which is as well.
+            Some(sql) => drop(other.execute(sql, [])),
+            // A head that claims a body of 2^64-1 bytes.
+            None => {
+                let mut head = stored.clone();
+                head.body = Some(larder::entry::BodySummary { len: u64::MAX, checksum: 0 });
+                let head = larder::entry::codec::encode(&head);
+                other.execute("UPDATE responses SET head = ?1 WHERE chunked IS NOT NULL", [head]).unwrap();
+            }
+        }
+        drop(other);
+        let work = async {
+            let storage = SqliteStorage::builder().max_bytes(10 << 20).open(&path).unwrap();
+            let found = storage.lookup(&key("planted")).await.unwrap();
+            for response in found.responses {
+                let mut reader = match storage.open(&response.head).await {
+                    Ok(reader) => reader,
+                    Err(_) => continue,
+                };
+                while larder::storage::BodyReader::next(&mut reader).await.is_ok_and(|piece| piece.is_some())
+                {
+                }
+            }
+            let _ = storage.usage().await;
+            let _ = storage.responses(None, 10).await;
+            let _ = storage.maintain(larder::clock::Timestamp::from_secs(1)).await;
+            let _ = storage.invalidate(&[larder::entry::GroupId::of_target("http://example.com/")]).await;
+            let _ = storage.remove(&key("planted")).await;
+            let _ = try_put(&storage, head(&key("new")), &body(9, 200_000)).await;
+            storage.checkpoint().await.ok();
+            storage
+        };
+        let storage = tokio::time::timeout(std::time::Duration::from_secs(60), work).await.expect("bounded");
+        let stored = try_put(&storage, head(&key("new")), &body(9, 200_000)).await;
+        let found = get(&storage, &key("new")).await == Some(body(9, 200_000));
+        assert!(found, "{sql:?}: {stored:?}");
+        let _ = storage.remove(&key("new")).await;
+        let usage = storage.usage().await.unwrap();
+        assert!(usage.bytes < 10 << 20, "{sql:?}: {usage:?}");
+    }
+}

@@ -17,6 +17,7 @@ mod end_to_end;
 mod filesystem;
 mod key_value;
 mod leaving;
+mod limits;
 mod memory;
 #[cfg(feature = "gridfs")]
 mod mongo;

@@ -3,8 +3,11 @@
 use bytes::Bytes;
 
 use super::Fixture;
-use super::sample::{SampleBody, assert_nothing, check_only, fence, head, key, store_at};
-use crate::entry::BodySummary;
+use super::sample::{
+    SampleBody, alias, assert_nothing, check_only, fence, head, key, lookup, only, put_alias, store,
+    store_at, try_store,
+};
+use crate::entry::{BodySummary, StoredHead, codec};
 use crate::storage::{AnyReader, StorageError, StorageErrorKind};
 
 const MIB: usize = 1024 * 1024;
@@ -79,4 +82,49 @@ pub async fn the_error_names_its_backend(fixture: Fixture) {
     };
     assert_eq!(error.backend(), storage.name());
     assert!(error.to_string().contains(storage.name()), "{error}");
+}
+
+/// A head that cannot be read again is refused; a storage that can hold it, holds it.
+pub async fn a_head_over_the_limit_is_too_large_and_never_stored_as_damage(fixture: Fixture) {
+    let storage = &*fixture.storage;
+    let stored = store_at(storage, &key("long"), 1, 1000).await;
+    let swell = |head: &mut StoredHead| {
+        for _ in 0..=codec::MAX_HEAD_LEN / 60_000 {
+            head.headers.append("x-long", "v".repeat(60_000).parse().expect("a value"));
+        }
+    };
+    let mut long = only(storage, &stored.key).await.head.as_ref().clone();
+    swell(&mut long);
+    let fence_now = fence(storage, &stored.key).await;
+    match storage.freshen(long, fence_now).await {
+        Err(error) => {
+            assert_eq!(error.kind(), StorageErrorKind::TooLarge, "{error}");
+            check_only(storage, &stored).await;
+        }
+        Ok(done) => assert_eq!(only(storage, &stored.key).await.head.headers.contains_key("x-long"), done),
+    }
+
+    let mut long = head(&key("new"), SampleBody { seed: 2, len: 1000 });
+    swell(&mut long);
+    match try_store(storage, long.clone()).await {
+        Err(error) => {
+            assert_eq!(error.kind(), StorageErrorKind::TooLarge, "{error}");
+            assert_nothing(storage, &long.key).await;
+            let short = head(&long.key, SampleBody { seed: 3, len: 1000 });
+            store(storage, short.clone()).await;
+            check_only(storage, &short).await;
+        }
+        Ok(_) => check_only(storage, &long).await,
+    }
+
+    let from = key("moved");
+    put_alias(storage, alias(&from, &key("target"), "moved")).await;
+    let mut long = alias(&from, &key("other"), "moved again");
+    swell(std::sync::Arc::make_mut(&mut long.response.head));
+    let refused = storage.put_alias(long, fence(storage, &from).await).await;
+    let target = if refused.is_ok() { "other" } else { "target" };
+    assert_eq!(lookup(storage, &from).await.alias.expect("an alias").target, key(target));
+    if let Err(error) = refused {
+        assert_eq!(error.kind(), StorageErrorKind::TooLarge, "{error}");
+    }
 }

@@ -199,6 +199,7 @@ macro_rules! __larder_requirements {
                 opening_an_unknown_body_is_missing,
                 an_announced_body_over_the_limit_is_too_large,
                 a_written_body_over_the_limit_is_too_large,
+                a_head_over_the_limit_is_too_large_and_never_stored_as_damage,
                 the_error_names_its_backend,
             }
             maintenance {

@@ -14,8 +14,11 @@ use crate::clock::{Clock, SystemClock};
 use crate::random;
 use crate::storage::{Fence, StorageError};
 
-/// How long a removal is remembered: longer than any fill takes.
-const REMEMBERED: i64 = 24 * 3600;
+/// How long a removal is remembered where the server deletes it by its own clock: a fill takes a day at most, and between
+/// the clock that says when and the server's may be six days more. A clock that is further off refuses nothing but a
+/// fill that had seen an earlier removal. [`maintain`](crate::storage::Storage::maintain) forgets removals by whatever
+/// clock its caller has, and starts a new generation first: no fill from before is let in then, whatever the time.
+const REMEMBERED: i64 = 7 * 24 * 3600;
 
 /// The generations as this handle knows them; 0 stands for a namespace that was never cleared.
 #[derive(Debug, Default)]

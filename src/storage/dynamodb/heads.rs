@@ -8,6 +8,10 @@ use crate::entry::{EntryId, StoredHead};
 use crate::key::CacheKey;
 use crate::storage::{Fence, StorageError};
 
+/// Up to so many parts are deleted by their number. Beyond it, it is read which ones there are: the number in an item may
+/// be anything that somebody else wrote.
+const COUNTED: u32 = 1000;
+
 /// A response or alias in the table.
 #[derive(Clone, Debug)]
 pub(super) struct HeadRef {
@@ -69,6 +73,8 @@ impl Shared {
         else {
             return Ok(false);
         };
+        let mut item = self.head_attributes(head);
+        super::items::check_size(&item)?;
         // A body must outlive its head.
         let parts_expire = match self.expires(head.usable_until) {
             needed if found.parts == 0 || covers(found.parts_expire, needed) => None,
@@ -80,8 +86,6 @@ impl Shared {
             self.delete_if_id(&pk, &found.sk, head.id).await?;
             return Ok(false);
         }
-        let mut item = self.head_attributes(head);
-        super::items::check_size(&item)?;
         if let Some(Some(second)) = parts_expire {
             item.insert(PARTS_EXPIRE.to_owned(), layout::number(second));
         }
@@ -180,9 +184,30 @@ impl Shared {
         self.delete_parts(pk, heads).await
     }
 
-    async fn delete_parts(&self, pk: &str, heads: &[HeadRef]) -> Result<(), StorageError> {
-        let parts = heads.iter().flat_map(|head| head.part_keys(pk)).map(calls::delete_of);
-        self.write_all("removing a body", parts.collect::<Result<_, _>>()?).await
+    pub(super) async fn delete_parts<'a>(
+        &self,
+        pk: &str,
+        heads: impl IntoIterator<Item = &'a HeadRef> + Send,
+    ) -> Result<(), StorageError> {
+        let doing = "removing a body";
+        let (many, few): (Vec<_>, Vec<_>) = heads.into_iter().partition(|head| head.parts > COUNTED);
+        let parts = few.into_iter().flat_map(|head| head.part_keys(pk)).map(calls::delete_of);
+        self.write_all(doing, parts.collect::<Result<_, _>>()?).await?;
+        for id in many.into_iter().filter_map(|head| head.id) {
+            let (from, to) = (layout::part_sk(id, 0), layout::part_sk(id, layout::MOST_PARTS - 1));
+            loop {
+                let limit = Some(100);
+                let range = Range { pk, from: &from, to: &to, only: &[SK], limit, consistent: true };
+                let found = self.query(doing, range).await?;
+                if found.is_empty() {
+                    break;
+                }
+                let found = found.iter().filter_map(|item| layout::get_text(item, SK));
+                let deletes = found.map(|sk| delete_of(layout::key_of(pk, sk)));
+                self.write_all(doing, deletes.collect::<Result<_, _>>()?).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes the one response or alias with this id.
@@ -193,7 +218,7 @@ impl Shared {
         if !self.delete_if_id(&pk, &found.sk, id).await? {
             return Ok(false);
         }
-        self.delete_parts(&pk, &[found]).await?;
+        self.delete_parts(&pk, [&found]).await?;
         Ok(true)
     }
 

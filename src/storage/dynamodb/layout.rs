@@ -131,6 +131,9 @@ pub(super) fn is_head(sk: &str) -> bool {
     sk.starts_with(HEAD_SK)
 }
 
+/// A body has fewer parts than this: their numbers have eight digits.
+pub(super) const MOST_PARTS: u32 = 100_000_000;
+
 /// Parts of one body sort in their order.
 pub(super) fn part_sk(id: EntryId, index: u32) -> String {
     format!("{PARTS_SK}{id}#{index:08}")

@@ -182,6 +182,7 @@ use options::Options;
 ///   [set](DynamoBuilder::max_body).
 /// * A response of more than 500 cache groups is not stored.
 /// * A fill of more than six hours can lose its first parts to `maintain`, one of more than a day can miss a removal.
+///   The clocks of the machines that share a table are to agree within hours.
 /// * After another process cleared the namespace, a handle's next fill is refused before it knows.
 /// * With [`consistent_reads(false)`](DynamoBuilder::consistent_reads) reads cost half, and for about a second what was
 ///   removed or replaced can still be found.

@@ -207,9 +207,10 @@ impl Shared {
         others.sort_unstable_by_key(|other| std::cmp::Reverse(other.published));
         let beyond = others.split_off(others.len().min(self.options.max_variants.saturating_sub(1)));
         let heads = beyond.iter().map(|other| delete_of(layout::key_of(pk, &other.sk)));
-        let parts = replaced.iter().chain(&beyond).flat_map(|gone| gone.part_keys(pk)).map(delete_of);
-        let Ok(deletes) = heads.chain(parts).collect::<Result<Vec<_>, _>>() else { return };
-        drop(self.write_all("deleting what was replaced", deletes).await);
+        let Ok(deletes) = heads.collect::<Result<Vec<_>, _>>() else { return };
+        if self.write_all("deleting what was replaced", deletes).await.is_ok() {
+            drop(self.delete_parts(pk, replaced.iter().chain(&beyond)).await);
+        }
     }
 }
 

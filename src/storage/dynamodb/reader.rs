@@ -83,7 +83,7 @@ impl DynamoReader {
         let range = Range {
             pk: &self.pk,
             from: &layout::part_sk(self.id, self.next_part),
-            to: &layout::part_sk(self.id, u32::MAX),
+            to: &layout::part_sk(self.id, layout::MOST_PARTS - 1),
             only: &[SK, CHECKSUM, BODY],
             limit: i32::try_from(most).ok(),
             consistent: self.shared.options.consistent_reads,

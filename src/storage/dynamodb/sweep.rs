@@ -18,7 +18,9 @@ use crate::clock::Timestamp;
 use crate::entry::EntryId;
 use crate::storage::{Keyspace, Maintained, StorageError};
 
-/// A part without a head may belong to a writer at work, for so long.
+/// A part without a head may belong to a writer at work, for so long. DynamoDB tells no time, so this compares the
+/// writer's clock with that of the one who maintains. Where they differ by hours, a body at work can lose parts; its
+/// reader then finds that they are missing, and never other bytes.
 const AT_WORK: i64 = 6 * 3600 * 1000;
 /// Deletes are collected up to this many before they are sent.
 const TOGETHER: usize = 100;
@@ -101,6 +103,11 @@ impl Shared {
             parts.retain(|(id, _, _)| !live.contains(id));
         }
         let mut deletes = Vec::new();
+        // First every fill under way is refused, so that none is let in because its removal is forgotten.
+        if !fences.is_empty() && !sweep.fenced_off {
+            self.new_generation().await?;
+            sweep.fenced_off = true;
+        }
         for sk in fences {
             deletes.push(delete_of(layout::key_of(&pk, sk))?);
         }
@@ -139,6 +146,8 @@ struct Sweep {
     heads: Vec<HeadRef>,
     live: HashSet<EntryId>,
     fences: Vec<String>,
+    /// Whether the fills were refused that began before this.
+    fenced_off: bool,
     /// Parts without a head that stays: body, sort key, and when they were written.
     parts: Vec<(EntryId, String, Timestamp)>,
     expired: u64,

@@ -160,7 +160,7 @@ impl Parts {
         self.count = self
             .count
             .checked_add(1)
-            .filter(|count| *count < 100_000_000)
+            .filter(|count| *count < layout::MOST_PARTS)
             .ok_or_else(|| too_large("writing a body of a hundred million parts".to_owned()))?;
         if self.pending_len + part.len() > BATCH { self.flush().await } else { Ok(()) }
     }

@@ -52,7 +52,7 @@ fn publish_locked(
         // The body may be in its place without a head.
         let _ = recount(&locked);
     }
-    stored.map(|()| Published::Stored)
+    stored
 }
 
 /// Whether the key was removed since the lookup that handed out this fence. Needs the lock.
@@ -72,7 +72,7 @@ fn insert(
     name: &Name,
     variant: Variant,
     body: Option<Written>,
-) -> Result<(), StorageError> {
+) -> Result<Published, StorageError> {
     let keyspace = if variant.target.is_some() { Keyspace::Aliases } else { Keyspace::Responses };
     let change = locked.change()?;
     let root = locked.root;
@@ -93,13 +93,18 @@ fn insert(
         record.foreign.truncate(most);
         Some(gone)
     });
-    if written.as_ref().is_err_and(|error| error.kind() == StorageErrorKind::Incompatible) {
-        // Nobody could tell it from a body of the other version.
-        for file in files {
-            dir::remove_file(&root.bodies, &file).doing("removing a body without a head")?;
+    match written? {
+        Rewritten::Changed | Rewritten::Unchanged => Ok(Published::Stored),
+        // Another version keeps the responses of this key in a form that cannot be added to, and keeps them. That says
+        // nothing about the storage, so it is no error.
+        Rewritten::OtherVersion => {
+            // Nobody could tell it from a body of the other version.
+            for file in files {
+                dir::remove_file(&root.bodies, &file).doing("removing a body without a head")?;
+            }
+            Ok(Published::Superseded)
         }
     }
-    written.map(drop)
 }
 
 /// Whether publishing `new` replaces `old`. What stands in the wrong file is replaced by anything.
@@ -137,7 +142,7 @@ pub(super) fn freshen(
     if is_fenced_off(root, &name, fence)? {
         return Ok(false);
     }
-    rewrite(locked.change()?, Keyspace::Responses, &name, shared.options.sync, |record| {
+    let rewritten = rewrite(locked.change()?, Keyspace::Responses, &name, shared.options.sync, |record| {
         let position = record.position(head.id)?;
         let variant = record.variants.get_mut(position)?;
         if variant.head.key != head.key {
@@ -146,7 +151,8 @@ pub(super) fn freshen(
         head.body = variant.head.body;
         variant.head = Arc::new(head);
         Some(Vec::new())
-    })
+    });
+    Ok(matches!(rewritten?, Rewritten::Changed))
 }
 
 /// Counts an invalidation, and gives its number to the groups.
@@ -169,10 +175,11 @@ pub(super) fn remove_entry(
     let locked = Locked::take(shared, root, name.fan())?;
     let mut removed = false;
     for keyspace in [Keyspace::Responses, Keyspace::Aliases] {
-        removed |= rewrite(locked.change()?, keyspace, &name, shared.options.sync, |record| {
+        let rewritten = rewrite(locked.change()?, keyspace, &name, shared.options.sync, |record| {
             let position = record.position(id)?;
             Some(vec![record.variants.remove(position)])
         })?;
+        removed |= matches!(rewritten, Rewritten::Changed);
     }
     Ok(removed)
 }
@@ -254,15 +261,25 @@ fn discard_locked(locked: &Locked<'_>, keyspace: Keyspace, name: &Name) -> Resul
     Ok(())
 }
 
+/// What became of a record that was to be changed.
+#[derive(Clone, Copy, Debug)]
+enum Rewritten {
+    Changed,
+    /// There was nothing to change.
+    Unchanged,
+    /// A version with another layout wrote it: it stays as it is.
+    OtherVersion,
+}
+
 /// Reads a record, lets `edit` change it, writes it back, and removes the bodies of what `edit` says is gone.
-/// Where `edit` returns `None`, everything stays, and the answer is `false`.
+/// Where `edit` returns `None`, everything stays.
 fn rewrite(
     mut change: Change<'_>,
     keyspace: Keyspace,
     name: &Name,
     sync: bool,
     edit: impl FnOnce(&mut Record) -> Option<Vec<Variant>>,
-) -> Result<bool, StorageError> {
+) -> Result<Rewritten, StorageError> {
     let locked = change.locked();
     let root = locked.root;
     let dir = root.keyspace(keyspace);
@@ -273,12 +290,11 @@ fn rewrite(
     let (old_entries, old_bytes) = (record.entries(), old_len.saturating_add(outside(&record)));
     let Some(gone) = edit(&mut record) else {
         change.commit()?;
-        return Ok(false);
+        return Ok(Rewritten::Unchanged);
     };
     if foreign {
         change.commit()?;
-        let action = "storing a response: another version keeps the responses of its key in another form";
-        return Err(error(StorageErrorKind::Incompatible, action));
+        return Ok(Rewritten::OtherVersion);
     }
     change.take_away(keyspace, old_entries, old_bytes);
     let len = record.write(root, dir, name, sync).doing("writing a record")?;
@@ -290,7 +306,7 @@ fn rewrite(
         drop(change);
         recount(locked)?;
     }
-    Ok(true)
+    Ok(Rewritten::Changed)
 }
 
 fn outside(record: &Record) -> u64 {

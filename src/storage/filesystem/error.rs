@@ -32,6 +32,10 @@ pub(super) fn error(kind: StorageErrorKind, action: impl Into<String>) -> Storag
 }
 
 fn kind(error: &io::Error) -> StorageErrorKind {
+    if error.kind() == io::ErrorKind::FileTooLarge && error.raw_os_error().is_none() {
+        // Said by us: the record would be read as garbage.
+        return StorageErrorKind::TooLarge;
+    }
     match Errno::from_io_error(error) {
         Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG) => StorageErrorKind::Full,
         Some(Errno::ROFS) => StorageErrorKind::ReadOnly,

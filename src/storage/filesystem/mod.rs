@@ -42,8 +42,8 @@
 //!
 //! # What is promised
 //!
-//! After a crash of the process everything published is there. After a power failure the last seconds may be missing
-//! unless [`sync`](FileStorageBuilder::sync) is on, but every byte handed out has passed a checksum: what is torn is
+//! After a crash of the process everything published is there. After a power failure the last seconds may be missing,
+//! invalidations among them, unless [`sync`](FileStorageBuilder::sync) is on, but every byte handed out has passed a checksum: what is torn is
 //! a miss. Files are for their owner only (0600, directories 0700), nothing is opened through a symbolic link, and
 //! nothing outside of the directory is touched. A directory that disappears while it is in use is made again by the
 //! next write.

@@ -111,8 +111,9 @@ impl FileStorageBuilder {
         self
     }
 
-    /// Whether a publication waits until the disk has it. Off unless set: then a power failure may cost the
-    /// responses of the last seconds, which are found missing or broken by their checksums and fetched again.
+    /// Whether a publication or an invalidation waits until the disk has it. Off unless set: then a power failure may
+    /// cost the responses and invalidations of the last seconds. Such responses are found missing, or broken by their
+    /// checksums, and fetched again; without its invalidation an older response is a hit again.
     /// The death of a process never costs anything that was published.
     pub fn sync(mut self, sync: bool) -> Self {
         self.options.sync = sync;

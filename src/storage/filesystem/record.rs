@@ -161,6 +161,9 @@ impl Record {
             return Ok(0);
         }
         let bytes = self.encode(root.format)?;
+        if bytes.len() as u64 > MAX_RECORD {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
         let temp = Temp::create(root)?;
         let mut file = temp.file();
         file.write_all(&bytes)?;

@@ -7,12 +7,13 @@ use bytes::Bytes;
 
 use crate::entry::{BodyEnd, BodySummary, StoredHead};
 use crate::storage::kit::backlog::Queued;
+use crate::storage::kit::check_head;
 use crate::storage::{BodyWriter, Fence, Published, StorageError, StorageErrorKind};
 
 use super::blocks::{BLOCK, BlockWriter};
 use super::change::publish;
 use super::compact;
-use super::error::{Doing, error};
+use super::error::{BACKEND, Doing, error};
 use super::json;
 use super::layout::Name;
 use super::options::Format;
@@ -216,6 +217,7 @@ fn complete(
     };
     let (place, body) = if blocks.is_none() && rest.len() <= shared.options.inline {
         head.finish(BodySummary::of(&rest), end);
+        check_head(BACKEND, &head)?;
         (Place::Inline(rest.into()), None)
     } else {
         let mut blocks = match blocks {
@@ -225,6 +227,7 @@ fn complete(
         blocks.write(&rest).doing("writing a body")?;
         let written = blocks.finish().doing("writing a body")?;
         head.finish(written.summary, end);
+        check_head(BACKEND, &head)?;
         let extension = match root.format {
             Format::Compact => compact::EXTENSION.to_owned(),
             Format::Json => json::extension_for(&head.headers),

@@ -14,6 +14,7 @@ use super::record::Variant;
 use super::{ByteStore, Inner, Space};
 use crate::clock::{Clock, SystemClock};
 use crate::entry::{BodyEnd, BodySummary, EntryId, StoredBody, StoredHead, codec};
+use crate::storage::kit::check_head;
 use crate::storage::{BodyReader, BodyWriter, Fence, Published, StorageError, StorageErrorKind};
 
 /// The length of every piece but the last.
@@ -134,6 +135,7 @@ impl<T: ByteStore> KeyValueWriter<T> {
         let body = BodySummary { len: self.len, checksum: self.hasher.digest() };
         let mut head = self.head.clone();
         head.finish(body, end);
+        check_head(self.storage.store.name(), &head)?;
         let variant = if self.written == 0 && self.piece.len() <= self.storage.inline + CHECKSUM {
             let inline = self.piece.get(CHECKSUM..).unwrap_or_default();
             Variant::Inline(codec::encode_with_body(&head, inline).into())
@@ -143,9 +145,6 @@ impl<T: ByteStore> KeyValueWriter<T> {
             }
             Variant::Streamed { started: self.started, head: codec::encode(&head).into() }
         };
-        if variant.len() > codec::MAX_HEAD_LEN as u64 + self.storage.inline as u64 {
-            return Err(self.storage.error(StorageErrorKind::TooLarge, "storing a head over the limit"));
-        }
         self.storage.publish(head, variant, self.fence).await
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use mongodb::bson::oid::ObjectId;
-use mongodb::bson::{Bson, DateTime, Document, doc};
+use mongodb::bson::{self, Bson, DateTime, Document, doc};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::document::{binary, date, number};
@@ -22,6 +22,8 @@ impl Store {
             "files_id": entry,
             "n": n,
             "sum": checksum(n, &data),
+            // The server puts its own time in the place of this one.
+            "stored": bson::Timestamp { time: 0, increment: 0 },
             "data": binary(data),
             "usable_until": date(usable_until.as_millis()),
             "cache": &self.settings.collection,

@@ -6,7 +6,7 @@ use super::document::LAST_TIME;
 use super::namespace::Namespace;
 use super::rows::kind;
 use super::store::{Store, primary};
-use crate::clock::Timestamp;
+use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::storage::{Maintained, StorageError};
 
 const DOING: &str = "maintaining";
@@ -16,9 +16,13 @@ const WRITER_MILLIS: i64 = 3600 * 1000;
 impl Store {
     pub(crate) async fn maintain(&self, now: Timestamp) -> Result<Maintained, StorageError> {
         self.ready().await?;
+        // The caller's time may be another than the present. How far off it is, is known from one machine's clock; what
+        // others did is compared with the server's.
+        let ahead = now.millis_since(SystemClock.now());
         let now = now.as_millis();
         let expired = self.remove_heads(DOING, expired(now)).await?;
         let cleared = self.remove_cleared().await?;
+        let now = self.server_time(DOING).await?.saturating_add(ahead);
         let orphans = self.sweep_bodies(now.saturating_sub(WRITER_MILLIS)).await?;
         self.forget_removals(now).await?;
         Ok(Maintained::new(expired, cleared + orphans))
@@ -71,7 +75,7 @@ impl Store {
         self.call(DOING, reading).await?;
         let mut orphans = 0;
         for entry in without {
-            if self.newest_piece(&entry).await?.is_some_and(|at| at < before) {
+            if self.newest_piece(&entry).await? < before {
                 self.delete_bodies(&[entry]).await?;
                 orphans += 1;
             }
@@ -79,13 +83,13 @@ impl Store {
         Ok(orphans)
     }
 
-    async fn newest_piece(&self, entry: &str) -> Result<Option<i64>, StorageError> {
+    /// When the server stored it. What has no such time is no writer's.
+    async fn newest_piece(&self, entry: &str) -> Result<i64, StorageError> {
         let newest = self.chunks.find_one(doc! { "files_id": entry }).sort(doc! { "n": -1 });
-        let newest = newest.projection(doc! { "_id": 1 }).selection_criteria(primary());
+        let newest = newest.projection(doc! { "stored": 1 }).selection_criteria(primary());
         let newest = self.call(DOING, newest).await?;
-        Ok(newest
-            .and_then(|piece| piece.get_object_id("_id").ok())
-            .map(|id| id.timestamp().timestamp_millis()))
+        let stored = newest.and_then(|piece| piece.get_timestamp("stored").ok());
+        Ok(stored.map_or(i64::MIN, |stored| i64::from(stored.time).saturating_mul(1000)))
     }
 }
 

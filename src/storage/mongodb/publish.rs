@@ -128,12 +128,12 @@ impl Store {
         };
         let Some(stored) = row.decode_head() else { return Ok(false) };
         head.body = stored.body;
+        let exact = codec::encode(&head);
+        self.check_head(exact.len())?;
         if row.body.is_none() && stored.usable_until < head.usable_until {
             // The pieces first: a head must not outlive its body.
             self.keep_body_until(&entry, head.usable_until).await?;
         }
-        let exact = codec::encode(&head);
-        self.check_head(exact.len())?;
         let set = document::freshened(&head, exact);
         let same = doc! { "key": &key, "entry": &entry, "kind": kind::RESPONSE };
         for _ in 0..TURNS {

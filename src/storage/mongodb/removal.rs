@@ -23,7 +23,9 @@ impl Store {
         let clock = self.tick(doing, CLOCK, &[]).await?;
         // From here on nothing with an earlier fence is visible under the key, stored already or not.
         let update = doc! {
-            "$max": { "removed": clock, "at": DateTime::now() },
+            "$max": { "removed": clock },
+            // The server's time: when a removal is forgotten is no matter of two clocks.
+            "$currentDate": { "at": true },
             "$setOnInsert": { "kind": kind::REMOVAL },
         };
         self.upsert(doing, doc! { "key": &digest, "variant": kind::REMOVAL }, update).await?;
@@ -34,7 +36,8 @@ impl Store {
         };
         let removed = self.remove_heads(doing, older).await?;
         if fastrand::u32(..FORGET_ONE_IN) == 0 {
-            self.forget_removals(DateTime::now().timestamp_millis()).await?;
+            let now = self.server_time(doing).await?;
+            self.forget_removals(now).await?;
         }
         Ok(removed > 0)
     }
@@ -88,11 +91,13 @@ impl Store {
             let mut still = which.clone();
             still.insert("_id", doc! { "$in": &objects });
             still.insert("entry", doc! { "$in": &entries });
-            removed += self.call(doing, self.heads.delete_many(still)).await?.deleted_count;
+            let deleted = self.call(doing, self.heads.delete_many(still)).await?.deleted_count;
+            removed += deleted;
             let kept = self.entries_of(doing, &entries).await?;
             entries.retain(|entry| !kept.contains(entry));
             self.delete_bodies(&entries).await?;
-            if (objects.len() as i64) < BATCH {
+            // Documents that somebody else wrote need not be such as can be deleted here, and would be found for ever.
+            if (objects.len() as i64) < BATCH || deleted == 0 {
                 return Ok(removed);
             }
         }
@@ -152,7 +157,10 @@ impl Store {
             }
             let old =
                 doc! { "key": { "$in": &keys }, "variant": kind::REMOVAL, "removed": { "$lte": floor } };
-            self.call(doing, self.heads.delete_many(old)).await?;
+            // As above: what somebody else wrote may stay.
+            if self.call(doing, self.heads.delete_many(old)).await?.deleted_count == 0 {
+                return Ok(());
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::sync::Arc;
 
-use mongodb::bson::Document;
+use mongodb::bson::{Document, doc};
 use mongodb::error::Error;
 use mongodb::options::{CollectionOptions, ReadPreference, SelectionCriteria};
 use mongodb::{Collection, Database};
@@ -93,6 +93,14 @@ impl Store {
         let limit = self.settings.timeout;
         tokio::time::timeout(limit, operation).await.map_err(|_| {
             self.error(StorageErrorKind::Timeout, format!("{doing}: no answer within {limit:?}"))
+        })
+    }
+
+    /// The server's clock in milliseconds: what is compared with times that the server set, whatever the clock here says.
+    pub(super) async fn server_time(&self, doing: &str) -> Result<i64, StorageError> {
+        let hello = self.call(doing, self.database.run_command(doc! { "hello": 1 })).await?;
+        hello.get_datetime("localTime").map(|time| time.timestamp_millis()).map_err(|_| {
+            self.error(StorageErrorKind::Incompatible, format!("{doing}: the server does not tell its time"))
         })
     }
 

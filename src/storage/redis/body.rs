@@ -18,9 +18,8 @@ use super::fence::Permit;
 use super::link::{Lane, array, bytes};
 use super::marks::Marks;
 use super::names::Names;
-use super::record::{FOREVER, Meta, Record, measured, millis};
+use super::record::{FOREVER, Meta, Record, measured};
 use super::{Inner, scripts};
-use crate::clock::{Clock, SystemClock};
 use crate::entry::{BodyEnd, BodySummary, EntryId, StoredBody, StoredHead, codec};
 use crate::storage::{BodyReader, BodyWriter, Fence, Published, StorageError, StorageErrorKind};
 
@@ -45,8 +44,14 @@ pub(super) enum End {
     Soon,
 }
 
+/// Whether one of these commands found what it is about.
+fn any_found(replies: &[Value]) -> bool {
+    replies.iter().any(|reply| matches!(reply, Value::Int(found) if *found > 0))
+}
+
 impl Inner {
-    /// Lets go of the chunks of these bodies. What cannot be removed now is left to maintenance.
+    /// Lets go of the chunks of these bodies. What cannot be removed now is left to maintenance, and so is what stands
+    /// behind many that are gone: how many there are is not believed, as somebody else may have written it.
     pub(super) async fn end_chunks(&self, record: &str, bodies: impl IntoIterator<Item = Meta>, end: End) {
         for meta in bodies {
             for first in (0..meta.chunks).step_by(BATCH as usize) {
@@ -66,8 +71,10 @@ impl Inner {
                         })
                         .collect(),
                 };
-                if self.ask_all("removing a body", Lane::Bodies, false, calls).await.is_err() {
-                    return;
+                match self.ask_all("removing a body", Lane::Bodies, false, calls).await {
+                    Ok(replies) if any_found(&replies) => {}
+                    Ok(_) => break,
+                    Err(_) => return,
                 }
             }
         }
@@ -96,7 +103,11 @@ impl Inner {
                     cmd
                 })
                 .collect();
-            self.ask_all("keeping a body", Lane::Bodies, false, calls).await?;
+            let replies = self.ask_all("keeping a body", Lane::Bodies, false, calls).await?;
+            // Here too the count is not believed: where nothing is, nothing follows.
+            if !any_found(&replies) {
+                break;
+            }
         }
         Ok(())
     }
@@ -315,7 +326,7 @@ impl Inner {
                 value,
                 self.options.max_variants.to_string().as_bytes(),
                 self.options.margin().to_string().as_bytes(),
-                self.floor().as_bytes(),
+                self.options.window_millis().to_string().as_bytes(),
             ],
         );
         let mut replies = self
@@ -332,11 +343,6 @@ impl Inner {
             return Ok(None);
         }
         Ok(Some(displaced.into_iter().filter_map(bytes).filter_map(|meta| Meta::decode(&meta)).collect()))
-    }
-
-    /// The time until which a record without entries is kept.
-    pub(super) fn floor(&self) -> String {
-        millis(SystemClock.now()).saturating_add(self.options.window_millis()).to_string()
     }
 }
 

@@ -1,11 +1,14 @@
 //! Fences: no fill from before a removal is stored after it.
 //!
-//! A lookup's [`Fence`] is its time, and a hash of the key's fence field and of the namespace's generations as they
+//! A lookup's [`Fence`] is its time in this process, and a hash of the key's fence field and of the namespace's generations as they
 //! were. What is removed leaves a new fence field behind for as long as a fill may take; what is cleared starts a new
 //! generation. Before a body is written, both are read again and compared, and the record gets a token: publication
 //! demands, on the server and at once with the change, that the fence field and the token are still the same. A record
 //! that was evicted in between, fence field and all, has another token. An entry carries its generation, and only
 //! those of the present one are ever found, so that a clearing works from one moment to the next on all nodes.
+
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::Instant;
 
 use redis::Value;
 use xxhash_rust::xxh3::Xxh3Default;
@@ -14,7 +17,7 @@ use super::call::Call;
 use super::link::{Lane, array, bytes};
 use super::marks::Marks;
 use super::{Inner, scripts};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::entry::StoredHead;
 use crate::random;
 use crate::storage::{Fence, StorageError};
@@ -26,8 +29,36 @@ const TIMES: u64 = 1 << (64 - HASH_BITS);
 /// What stands for "nothing may be stored": given out where the marks could not be made.
 pub(super) const NEVER: Fence = Fence(0);
 
+/// How long this process has run, by whichever of two clocks says more.
+///
+/// A fence never leaves its process, so its age is no matter of two machines' clocks. But the wall clock can be set
+/// back, and the other one stands still while the machine sleeps, and a fence that seems younger than it is could be
+/// one whose removal the server has forgotten. What this counts is never too little but for both at once, and too
+/// much only refuses a fill too many.
+struct Elapsed {
+    at: Instant,
+    wall: Timestamp,
+    millis: u64,
+}
+
+impl Elapsed {
+    fn advance(&mut self, at: Instant, wall: Timestamp) -> u64 {
+        let steady = u64::try_from(at.saturating_duration_since(self.at).as_millis()).unwrap_or(u64::MAX);
+        let by_wall = u64::try_from(wall.millis_since(self.wall)).unwrap_or(0);
+        // Less than a millisecond is counted with the next call.
+        if steady > 0 || by_wall > 0 || wall < self.wall {
+            self.millis = self.millis.saturating_add(steady.max(by_wall));
+            (self.at, self.wall) = (at, wall);
+        }
+        self.millis
+    }
+}
+
 fn time() -> u64 {
-    u64::try_from(SystemClock.now().as_millis() / UNIT_MILLIS).unwrap_or(0) % TIMES
+    static ELAPSED: LazyLock<Mutex<Elapsed>> =
+        LazyLock::new(|| Mutex::new(Elapsed { at: Instant::now(), wall: SystemClock.now(), millis: 0 }));
+    let mut elapsed = ELAPSED.lock().unwrap_or_else(PoisonError::into_inner);
+    elapsed.advance(Instant::now(), SystemClock.now()) / UNIT_MILLIS.unsigned_abs() % TIMES
 }
 
 fn hash(marks: &Marks, field: &[u8]) -> u64 {
@@ -109,7 +140,20 @@ impl Inner {
 
 #[cfg(test)]
 mod tests {
-    use super::{Fence, HASH_BITS, Marks, fence, hash, in_time};
+    use std::time::{Duration, Instant};
+
+    use super::{Elapsed, Fence, HASH_BITS, Marks, Timestamp, fence, hash, in_time};
+
+    #[test]
+    fn a_clock_set_back_and_a_machine_asleep_make_no_fence_younger() {
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let wall = Timestamp::from_secs(1_700_000_000);
+        let mut elapsed = Elapsed { at: start, wall, millis: 0 };
+        assert_eq!(elapsed.advance(start + second, wall.plus_millis(1000)), 1000);
+        assert_eq!(elapsed.advance(start + 2 * second, wall.plus_millis(-3_600_000)), 2000, "set back");
+        assert_eq!(elapsed.advance(start + 3 * second, wall.plus_millis(-3_599_000)), 3000);
+        assert_eq!(elapsed.advance(start + 3 * second, wall.plus_millis(-3_499_000)), 103_000, "asleep");
+    }
 
     #[test]
     fn a_fence_tells_what_it_saw() {

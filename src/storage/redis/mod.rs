@@ -65,8 +65,9 @@
 //!
 //! Record and chunks expire [a margin](RedisBuilder::ttl_margin) after the last of the record's entries is of any
 //! use, stale uses included; [`ttl(false)`](RedisBuilder::ttl) leaves that to [`maintain`](Storage::maintain) and to
-//! eviction. What dead writers leave expires after the fill window. Time is that of the clients: a server whose clock
-//! differs by more than the margin deletes too early or too late, but is never the reason for a wrong answer.
+//! eviction. What dead writers leave expires after the fill window. Usable times are those of the clients: a server
+//! whose clock differs by more than the margin deletes responses too early or too late, but is never the reason for a
+//! wrong answer. Removals are remembered by the server's clock alone.
 //!
 //! # Connections
 //!
@@ -111,14 +112,14 @@ use self::listing::Ahead;
 use self::lookups::{Lookups, Reply};
 use self::marks::Marks;
 use self::names::Names;
-use self::record::{ALIAS, Meta, Record, Variant, measured, millis};
+use self::record::{ALIAS, Meta, Record, Variant, measured};
 use super::kit::check_head;
 use super::open::{Options, check_credentials};
 use super::{
     Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage, StorageError, StorageErrorKind,
     Usage,
 };
-use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::clock::Timestamp;
 use crate::entry::codec::{self, DecodeError};
 use crate::entry::{Alias, EntryId, GroupId, StoredHead, StoredResponse};
 use crate::key::CacheKey;
@@ -410,7 +411,7 @@ impl Inner {
                 meta.tail().as_bytes(),
                 &measured(&encoded),
                 self.options.margin().to_string().as_bytes(),
-                self.floor().as_bytes(),
+                self.options.window_millis().to_string().as_bytes(),
             ],
         );
         let mut replies = self
@@ -446,7 +447,7 @@ impl Inner {
                 &permit.token,
                 &[meta.encode().as_bytes(), &value].concat(),
                 self.options.margin().to_string().as_bytes(),
-                self.floor().as_bytes(),
+                self.options.window_millis().to_string().as_bytes(),
                 ALIAS.as_bytes(),
             ],
         );
@@ -462,8 +463,7 @@ impl Inner {
     async fn remove(&self, key: &CacheKey) -> Result<bool, StorageError> {
         let record = self.names.record(key);
         let window = self.options.window_millis();
-        let until = millis(SystemClock.now()).saturating_add(window);
-        let fence = format!("{until}-{:016x}", random::bits64());
+        let fence = format!("{:016x}", random::bits64());
         let script =
             Call::script(&scripts::REMOVE, &[&record], &[fence.as_bytes(), window.to_string().as_bytes()]);
         self.removed(&record, "removing", script).await
@@ -476,7 +476,7 @@ impl Inner {
             &[
                 id.to_string().as_bytes(),
                 self.options.margin().to_string().as_bytes(),
-                self.floor().as_bytes(),
+                self.options.window_millis().to_string().as_bytes(),
             ],
         );
         self.removed(record, "removing an entry", script).await

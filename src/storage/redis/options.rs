@@ -13,6 +13,7 @@ use super::connect::plan;
 use super::error::error;
 use super::link::{Link, Managers, Source};
 use super::names::{MAX_NAMESPACE, Names};
+use super::record::MIN_CHUNK;
 use super::{Inner, RedisStorage};
 use crate::storage::open::Options;
 use crate::storage::{StorageError, StorageErrorKind};
@@ -117,8 +118,8 @@ impl RedisBuilder {
 
     /// The length of the pieces of larger bodies, 256 KiB unless set; from 1 KiB to 16 MiB.
     pub const fn chunk_size(mut self, bytes: usize) -> Self {
-        self.chunk = if bytes < 1024 {
-            1024
+        self.chunk = if bytes < MIN_CHUNK as usize {
+            MIN_CHUNK as usize
         } else if bytes > 16 * 1024 * 1024 {
             16 * 1024 * 1024
         } else {

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `vN` | variant N: [`Meta`], which the scripts need; the length of its head in eight digits; its head, in the form of [`codec`]; and its body, where it is small |
 //! | `aN` | the alias in version N of [`codec`]'s form, behind its [`Meta`] |
-//! | `f` | the fence: until when it is kept, and a random number, both new with every removal |
+//! | `f` | the fence: until when it is kept by the server's clock, and a random number, both new with every removal |
 //! | `t` | a random number drawn when the record came to be, so that an evicted one is noticed |
 //!
 //! What another version of [`codec`] wrote is another variant and another alias: neither version replaces the other's.
@@ -24,6 +24,9 @@ pub(super) const FOREVER: i64 = 999_999_999_999_999;
 
 /// The field of an alias.
 pub(super) static ALIAS: LazyLock<String> = LazyLock::new(|| format!("a{}", codec::VERSION));
+
+/// No chunk but the last is shorter: the least that can be set.
+pub(super) const MIN_CHUNK: u64 = 1024;
 
 /// Columns of a [`Meta`].
 const META: usize = 118;
@@ -72,13 +75,18 @@ impl Meta {
         let text = std::str::from_utf8(bytes).ok().filter(|text| text.is_ascii() && text.len() == META)?;
         let hex = |from, to| u128::from_str_radix(text.get(from..to)?, 16).ok();
         let number = |from, to| text.get(from..to)?.parse::<u64>().ok();
+        let (chunks, bytes) = (number(95, 103)?, number(103, 118)?);
+        // No count is believed that does not go with the length.
+        if chunks.saturating_sub(1).saturating_mul(MIN_CHUNK) > bytes {
+            return None;
+        }
         Some(Self {
             generation: u64::try_from(hex(0, 16)?).ok()?,
             id: EntryId::from_bits(hex(16, 48)?),
             variant: hex(48, 80)?,
             usable_until: i64::try_from(number(80, 95)?).ok()?,
-            chunks: number(95, 103)?,
-            bytes: number(103, 118)?,
+            chunks,
+            bytes,
         })
     }
 }
@@ -245,12 +253,13 @@ mod tests {
             variant: 5,
             usable_until: super::FOREVER,
             chunks: 4096,
-            bytes: 1 << 40,
+            bytes: 1 << 32,
         };
         let text = meta.encode();
         assert_eq!(text.len(), super::META);
         assert_eq!(Meta::decode(text.as_bytes()), Some(meta));
-        for garbage in ["", "x", &"z".repeat(super::META), &"é".repeat(super::META / 2)] {
+        let too_many = Meta { chunks: 99_999_999, ..meta }.encode();
+        for garbage in ["", "x", &"z".repeat(super::META), &"é".repeat(super::META / 2), &too_many] {
             assert_eq!(Meta::decode(garbage.as_bytes()), None);
         }
     }

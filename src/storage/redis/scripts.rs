@@ -23,6 +23,8 @@ impl Script {
 /// `variants` lists number, field and value of a record's variants by age, `everything` those of its aliases too; `settle` gives the record the expiry of
 /// what it holds; `sum` writes the marks down in the one field that lookups read.
 ///
+/// How long a fence is kept is counted by the server's clock alone: `window` is a length, never a time of a client.
+///
 /// The offsets are those of [`Meta`](super::record::Meta), with which every value begins.
 const PRELUDE: &str = r"
 local k = KEYS[1]
@@ -44,14 +46,18 @@ local function everything() return entries('^[av](%d+)$') end
 local function meta(value)
   return string.sub(value, 1, 118)
 end
-local function settle(margin, floor)
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+local function settle(margin, window)
   local last = -1
   local function holds(value)
     last = math.max(last, tonumber(string.sub(value, 81, 95)) or 0)
   end
   for _, v in ipairs(everything()) do holds(v[3]) end
   if last < 0 then
-    last = tonumber(floor)
+    last = now() + tonumber(window)
   elseif tonumber(margin) < 0 or last >= 999999999999999 then
     redis.call('PERSIST', k)
     return
@@ -91,7 +97,7 @@ return redis.call('HMGET', k, 'f', 't')
     )
 });
 
-/// ARGV: fence, token, value, most variants, margin, floor.
+/// ARGV: fence, token, value, most variants, margin, window.
 /// Returns nothing when fenced off, otherwise the metas of what was displaced.
 pub(super) static PUBLISH: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
@@ -121,7 +127,7 @@ return gone
     )
 });
 
-/// ARGV: fence, token, value, margin, floor, field. Returns 1, or nothing when fenced off.
+/// ARGV: fence, token, value, margin, window, field. Returns 1, or nothing when fenced off.
 pub(super) static PUT_ALIAS: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
@@ -133,7 +139,7 @@ return 1
     )
 });
 
-/// ARGV: id, digest and usable time, bytes, head with its length, margin, floor. Returns the meta before, or nothing.
+/// ARGV: id, digest and usable time, bytes, head with its length, margin, window. Returns the meta before, or nothing.
 pub(super) static FRESHEN: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
@@ -153,7 +159,7 @@ return false
     )
 });
 
-/// ARGV: the new fence, window. Returns the metas of what was there.
+/// ARGV: a random number for the new fence, window. Returns the metas of what was there.
 pub(super) static REMOVE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
@@ -161,14 +167,14 @@ own()
 local gone = {}
 for _, v in ipairs(everything()) do gone[#gone + 1] = meta(v[3]) end
 redis.call('DEL', k)
-redis.call('HSET', k, 'f', ARGV[1])
+redis.call('HSET', k, 'f', string.format('%.0f-', now() + tonumber(ARGV[2])) .. ARGV[1])
 redis.call('PEXPIRE', k, ARGV[2])
 return gone
 ",
     )
 });
 
-/// ARGV: id, margin, floor. Returns the meta of what was removed, or nothing.
+/// ARGV: id, margin, window. Returns the meta of what was removed, or nothing.
 pub(super) static REMOVE_ENTRY: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
@@ -186,7 +192,7 @@ return gone
     )
 });
 
-/// ARGV: generation of responses, of aliases, now, margin, floor. Removes what is of another generation or past its
+/// ARGV: generation of responses, of aliases, now, margin, window. Removes what is of another generation or past its
 /// usable time; returns its metas.
 pub(super) static SWEEP: LazyLock<Script> = LazyLock::new(|| {
     Script::new(

@@ -74,7 +74,7 @@ impl Inner {
         let Some(marks) = self.marks(action).await? else { return Ok(0) };
         let now = now.map_or(-1, millis).to_string();
         let (responses, aliases) = (format!("{:016x}", marks.responses), format!("{:016x}", marks.aliases));
-        let margin = self.options.margin().to_string();
+        let (margin, window) = (self.options.margin().to_string(), self.options.window_millis().to_string());
         let mut expired = 0;
         let pattern = self.names.records();
         for node in self.link.nodes(action).await? {
@@ -84,8 +84,7 @@ impl Inner {
                 let names: Vec<_> =
                     names.into_iter().filter_map(|name| String::from_utf8(name).ok()).collect();
                 for part in names.chunks(RECORDS) {
-                    let floor = self.floor();
-                    let arguments = [&responses, &aliases, &now, &margin, &floor].map(String::as_bytes);
+                    let arguments = [&responses, &aliases, &now, &margin, &window].map(String::as_bytes);
                     let calls: Calls =
                         part.iter().map(|name| Call::script(&scripts::SWEEP, &[name], &arguments)).collect();
                     let replies = self.ask_all(action, Lane::Bodies, false, calls).await?;
@@ -113,6 +112,7 @@ impl Inner {
     /// Removes chunks that no head names, unless a writer may still be at work on them.
     async fn sweep_chunks(&self, now: Timestamp) -> Result<u64, StorageError> {
         let action = "maintaining";
+        // Between two readings of one machine's clock; what is left to a chunk is told by the server.
         let ahead = millis(now).saturating_sub(millis(SystemClock.now()));
         // Chunks of a writer at work expire within this time.
         let at_work = self.options.fill_window + Duration::from_secs(120);

@@ -17,6 +17,7 @@ use super::store::{self, Body};
 use super::writer::{self, Session};
 use crate::entry::{BodyEnd, BodySummary, EntryId, StoredHead, codec};
 use crate::storage::kit::backlog::Queued;
+use crate::storage::kit::check_head;
 use crate::storage::{BodyReader, BodyWriter, Fence, Published, StorageError, StorageErrorKind};
 
 /// Bytes of a body in one row. Reading one takes some tens of microseconds.
@@ -232,6 +233,7 @@ impl BodyWriter for SqliteWriter {
         };
         let mut head = self.head.clone();
         head.finish(summary, end);
+        check_head(BACKEND, &head)?;
         let head = Arc::new(head);
         let encoded = codec::encode(&head);
         let (fence, writing) = (self.fence, self.writing.clone());

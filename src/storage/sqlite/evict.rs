@@ -5,12 +5,14 @@
 //! (SIEVE). A use is marked in memory; the marks reach the file with the next eviction, or now and then.
 
 use std::collections::HashSet;
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::params;
 
 use super::error::Fault;
+use super::schema;
 use super::writer::Session;
 
 /// At most so many marks are kept in memory; uses beyond them go unmarked until the next eviction.
@@ -112,7 +114,16 @@ impl Fill {
             .connection
             .prepare_cached("SELECT responses, response_bytes, redirects, redirect_bytes FROM state")?;
         Ok(statement.query_row([], |row| {
-            let count = |column| row.get::<_, i64>(column).map(|count| u64::try_from(count).unwrap_or(0));
+            let count = |column| {
+                row.get::<_, i64>(column).map(|count| {
+                    if !(0..=schema::MOST).contains(&count) {
+                        // Evicting by it would never end. The database is examined after this batch.
+                        session.state.damaged.store(true, Ordering::Relaxed);
+                        return 0;
+                    }
+                    u64::try_from(count).unwrap_or(0)
+                })
+            };
             Ok(Self {
                 responses: count(0)?,
                 response_bytes: count(1)?,

@@ -47,7 +47,7 @@
 //! # What is promised
 //!
 //! After a crash of a process everything published is there, and what it was writing is reclaimed. After a power
-//! failure the last responses may be missing, depending on [`Synchronous`]. A damaged file is found out, emptied and used
+//! failure the last responses and invalidations may be missing, depending on [`Synchronous`]. A damaged file is found out, emptied and used
 //! on; one that is not ours, or of a newer version, is refused and left as it is.
 //!
 //! # Inside

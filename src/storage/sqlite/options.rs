@@ -12,7 +12,7 @@ use crate::storage::{StorageError, StorageErrorKind};
 pub enum Synchronous {
     /// Never: a power failure can damage the file, which is then found out and emptied.
     Off,
-    /// At checkpoints: a power failure can lose the last responses stored, and damages nothing.
+    /// At checkpoints: a power failure can lose what was stored and invalidated last, and damages nothing.
     #[default]
     Normal,
     /// At every commit: nothing acknowledged is lost, and every store waits for the disk.

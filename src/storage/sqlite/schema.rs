@@ -11,6 +11,8 @@ use crate::storage::StorageErrorKind;
 /// "lrdr": tells our files from everybody else's.
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"lrdr");
 const VERSION: i32 = 2;
+/// Above every number that a cache of ours comes to, and far from overflow.
+pub(super) const MOST: i64 = 1 << 60;
 const SCHEMA: &str = include_str!("schema.sql");
 
 /// What is in a database.
@@ -64,13 +66,28 @@ pub(super) fn ensure(connection: &Connection) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Whether the numbers of the table `state` are ones that a cache of ours comes to. Others are not from us, and SQLite makes
+/// of a number that overflows one that is none: nothing could be stored any more.
+fn has_sound_numbers(connection: &Connection) -> Result<bool, Fault> {
+    let mut statement = connection.prepare(
+        "SELECT count(*) FROM state
+         WHERE typeof(fence) = 'integer' AND fence BETWEEN 0 AND ?1
+           AND typeof(invalidations) = 'integer' AND invalidations BETWEEN 0 AND ?1
+           AND typeof(responses) = 'integer' AND responses BETWEEN 0 AND ?1
+           AND typeof(redirects) = 'integer' AND redirects BETWEEN 0 AND ?1
+           AND typeof(response_bytes) = 'integer' AND response_bytes BETWEEN 0 AND ?1
+           AND typeof(redirect_bytes) = 'integer' AND redirect_bytes BETWEEN 0 AND ?1",
+    )?;
+    Ok(statement.query_row([MOST], |row| row.get::<_, i64>(0))? == 1)
+}
+
 /// Repairs a damaged database of ours by emptying it: what it held can be fetched again.
 ///
 /// Returns whether that was necessary; another process may have done it before.
 pub(super) fn heal(connection: &Connection) -> Result<bool, Fault> {
     let sound = ensure(connection).and_then(|()| {
         let first: String = connection.pragma_query_value(None, "integrity_check", |row| row.get(0))?;
-        Ok(first == "ok")
+        Ok(first == "ok" && has_sound_numbers(connection)?)
     });
     match sound {
         Ok(true) => return Ok(false),
