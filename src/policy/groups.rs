@@ -47,12 +47,12 @@ pub(crate) fn updated(asked: &Asked<'_>, stored: &StoredHead, updated: &HeaderMa
 
 /// The groups that `Cache-Group-Invalidation` names; they are of the request's own origin, this one. More than are
 /// invalidated at once stand for everything of that origin.
-pub(crate) fn invalidated_by(origin: String, headers: &HeaderMap) -> Vec<GroupId> {
-    let mut groups = named(&origin, headers, &CACHE_GROUP_INVALIDATION);
+pub(crate) fn invalidated_by(origin: &str, headers: &HeaderMap) -> Vec<GroupId> {
+    let mut groups = named(origin, headers, &CACHE_GROUP_INVALIDATION);
     // No stored response is in a group with a longer name.
     groups.retain(|group| group.name.len() <= LONGEST_NAME);
     if groups.len() > MOST_IN_FIELD {
-        return vec![GroupId::of_origin(&origin)];
+        return vec![GroupId::of_origin(origin)];
     }
     groups.iter().map(GroupId::of).collect()
 }

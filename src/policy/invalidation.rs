@@ -52,7 +52,7 @@ pub fn invalidated_groups(policy: &Policy, asked: &Asked<'_>, response: &respons
     let targets: Vec<_> = others.chain([own.clone()]).flat_map(|target| spellings(&target)).collect();
     let mut ids = ids_of(policy, asked, &targets);
     for origin in spellings(origin_of(&own)) {
-        ids.extend(groups::invalidated_by(origin, &response.headers));
+        ids.extend(groups::invalidated_by(&origin, &response.headers));
     }
     ids.sort_unstable();
     ids.dedup();

@@ -96,7 +96,7 @@ impl Pending {
                 }
             }
             Due::Everything if state.everything.is_some_and(|latest| latest <= call) => {
-                state.everything = None
+                state.everything = None;
             }
             Due::Everything => {}
         }
