@@ -617,7 +617,7 @@ async fn overlapping(layer: CacheLayer, always_tagged: bool, with_location: bool
             };
             let mut response: Response<OriginBody> =
                 with_body(200, &[("cache-control", "max-age=600"), ("content-length", "8")], body);
-            if always_tagged || jitter % 2 == 0 || unsafe_one {
+            if always_tagged || jitter.is_multiple_of(2) || unsafe_one {
                 response.headers_mut().insert("etag", tag.parse().unwrap());
             }
             if unsafe_one && with_location {
