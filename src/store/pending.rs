@@ -143,6 +143,7 @@ impl Pending {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use http::StatusCode;
 

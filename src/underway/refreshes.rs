@@ -141,6 +141,7 @@ impl Drop for Refreshing {
 }
 
 #[cfg(test)]
+#[allow(clippy::expect_used, reason = "tests")]
 mod tests {
     use super::{MOST_KEYS, Refreshes, Timestamp};
     use crate::key::CacheKey;

@@ -43,7 +43,7 @@ fn number(name: &str, default: u64) -> u64 {
 }
 
 /// Lives through as many worlds as are asked for.
-fn run(worlds: u64, paused: bool, live: impl AsyncFn(u64, &Arc<Tally>)) {
+fn run(worlds: u64, paused: bool, live: &impl AsyncFn(u64, &Arc<Tally>)) {
     let (first, asked) = (number("INVALIDATION_FIRST", 0), number("INVALIDATION_WORLDS", worlds));
     let tally = Arc::new(Tally::default());
     for seed in first..first + asked {
@@ -63,14 +63,14 @@ fn run(worlds: u64, paused: bool, live: impl AsyncFn(u64, &Arc<Tally>)) {
 
 #[test]
 fn nothing_from_before_an_unsafe_response_comes_out_of_memory() {
-    run(400, true, async |seed, tally| {
+    run(400, true, &async |seed, tally| {
         World::draw(seed, vec![Arc::new(MemoryStorage::new()) as Arc<dyn DynStorage>; 1], tally).live().await;
     });
 }
 
 #[test]
 fn nothing_from_before_an_unsafe_response_comes_out_of_what_several_processes_share() {
-    run(200, true, async |seed, tally| {
+    run(200, true, &async |seed, tally| {
         let storage = Arc::new(MemoryStorage::new()) as Arc<dyn DynStorage>;
         World::draw(seed, vec![storage; 3], tally).live().await;
     });
@@ -78,7 +78,7 @@ fn nothing_from_before_an_unsafe_response_comes_out_of_what_several_processes_sh
 
 #[test]
 fn nothing_from_before_an_unsafe_response_comes_out_of_a_storage_that_fails() {
-    run(400, true, async |seed, tally| {
+    run(400, true, &async |seed, tally| {
         let storage = Moody::new(Mood::Fine);
         let world = World::draw(seed, vec![Arc::new(storage.clone()) as Arc<dyn DynStorage>], tally);
         world.moody(storage).live().await;
@@ -88,7 +88,7 @@ fn nothing_from_before_an_unsafe_response_comes_out_of_a_storage_that_fails() {
 #[cfg(feature = "sqlite")]
 #[test]
 fn nothing_from_before_an_unsafe_response_comes_out_of_sqlite() {
-    run(40, false, async |seed, tally| {
+    run(40, false, &async |seed, tally| {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("cache.db");
         let open = || Arc::new(larder::storage::SqliteStorage::open(&path).unwrap()) as Arc<dyn DynStorage>;
@@ -99,7 +99,7 @@ fn nothing_from_before_an_unsafe_response_comes_out_of_sqlite() {
 #[cfg(feature = "filesystem")]
 #[test]
 fn nothing_from_before_an_unsafe_response_comes_out_of_files() {
-    run(20, false, async |seed, tally| {
+    run(20, false, &async |seed, tally| {
         let dir = tempfile::tempdir().unwrap();
         let open =
             || Arc::new(larder::storage::FileStorage::open(dir.path()).unwrap()) as Arc<dyn DynStorage>;

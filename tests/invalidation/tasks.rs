@@ -217,10 +217,10 @@ impl Caller {
             }
             5 if method != "GET" => drop(request.extensions_mut().insert(CacheOverride::bypass())),
             6 if method != "GET" => {
-                drop(request.extensions_mut().insert(CacheOverride::new().with_no_store()))
+                drop(request.extensions_mut().insert(CacheOverride::new().with_no_store()));
             }
             7 if method == "GET" => {
-                drop(request.headers_mut().insert("cache-control", "max-stale".parse().unwrap()))
+                drop(request.headers_mut().insert("cache-control", "max-stale".parse().unwrap()));
             }
             _ => {}
         }

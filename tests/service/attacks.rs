@@ -645,7 +645,7 @@ async fn overlapping(layer: CacheLayer, always_tagged: bool, with_location: bool
                 let who = ["Bearer a", "Bearer b"][(random >> 50) as usize % 2];
                 let floor = acknowledged.load(Ordering::SeqCst);
                 let mut asking = request(method, PAGE, &[("x-jitter", &jitter), ("authorization", who)]);
-                if (random >> 55) % 9 == 0 {
+                if (random >> 55).is_multiple_of(9) {
                     asking.extensions_mut().insert(CacheOverride::revalidate());
                 }
                 let seen = ask(&cache, asking).await;
