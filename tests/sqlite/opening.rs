@@ -169,3 +169,70 @@ async fn every_option_is_taken() {
         assert_eq!(mode, if wal { "wal" } else { "delete" });
     }
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_others_could_have_prepared_is_refused_unless_it_is_trusted() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("cache.db");
+    put(&SqliteStorage::open(&path).unwrap(), &key("a"), &body(1, 100)).await;
+    let refused = |path: &std::path::Path| {
+        for read_only in [false, true] {
+            let error = SqliteStorage::builder().read_only(read_only).open(path).unwrap_err();
+            assert_eq!(error.kind(), StorageErrorKind::Denied, "{error}");
+        }
+    };
+    let trusted = async |path: &std::path::Path| {
+        let storage = SqliteStorage::builder().trust_file(true).open(path).unwrap();
+        assert_eq!(get(&storage, &key("a")).await, Some(body(1, 100)));
+    };
+
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o666)).unwrap();
+    refused(&path);
+    trusted(&path).await;
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+
+    let link = directory.path().join("link.db");
+    symlink(&path, &link).unwrap();
+    refused(&link);
+    trusted(&link).await;
+    // A new file is not made where somebody's link leads to.
+    let (elsewhere, dangling) = (directory.path().join("elsewhere"), directory.path().join("dangling.db"));
+    symlink(&elsewhere, &dangling).unwrap();
+    refused(&dangling);
+    assert!(!elsewhere.exists());
+    // Nor is a log read that somebody put beside it.
+    let victim = directory.path().join("victim");
+    std::fs::write(&victim, "victim").unwrap();
+    let planted = directory.path().join("cache.db-journal");
+    symlink(&victim, &planted).unwrap();
+    refused(&path);
+    std::fs::remove_file(&planted).unwrap();
+    assert_eq!(std::fs::read(&victim).unwrap(), b"victim");
+
+    if std::os::unix::fs::chown(&path, Some(12_345), None).is_ok() {
+        refused(&path);
+        trusted(&path).await;
+        let me = directory.path().metadata().unwrap().uid();
+        std::os::unix::fs::chown(&path, Some(me), None).unwrap();
+    }
+    assert!(SqliteStorage::open(&path).is_ok());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_journal_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("cache.db");
+    let storage = SqliteStorage::builder().wal(false).open(&path).unwrap();
+    put(&storage, &key("a"), &body(1, 100)).await;
+    let other = plain_sql(&path);
+    other.execute_batch("BEGIN IMMEDIATE; UPDATE state SET responses_hand = 1").unwrap();
+    for file in std::fs::read_dir(directory.path()).unwrap() {
+        let file = file.unwrap();
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", file.path());
+    }
+    assert!(directory.path().join("cache.db-journal").exists());
+}

@@ -35,15 +35,19 @@
 //! # Several processes
 //!
 //! Writers of one fan-out directory wait for each other (`flock`; on network file systems only as good as theirs);
-//! readers wait for nobody. How much is stored is counted in `state`, so the limits hold for all processes
+//! readers wait for nobody. For a process that was stopped while it holds a lock the others wait five seconds, and then
+//! hardly: changes of those keys fail with [`Unavailable`](StorageErrorKind::Unavailable) until it goes on or is ended. How much is stored is counted in `state`, so the limits hold for all processes
 //! together. A process that dies in the middle of a change leaves a mark there, and the next writer counts that
 //! fan-out directory again; what it was writing is removed by [`maintain`](Storage::maintain) or when the directory is
 //! next opened. Access times order the eviction, which removes whole keys.
 //!
 //! # What is promised
 //!
-//! After a crash of the process everything published is there. After a power failure the last seconds may be missing,
-//! invalidations among them, unless [`sync`](FileStorageBuilder::sync) is on, but every byte handed out has passed a checksum: what is torn is
+//! What was accepted is written even if the runtime ends: a program that has read a response to its end can return from
+//! `main`, which waits for it when the storage is dropped. A program that ends without dropping it (`exit`, a storage in a
+//! `static`) has to [flush](crate::CacheLayer::flush) first. After a crash of the process everything published is there,
+//! removals and invalidations as well. After a power failure the last seconds may be missing, invalidations among them,
+//! unless [`sync`](FileStorageBuilder::sync) is on, but every byte handed out has passed a checksum: what is torn is
 //! a miss. Files are for their owner only (0600, directories 0700), nothing is opened through a symbolic link, and
 //! nothing outside of the directory is touched. A directory that disappears while it is in use is made again by the
 //! next write.

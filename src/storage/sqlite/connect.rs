@@ -32,6 +32,11 @@ const LOG_BYTES: u32 = 64 << 20;
 
 pub(super) fn open(place: &Place, options: &SqliteBuilder) -> Result<Connections, Fault> {
     let _one_at_a_time = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(path) = place.path()
+        && !options.trust_file
+    {
+        place::check_owner(path)?;
+    }
     match place.path() {
         None => memory(options),
         Some(path) if options.read_only => read_only(path, options),

@@ -35,7 +35,9 @@
 //! ```
 //!
 //! While the file is open, `-wal` and `-shm` files stand beside it; [`checkpoint`](SqliteStorage::checkpoint) makes the
-//! one file a whole copy. It is for its owner only (0600).
+//! one file a whole copy. Files are made for their owner only (0600), the log and the journal too. A file that belongs to
+//! another user, that everyone may write to, or that is a symbolic link is refused, unless
+//! [`trust_file`](SqliteBuilder::trust_file) says otherwise.
 //!
 //! # Limits
 //!
@@ -46,7 +48,10 @@
 //!
 //! # What is promised
 //!
-//! After a crash of a process everything published is there, and what it was writing is reclaimed. After a power
+//! What was accepted is written even if the runtime ends: a program that has read a response to its end can return from
+//! `main`, which waits for it when the storage is dropped. A program that ends without dropping it (`exit`, a storage in a
+//! `static`) has to [flush](crate::CacheLayer::flush) first. After a crash of a process everything published is there,
+//! removals and invalidations as well, and what it was writing is reclaimed. After a power
 //! failure the last responses and invalidations may be missing, depending on [`Synchronous`]. A damaged file is found out, emptied and used
 //! on; one that is not ours, or of a newer version, is refused and left as it is.
 //!

@@ -47,6 +47,7 @@ pub struct SqliteBuilder {
     pub(super) cache_size: u64,
     pub(super) page_size: u32,
     pub(super) read_only: bool,
+    pub(super) trust_file: bool,
     pub(super) max_bytes: Option<u64>,
     pub(super) max_entries: Option<u64>,
     pub(super) max_body: Option<u64>,
@@ -64,6 +65,7 @@ impl Default for SqliteBuilder {
             cache_size: 4 << 20,
             page_size: 8192,
             read_only: false,
+            trust_file: false,
             max_bytes: Some(2 << 30),
             max_entries: None,
             max_body: None,
@@ -123,6 +125,16 @@ impl SqliteBuilder {
         self
     }
 
+    /// Whether to open a file that others could have prepared: one that belongs to another user, that everyone may write
+    /// to, or that a symbolic link leads to. Off unless told otherwise: such a file is refused with
+    /// [`StorageErrorKind::Denied`], because whoever can write to it decides what your requests are answered with.
+    ///
+    /// Has no effect where there are no such owners, as on Windows.
+    pub const fn trust_file(mut self, trust: bool) -> Self {
+        self.trust_file = trust;
+        self
+    }
+
     /// How many bytes of heads and bodies to hold, `None` for no limit: 2 GiB unless told otherwise. The file is a
     /// little larger, and does not shrink before [`SqliteStorage::vacuum`].
     pub fn max_bytes(mut self, bytes: impl Into<Option<u64>>) -> Self {
@@ -161,7 +173,8 @@ impl SqliteBuilder {
     /// # Errors
     ///
     /// [`Incompatible`](StorageErrorKind::Incompatible) when the file is not a database, somebody else's or written by
-    /// a newer version: it is left as it is. [`ReadOnly`](StorageErrorKind::ReadOnly) when it cannot be written but
+    /// a newer version: it is left as it is. [`Denied`](StorageErrorKind::Denied) when the file belongs to another user,
+    /// everyone may write to it, or it is a symbolic link, unless [`trust_file`](Self::trust_file) allows it. [`ReadOnly`](StorageErrorKind::ReadOnly) when it cannot be written but
     /// [`read_only`](Self::read_only) was not asked for. [`Invalid`](StorageErrorKind::Invalid) for options that make
     /// no sense. Others when the file cannot be opened.
     pub fn open(self, path: impl AsRef<Path>) -> Result<SqliteStorage, StorageError> {

@@ -75,6 +75,39 @@ pub(super) fn create(path: &Path) -> io::Result<bool> {
     }
 }
 
+/// Refuses a database that others could have prepared, and one whose log or journal they could.
+#[cfg(unix)]
+pub(super) fn check_owner(path: &Path) -> Result<(), Fault> {
+    use std::os::unix::fs::MetadataExt;
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let file = beside(path, suffix);
+        let metadata = match std::fs::symlink_metadata(&file) {
+            Ok(metadata) => metadata,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error.into()),
+        };
+        let denied = |what: &str| {
+            let detail = format!("{} {what}; trust_file(true) opens it all the same", file.display());
+            Err(Fault::new(StorageErrorKind::Denied, detail))
+        };
+        if metadata.is_symlink() {
+            return denied("is a symbolic link");
+        }
+        if metadata.uid() != rustix::process::geteuid().as_raw() {
+            return denied(&format!("belongs to user {}, not to this one", metadata.uid()));
+        }
+        if metadata.mode() & 0o002 != 0 {
+            return denied("may be written by everyone");
+        }
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+pub(super) fn check_owner(_path: &Path) -> Result<(), Fault> {
+    Ok(())
+}
+
 /// Whether there is a write-ahead log with something in it.
 pub(super) fn has_log(path: &Path) -> bool {
     std::fs::metadata(beside(path, "-wal")).is_ok_and(|log| log.len() > 0)

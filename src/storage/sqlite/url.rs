@@ -30,6 +30,7 @@ pub(crate) fn from_url(path: &Path, mut options: Options) -> Result<SqliteStorag
     let builder = options.set(builder, "cache_size", SqliteBuilder::cache_size)?;
     let builder = options.set(builder, "page_size", SqliteBuilder::page_size)?;
     let builder = options.set(builder, "read_only", SqliteBuilder::read_only)?;
+    let builder = options.set(builder, "trust_file", SqliteBuilder::trust_file)?;
     let builder = options.set(builder, "readers", SqliteBuilder::readers)?;
     options.finish()?;
     if path.as_os_str().is_empty() { builder.in_memory() } else { builder.open(path) }
