@@ -43,7 +43,7 @@ pub struct FileWriter {
 
 /// How far a body got on the disk.
 enum Progress {
-    Written(Option<BlockWriter>),
+    Written(Option<Box<BlockWriter>>),
     /// The error, until somebody was told.
     Failed(Option<StorageError>),
 }
@@ -78,9 +78,9 @@ impl FileWriter {
                 shared.writing(|| {
                     let mut blocks = match blocks {
                         Some(blocks) => blocks,
-                        None => {
-                            BlockWriter::create(&shared.current()?, id).doing("creating a temporary file")?
-                        }
+                        None => Box::new(
+                            BlockWriter::create(&shared.current()?, id).doing("creating a temporary file")?,
+                        ),
                     };
                     blocks.write(&gathered).doing("writing a body")?;
                     Ok(blocks)
@@ -101,7 +101,10 @@ impl FileWriter {
 }
 
 impl Progress {
-    fn append(&mut self, write: impl FnOnce(Option<BlockWriter>) -> Result<BlockWriter, StorageError>) {
+    fn append(
+        &mut self,
+        write: impl FnOnce(Option<Box<BlockWriter>>) -> Result<Box<BlockWriter>, StorageError>,
+    ) {
         if let Self::Written(blocks) = self {
             *self = match write(blocks.take()) {
                 Ok(blocks) => Self::Written(Some(blocks)),
@@ -110,7 +113,7 @@ impl Progress {
         }
     }
 
-    fn take(&mut self) -> Result<Option<BlockWriter>, StorageError> {
+    fn take(&mut self) -> Result<Option<Box<BlockWriter>>, StorageError> {
         match self {
             Self::Written(blocks) => Ok(blocks.take()),
             Self::Failed(error) => Err(error.take().unwrap_or_else(failed_before)),
@@ -202,7 +205,7 @@ impl Drop for FileWriter {
 fn complete(
     shared: &Shared,
     mut head: StoredHead,
-    blocks: Option<BlockWriter>,
+    blocks: Option<Box<BlockWriter>>,
     rest: Vec<u8>,
     end: BodyEnd,
     fence: Fence,
@@ -222,7 +225,7 @@ fn complete(
     } else {
         let mut blocks = match blocks {
             Some(blocks) => blocks,
-            None => BlockWriter::create(&root, head.id).doing("creating a temporary file")?,
+            None => Box::new(BlockWriter::create(&root, head.id).doing("creating a temporary file")?),
         };
         blocks.write(&rest).doing("writing a body")?;
         let written = blocks.finish().doing("writing a body")?;

@@ -22,8 +22,13 @@ type Job = Box<dyn FnOnce() + Send>;
 
 /// The way to the threads. Dropping it waits until everything queued is written; so no job may hold it.
 pub(super) struct Writers {
-    threads: Vec<(Option<Sender<Job>>, Option<JoinHandle<()>>)>,
+    threads: Vec<Writer>,
     pub(super) backlog: Backlog,
+}
+
+struct Writer {
+    queue: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Writers {
@@ -33,7 +38,8 @@ impl Writers {
             let (queue, jobs) = channel();
             let thread =
                 std::thread::Builder::new().name("larder-files".to_owned()).spawn(move || run(&jobs));
-            writers.threads.push((Some(queue), Some(thread.doing("starting a thread")?)));
+            let thread = Some(thread.doing("starting a thread")?);
+            writers.threads.push(Writer { queue: Some(queue), thread });
         }
         Ok(writers)
     }
@@ -51,7 +57,7 @@ impl Writers {
             // Nobody may be waiting any more.
             let _ = waiter.send(work());
         });
-        if let Some((Some(queue), _)) = self.threads.get(usize::from(lane) % THREADS) {
+        if let Some(Writer { queue: Some(queue), .. }) = self.threads.get(usize::from(lane) % THREADS) {
             // Fails only when the thread is gone, and then the answer says so.
             let _ = queue.send(job);
         }
@@ -72,11 +78,11 @@ impl<T> Answer<T> {
 
 impl Drop for Writers {
     fn drop(&mut self) {
-        for (queue, _) in &mut self.threads {
-            *queue = None;
+        for writer in &mut self.threads {
+            writer.queue = None;
         }
-        for (_, thread) in &mut self.threads {
-            if let Some(thread) = thread.take() {
+        for writer in &mut self.threads {
+            if let Some(thread) = writer.thread.take() {
                 let _ = thread.join();
             }
         }
