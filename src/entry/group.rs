@@ -94,6 +94,12 @@ enum Kind {
     Origin = 4,
 }
 
+/// The groups that nearly every response has that is stored for a URI: storages read their numbers together with it.
+#[cfg(any(feature = "dynamodb", feature = "mongodb"))]
+pub(crate) fn usual_groups(uri: &str) -> [GroupId; 2] {
+    [GroupId::of_target(uri), GroupId::of_origin(origin_of(uri))]
+}
+
 impl StoredHead {
     /// The groups whose invalidation concerns this response: those of its target URI and of its origin, that of its path
     /// where it answers for more than one query, and those it [names](Self::groups).

@@ -12,6 +12,8 @@ mod limits;
 mod names;
 
 pub use freshness::Freshness;
+#[cfg(any(feature = "dynamodb", feature = "mongodb"))]
+pub(crate) use group::usual_groups;
 pub use group::{Group, GroupId};
 pub(crate) use limits::fields_fit;
 pub use limits::{MOST_FIELD_BYTES, MOST_FIELDS, MOST_GROUPS};

@@ -31,7 +31,7 @@ use tokio::sync::Mutex;
 
 use crate::clock::Timestamp;
 use crate::entry::codec::DecodeError;
-use crate::entry::{Alias, EntryId, GroupId, StoredHead};
+use crate::entry::{Alias, EntryId, GroupId, StoredHead, usual_groups};
 use crate::key::CacheKey;
 use crate::storage::kit::check_head;
 use crate::storage::{
@@ -273,10 +273,10 @@ impl Storage for DynamoStorage {
         let (mut responses, mut alias, mut epoch) = (Vec::new(), None, 0);
         // What is stored under a key nearly always has the target that the key was made of.
         let mut slots = Slots::default();
-        let target = key.uri().map(GroupId::of_target);
+        let usual = key.uri().map(usual_groups);
         let (items, read) = futures_util::future::join(
             shared.query("looking up a key", range),
-            shared.read_slots(&mut slots, target.into_iter()),
+            shared.read_slots(&mut slots, usual.into_iter().flatten()),
         )
         .await;
         read?;

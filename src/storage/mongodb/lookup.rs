@@ -8,7 +8,7 @@ use super::document::entry_id;
 use super::rows::{Found, Part, Row};
 use super::store::Store;
 use crate::entry::codec::{self, DecodeError};
-use crate::entry::{Alias, BodySummary, GroupId, StoredBody, StoredHead, StoredResponse};
+use crate::entry::{Alias, BodySummary, StoredBody, StoredHead, StoredResponse, usual_groups};
 use crate::key::CacheKey;
 use crate::storage::{Fence, Lookup, StorageError};
 
@@ -27,10 +27,10 @@ pub(super) enum Decoded {
 impl Store {
     pub(crate) async fn lookup(&self, key: &CacheKey) -> Result<Lookup, StorageError> {
         // What is stored under a key nearly always has the target that the key was made of.
-        let target = key.uri().map(GroupId::of_target);
-        let found = self.under_with_slot(DOING, &key.hex_digest(), target, Part::Whole, None).await?;
+        let usual: Vec<_> = key.uri().map(usual_groups).into_iter().flatten().collect();
+        let found = self.under_with_slots(DOING, &key.hex_digest(), &usual, Part::Whole, None).await?;
         let Found { namespace, rows, mut slots, .. } = found;
-        slots.asked.extend(target);
+        slots.asked.extend(usual);
         let (fence, as_of) = (namespace.clock.unsigned_abs(), namespace.invalidations.unsigned_abs());
         let mut lookup = Lookup { fence: Fence(fence), as_of, ..Lookup::default() };
         let mut alias = None;

@@ -114,20 +114,20 @@ impl Store {
         part: Part,
         member: Option<SelectionCriteria>,
     ) -> Result<Found, StorageError> {
-        self.under_with_slot(doing, digest, None, part, member).await
+        self.under_with_slots(doing, digest, &[], part, member).await
     }
 
-    /// The same, and the number of a slot.
-    pub(super) async fn under_with_slot(
+    /// The same, and the numbers of the slots of these groups.
+    pub(super) async fn under_with_slots(
         &self,
         doing: &str,
         digest: &str,
-        slot: Option<GroupId>,
+        groups: &[GroupId],
         part: Part,
         member: Option<SelectionCriteria>,
     ) -> Result<Found, StorageError> {
         let keys = [NAMESPACE.to_owned(), digest.to_owned()];
-        let keys: Vec<_> = keys.into_iter().chain(slot.map(slot_key)).collect();
+        let keys: Vec<_> = keys.into_iter().chain(groups.iter().copied().map(slot_key)).collect();
         self.ready().await?;
         if let Some(found) = self.try_under(doing, &keys, part, member.clone()).await? {
             return Ok(found);
