@@ -183,7 +183,11 @@ impl Fill {
 
     /// Stores a response that has no body.
     pub(crate) fn store_empty(self) {
-        let room = self.store.room();
+        let mut room = self.store.room();
+        if !room.grow(0) {
+            self.store.counters().count(|counters| &counters.crowded_out);
+            return self.abandon();
+        }
         self.store_whole(Vec::new(), BodyEnd::default(), room);
     }
 

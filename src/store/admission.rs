@@ -11,6 +11,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// So many complete responses are in the storage at a time. Enough to be written together in one transaction.
 const AT_A_TIME: usize = 64;
+/// About what a response takes beside its body.
+const RESPONSE: usize = 4096;
 
 /// The room for what one layer has in memory on its way to the storage. Clones share it.
 #[derive(Clone, Debug)]
@@ -24,9 +26,11 @@ impl Admission {
         Self { bytes: Arc::default(), turns: Arc::new(Semaphore::new(AT_A_TIME)) }
     }
 
-    /// Room to be taken bit by bit, up to `limit` bytes for all together.
+    /// Room to be taken bit by bit, up to `limit` bytes for all together; the first bit is for the response without its
+    /// body.
     pub(super) fn enter(&self, limit: usize) -> Room {
-        Room { bytes: Arc::clone(&self.bytes), limit, taken: 0 }
+        self.bytes.fetch_add(RESPONSE, Ordering::AcqRel);
+        Room { bytes: Arc::clone(&self.bytes), limit, taken: RESPONSE }
     }
 
     /// Waits for a turn, in the order of asking.

@@ -36,11 +36,21 @@ async fn what_finds_no_room_is_given_up_at_once_and_is_no_trouble_of_the_storage
     }
     assert!(began.elapsed() < Duration::from_millis(100), "{:?}", began.elapsed());
     let counts = layer.counts();
-    assert_eq!((counts.crowded_out, counts.storage_errors), (1000 - (1 << 20) / 60_000, 0));
+    assert_eq!((counts.crowded_out, counts.storage_errors), (1000 - (1 << 20) / 64_096, 0));
     storage.set(Mood::Fine);
     tokio::time::sleep(Duration::from_secs(60)).await;
     ask(&cache, get("http://example.com/again")).await;
     assert!(ask(&cache, get("http://example.com/again")).await.is_hit(), "the room is given back");
+}
+
+#[tokio::test(start_paused = true)]
+async fn responses_without_content_take_room_too() {
+    let layer = CacheLayer::new(Moody::new(Mood::HangsOnWrite)).storage_backlog(1 << 20);
+    let cache = layer.layer(Origin::new(|_, _| Ok(response(204, &[FRESH], ""))));
+    for number in 0..1000 {
+        ask(&cache, get(&format!("http://example.com/{number}"))).await;
+    }
+    assert!(layer.counts().crowded_out > 700, "{:?}", layer.counts());
 }
 
 #[tokio::test(start_paused = true)]
@@ -215,7 +225,8 @@ async fn the_backlog_bounds_the_bytes_of_long_bodies() {
         Ok(with_body(200, &[FRESH, ("content-length", "8000000")], Frames { frames }.boxed()))
     });
     let storage = Moody::new(Mood::HangsOnWrite);
-    let layer = CacheLayer::new(storage.clone()).storage_backlog(8 << 20);
+    // And what each response takes beside its body.
+    let layer = CacheLayer::new(storage.clone()).storage_backlog((8 << 20) + (1 << 20));
     let cache = layer.layer(origin);
     let mut held = Vec::new();
     for number in 0..20 {
