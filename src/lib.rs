@@ -132,6 +132,7 @@ pub mod service;
 pub mod status;
 pub mod storage;
 mod store;
+mod sync;
 mod underway;
 
 pub use body::{CacheBody, KeyedBody};

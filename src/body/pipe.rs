@@ -3,13 +3,14 @@
 //! Bounded in bytes; the caller's side never blocks on it and may give up on it at any time. What is in it, or is being
 //! written, takes its room in memory.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
 use super::pieces::Pieces;
 use crate::store::Room;
+use crate::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A storage is handed at most so much at a time.
 const SLICE: usize = 64 * 1024;

@@ -5,9 +5,10 @@
 //! while it waits for its turn.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::sync::{AtomicUsize, Ordering};
 
 /// So many complete responses are in the storage at a time. Enough to be written together in one transaction.
 const AT_A_TIME: usize = 64;

@@ -3,10 +3,11 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Waker};
 
 use tokio::sync::{Mutex, Notify};
+
+use crate::sync::{AtomicUsize, Ordering};
 
 /// The tasks of one layer. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +22,24 @@ struct Shared {
     none_left: Notify,
     /// One waits at a time: with a third epoch the parity would not tell any more.
     waiting: Mutex<()>,
+}
+
+impl Shared {
+    /// Number of tasks that began in epochs of the same parity.
+    fn running(&self, epoch: usize) -> &AtomicUsize {
+        let [even, odd] = &self.running;
+        if epoch.is_multiple_of(2) { even } else { odd }
+    }
+
+    async fn none_running(&self, epoch: usize) {
+        loop {
+            let none_left = self.none_left.notified();
+            if self.running(epoch).load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            none_left.await;
+        }
+    }
 }
 
 impl Tasks {
@@ -41,25 +60,20 @@ impl Tasks {
 
     /// Waits until no task is left that has begun before.
     pub(super) async fn settled(&self) {
-        let Shared { epoch, running, none_left, waiting } = &*self.0;
-        let _waiting = waiting.lock().await;
-        let before = epoch.fetch_add(1, Ordering::SeqCst) % 2;
-        let Some(running) = running.get(before) else { return };
-        loop {
-            let none_left = none_left.notified();
-            if running.load(Ordering::SeqCst) == 0 {
-                return;
-            }
-            none_left.await;
-        }
+        let _waiting = self.0.waiting.lock().await;
+        let epoch = self.0.epoch.load(Ordering::SeqCst);
+        // Tasks of the epoch before, if a wait was given up. The next epoch has their parity and must not begin over them.
+        self.0.none_running(epoch.wrapping_add(1)).await;
+        self.0.epoch.fetch_add(1, Ordering::SeqCst);
+        self.0.none_running(epoch).await;
     }
 
     /// Announces a task that is run elsewhere; over when this is dropped.
     pub(super) fn begin(&self) -> Running {
         loop {
             let epoch = self.0.epoch.load(Ordering::SeqCst);
-            let running = Running { tasks: self.clone(), parity: epoch % 2 };
-            running.count().fetch_add(1, Ordering::SeqCst);
+            let running = Running { tasks: self.clone(), epoch };
+            self.0.running(epoch).fetch_add(1, Ordering::SeqCst);
             // Nobody has begun to wait meanwhile, who would have overlooked it.
             if self.0.epoch.load(Ordering::SeqCst) == epoch {
                 return running;
@@ -79,20 +93,14 @@ pub(crate) fn spawn(task: Pin<Box<dyn Future<Output = ()> + Send>>) {
 #[derive(Debug)]
 pub(crate) struct Running {
     tasks: Tasks,
-    parity: usize,
-}
-
-impl Running {
-    fn count(&self) -> &AtomicUsize {
-        let [even, odd] = &self.tasks.0.running;
-        if self.parity == 0 { even } else { odd }
-    }
+    epoch: usize,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if self.count().fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.tasks.0.none_left.notify_waiters();
+        let tasks = &self.tasks.0;
+        if tasks.running(self.epoch).fetch_sub(1, Ordering::SeqCst) == 1 {
+            tasks.none_left.notify_waiters();
         }
     }
 }

@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod faults;
 mod origin;
 mod program;
 mod programs;
