@@ -33,7 +33,8 @@ async fn child_process() {
     let rounds: usize = std::env::var(ROUNDS).unwrap().parse().unwrap();
     let storage = FileStorage::builder().format(format).max_entries(40).open(&path).unwrap();
     let mut tasks = tokio::task::JoinSet::new();
-    for task in 0..8_u64 {
+    let at_once = std::env::var("LARDER_TASKS").map_or(8_u64, |tasks| tasks.parse().unwrap());
+    for task in 0..at_once {
         let storage = storage.clone();
         tasks.spawn(async move {
             for round in 0..rounds {
@@ -117,7 +118,8 @@ async fn a_killed_process_leaves_whole_entries_and_no_remains() {
 async fn several_processes_share_one_directory() {
     for format in FORMATS {
         let (_dir, path) = place();
-        let children: Vec<_> = (0..4).map(|_| child(&path, format, 60)).collect();
+        let processes = std::env::var("LARDER_PROCESSES").map_or(4, |processes| processes.parse().unwrap());
+        let children: Vec<_> = (0..processes).map(|_| child(&path, format, 60)).collect();
         for mut child in children {
             assert!(child.wait().unwrap().success());
         }

@@ -37,6 +37,10 @@ async fn a_lock_held_for_long_is_unavailable_and_does_not_stop_reads() {
     put(&storage, &key("b"), &body(1, 10)).await;
 }
 
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |value| value.parse().unwrap())
+}
+
 /// Several processes store, read, remove and evict in one file; run by [`processes_share_one_file`].
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn child_shares() {
@@ -47,7 +51,7 @@ async fn child_shares() {
     };
     let storage = SqliteStorage::builder().max_entries(40).open(path).unwrap();
     let mut tasks = tokio::task::JoinSet::new();
-    for task in 0..16_u64 {
+    for task in 0..number("LARDER_TASKS", 16) {
         let storage = storage.clone();
         tasks.spawn(async move {
             for round in 0..20 {
@@ -72,7 +76,9 @@ async fn child_shares() {
 async fn processes_share_one_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("x.db");
-    let children: Vec<_> = (0..4).map(|_| Child::start("sharing::child_shares", "share", &path)).collect();
+    let children: Vec<_> = (0..number("LARDER_PROCESSES", 4))
+        .map(|_| Child::start("sharing::child_shares", "share", &path))
+        .collect();
     for child in children {
         assert!(child.wait().success(), "a process failed");
     }

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::error::Fault;
 use super::options::SqliteBuilder;
@@ -125,10 +125,25 @@ fn writer(path: &Path, options: &SqliteBuilder) -> Result<Connection, Fault> {
         }
         other => other?,
     }
-    let mode = if options.wal { "WAL" } else { "DELETE" };
-    connection.pragma_update_and_check(None, "journal_mode", mode, |_| Ok(()))?;
+    set_journal(&connection, options)?;
     connection.pragma_update_and_check(None, "journal_size_limit", LOG_BYTES, |_| Ok(()))?;
     Ok(connection)
+}
+
+/// Changing the journal takes the file for itself, and unlike other statements it does not wait for those who use it.
+fn set_journal(connection: &Connection, options: &SqliteBuilder) -> Result<(), Fault> {
+    let mode = if options.wal { "WAL" } else { "DELETE" };
+    let until = Instant::now() + options.busy_timeout;
+    loop {
+        match connection.pragma_update_and_check(None, "journal_mode", mode, |_| Ok(())) {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < until =>
+            {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            other => return Ok(other?),
+        }
+    }
 }
 
 fn readers(path: &Path, flags: OpenFlags, options: &SqliteBuilder) -> Result<Box<[Shared]>, Fault> {
