@@ -209,6 +209,11 @@ fn parts_that_stay_apart_have_a_limit() {
     let combination = policy::combine(&model.policy, &model.stored, newest);
     assert_eq!(combination.union, None);
     assert_eq!(superfluous(&model, &combination), ["0-5", "10-15", "20-25", "30-35"], "the oldest");
+    for (count, gone) in [(8, &[][..]), (9, &["0-5"])] {
+        let (model, newest) = parts(&ranges[..count]);
+        let combination = policy::combine(&model.policy, &model.stored, newest);
+        assert_eq!(superfluous(&model, &combination), gone, "{count}");
+    }
 }
 
 #[test]

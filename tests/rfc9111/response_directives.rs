@@ -42,6 +42,35 @@ fn qualified_private_leaves_out_the_listed_fields_in_a_shared_cache_only() {
     assert!(Model::private().get(200, &fields).unwrap().headers.contains_key("x-user"));
 }
 
+/// On one line, and spread over several.
+#[test]
+fn a_directive_that_names_more_fields_than_the_limit_means_the_whole_response() {
+    let names = |from: usize, to: usize| (from..to).map(|n| format!("x-{n}")).collect::<Vec<_>>().join(", ");
+    for (lines, listed) in [
+        (vec![names(0, 64)], true),
+        (vec![names(0, 65)], false),
+        (vec![names(0, 32), names(32, 64)], true),
+        (vec![names(0, 32), names(32, 65)], false),
+    ] {
+        let fields = |directive: &str| -> Vec<(&str, String)> {
+            let named = lines.iter().map(|names| ("cache-control", format!("{directive}=\"{names}\"")));
+            named.chain([("cache-control", "max-age=60".to_owned()), ("x-0", "me".to_owned())]).collect()
+        };
+        let private = fields("private");
+        let private: Vec<_> = private.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        match Model::shared().get(200, &private) {
+            Ok(head) => assert!(listed && !head.headers.contains_key("x-0"), "{lines:?}"),
+            Err(reason) => assert!(!listed && reason == NotStored::Private, "{lines:?}: {reason:?}"),
+        }
+        let no_cache = fields("no-cache");
+        let no_cache: Vec<_> = no_cache.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let mut model = Model::private();
+        model.get(200, &[&no_cache[..], &[("etag", "\"a\"")]].concat()).unwrap();
+        let expected = if listed { Outcome::Hit } else { Outcome::Validate(Fwd::Stale) };
+        assert_eq!(outcome(&model.ask(&[])), expected, "{lines:?}");
+    }
+}
+
 #[test]
 fn private_is_for_private_caches() {
     let fields = [("cache-control", "private, max-age=3600")];

@@ -1,4 +1,5 @@
-//! Heads that could not be read again are refused, and never stored and then found to be corrupt.
+//! Heads that could not be read again are refused, and never stored and then found to be corrupt. Variants and aliases
+//! do not grow beyond the limits.
 
 use std::sync::Arc;
 
@@ -141,4 +142,67 @@ async fn many_large_variants_of_one_key_do_not_spoil_each_other() {
     }
     assert!(stored > 10 && refused > 0, "{stored}, {refused}");
     assert_eq!(Storage::lookup(&storage, &key("variants")).await.unwrap().responses.len(), stored);
+}
+
+const MOST: u64 = 100;
+
+/// Storages that take [`MOST`] entries.
+fn bounded() -> Vec<Arc<dyn DynStorage>> {
+    vec![
+        Arc::new(larder::storage::MemoryStorage::new().max_entries(MOST)),
+        #[cfg(feature = "sqlite")]
+        Arc::new(larder::storage::SqliteStorage::builder().max_entries(MOST).in_memory().unwrap()),
+    ]
+}
+
+async fn put(storage: &dyn DynStorage, head: StoredHead) {
+    let fence = storage.lookup(&head.key).await.unwrap().fence;
+    let mut writer = storage.begin(head, fence).await.unwrap();
+    writer.write(Bytes::from_static(b"hello")).await.unwrap();
+    assert_eq!(writer.publish(BodyEnd::default()).await.unwrap(), Published::Stored);
+}
+
+/// As many as `LARDER_VARIANTS` says.
+#[tokio::test]
+async fn very_many_variants_of_one_key_stay_within_the_limit_and_the_newest_is_found() {
+    use larder::key::{Selecting, SelectingField, SelectingValue};
+
+    let variants = std::env::var("LARDER_VARIANTS").map_or(2000, |number| number.parse().unwrap());
+    for storage in bounded() {
+        put(&*storage, StoredHead::new(key("beside"), StatusCode::OK)).await;
+        for number in 0..variants {
+            let mut head = StoredHead::new(key("variants"), StatusCode::OK);
+            let value = SelectingValue::Plain(format!("agent {number}").into());
+            let field = SelectingField { name: http::header::USER_AGENT, value };
+            head.selecting = Selecting { any: false, fields: vec![field] };
+            let id = head.id;
+            put(&*storage, head).await;
+            if number % 100 == 99 {
+                let found = storage.lookup(&key("variants")).await.unwrap().responses;
+                assert_eq!(found[0].head.id, id, "{}: the newest is the first", storage.name());
+                assert!((2..=32).contains(&found.len()), "{}: {}", storage.name(), found.len());
+            }
+        }
+        let kept = storage.lookup(&key("variants")).await.unwrap().responses.len() as u64;
+        let beside = storage.lookup(&key("beside")).await.unwrap().responses.len() as u64;
+        let usage = storage.usage().await.unwrap();
+        assert_eq!((usage.responses, beside), (kept + 1, 1), "{}: nothing else had to go", storage.name());
+    }
+}
+
+#[tokio::test]
+async fn aliases_count_as_entries_and_stay_within_the_limit() {
+    for storage in bounded() {
+        for number in 0..20 * MOST {
+            let mut head = StoredHead::new(key(&format!("from{number}")), StatusCode::FOUND);
+            head.body = Some(BodySummary::of(b""));
+            let fence = storage.lookup(&head.key).await.unwrap().fence;
+            let body = StoredBody::Inline(Bytes::new());
+            let response = StoredResponse { head: head.into(), body, invalidated: false };
+            let alias = Alias { response, target: key("target") };
+            assert_eq!(storage.put_alias(alias, fence).await.unwrap(), Published::Stored);
+        }
+        let aliases = storage.usage().await.unwrap().aliases;
+        assert!((1..=MOST).contains(&aliases), "{}: {aliases}", storage.name());
+    }
 }
