@@ -70,15 +70,10 @@ impl Tasks {
 
     /// Announces a task that is run elsewhere; over when this is dropped.
     pub(super) fn begin(&self) -> Running {
-        loop {
-            let epoch = self.0.epoch.load(Ordering::SeqCst);
-            let running = Running { tasks: self.clone(), epoch };
-            self.0.running(epoch).fetch_add(1, Ordering::SeqCst);
-            // Nobody has begun to wait meanwhile, who would have overlooked it.
-            if self.0.epoch.load(Ordering::SeqCst) == epoch {
-                return running;
-            }
-        }
+        let epoch = self.0.epoch.load(Ordering::SeqCst);
+        self.0.running(epoch).fetch_add(1, Ordering::SeqCst);
+        // Should the next epoch have begun meanwhile, this counts as one of before, which are waited for as well.
+        Running { tasks: self.clone(), epoch }
     }
 }
 

@@ -117,6 +117,10 @@ fn pipes_that_share_their_room_keep_its_limit_and_give_all_back() {
                 (sending, thread::spawn(move || take(outlet, usize::MAX)))
             })
             .collect();
+        let mut room = admission.room(3);
+        let _ = room.grow(1);
+        thread::yield_now();
+        drop(room);
         for (sending, taking) in senders {
             sending.join().unwrap();
             let (how, taken) = taking.join().unwrap();

@@ -82,12 +82,17 @@ fn waiting_for_tasks_does_not_wait_for_later_ones() {
         let (over, _) = begin(&tasks);
         let mut settled = Box::pin(tasks.settled());
         let first = block_on(at_most(1, settled.as_mut()));
+        // Another one waits as well, and may have to wait for the later task.
+        let others = tasks.clone();
+        let other = thread::spawn(move || block_on(others.settled()));
+        thread::yield_now();
         let later = tasks.begin();
         if first.is_none() {
             block_on(settled);
         }
         assert!(over.load(Ordering::SeqCst));
         drop(later);
+        other.join().unwrap();
     });
 }
 
