@@ -58,14 +58,19 @@ fn cache_status_tells_it_three_ways() {
         requests[4..6].iter().all(|line| !line.contains("stored;") && !line.ends_with("stored")),
         "{lines:#?}"
     );
-    let collapsed = requests[6..].iter().filter(|line| line.contains("brought by another request")).count();
-    assert_eq!(collapsed, 1, "{lines:#?}");
+    // Two ask at once; on a busy machine the second may come when the first is back already.
+    let spared =
+        |line: &&String| line.contains("brought by another request") || line.contains("from the cache");
+    assert_eq!(requests[6..].iter().filter(spared).count(), 1, "{lines:#?}");
     let count = |name: &str| {
         let line = counts.iter().find_map(|line| line.trim().strip_prefix(&format!("{name}: ")));
         line.and_then(|number| number.trim_end_matches(',').parse::<u64>().ok())
     };
-    assert_eq!(count("hits"), Some(1), "{lines:#?}");
-    assert_eq!(count("collapsed"), Some(1), "{lines:#?}");
+    assert_eq!(
+        count("hits").zip(count("collapsed")).map(|(hits, spared)| hits + spared),
+        Some(2),
+        "{lines:#?}"
+    );
     assert_eq!(count("validations"), Some(1), "{lines:#?}");
     assert_eq!(count("confirmed"), Some(1), "{lines:#?}");
     assert_eq!(count("stored"), Some(3), "{lines:#?}");
