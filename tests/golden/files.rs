@@ -43,5 +43,5 @@ async fn the_schema_of_the_database() {
     for sql in schema.query_map([], |row| row.get::<_, String>(0)).unwrap() {
         writeln!(found, "{}", sql.unwrap()).unwrap();
     }
-    check("sqlite_schema", "user_version in sqlite/schema.rs", &found);
+    check("sqlite_schema", "user_version in sqlite/layout.rs", &found);
 }

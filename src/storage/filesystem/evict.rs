@@ -12,11 +12,11 @@ use rustix::io::Errno;
 use crate::storage::{Keyspace, StorageError};
 
 use super::Shared;
-use super::change::{Gone, take_away};
 use super::dir;
 use super::error::Doing;
 use super::layout::{FANS, Name, fan_name};
 use super::lock::Locked;
+use super::publish::{Gone, take_away};
 use super::root::Root;
 
 /// Entries looked at before the least recently used of them go.

@@ -123,7 +123,7 @@ pub(super) fn maintain(
     }
     remove_former_groups(root).doing("removing what another version kept of groups")?;
     if root.invalidated.counted().doing("reading the count of invalidations")?.is_damaged() {
-        super::change::repair(shared, root)?;
+        super::publish::repair(shared, root)?;
     }
     super::evict::make_room(shared, root)?;
     Ok(Maintained { expired, orphans })

@@ -55,32 +55,32 @@
 //! It does not keep its files' contents secret from the user they belong to, and it is for Unix.
 
 mod blocking;
-mod blocks;
-mod change;
+mod chunks;
 mod compact;
 mod dir;
 mod error;
 mod evict;
-mod invalidated;
+mod groups;
 mod json;
 mod layout;
 mod lock;
 mod maintain;
 mod marker;
 mod options;
-mod read;
+mod publish;
+mod queue;
+mod reader;
 mod record;
 mod root;
 mod state;
 mod temp;
 mod url;
-mod write;
-mod writers;
+mod writer;
 
 pub use options::{FileStorageBuilder, Format};
-pub use read::FileReader;
+pub use reader::FileReader;
 pub(crate) use url::from_url;
-pub use write::FileWriter;
+pub use writer::FileWriter;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -100,8 +100,8 @@ use error::{BACKEND, Doing};
 use layout::Name;
 use lock::Lock;
 use options::Options;
+use queue::Writers;
 use root::Root;
-use writers::Writers;
 
 /// A [`Storage`] in a directory. See the [module](self) for the layout and what is promised.
 ///
@@ -182,7 +182,7 @@ impl FileStorage {
     ///
     /// When the directory cannot be read.
     pub async fn paths(&self) -> Result<Vec<PathBuf>, StorageError> {
-        self.reading(|root| read::paths(root).doing("listing files")).await
+        self.reading(|root| reader::paths(root).doing("listing files")).await
     }
 
     /// The files of what is stored under one key.
@@ -192,7 +192,7 @@ impl FileStorage {
     /// When the directory cannot be read.
     pub async fn paths_of(&self, key: &CacheKey) -> Result<Vec<PathBuf>, StorageError> {
         let name = Name::of(key);
-        self.reading(move |root| read::paths_of(root, &name).doing("listing files")).await
+        self.reading(move |root| reader::paths_of(root, &name).doing("listing files")).await
     }
 
     /// Bytes of all files of stored responses and aliases.
@@ -238,7 +238,7 @@ impl FileStorage {
     /// Removes a response whose body turned out to be broken or gone, if it still is the one.
     async fn drop_entry(&self, (key, id): (CacheKey, EntryId)) {
         let (lane, shared) = (Name::of(&key).fan(), Arc::clone(&self.shared));
-        let work = move || change::remove_entry(&shared, &shared.root(), &key, id);
+        let work = move || publish::remove_entry(&shared, &shared.root(), &key, id);
         // Failing leaves it to the next who finds it.
         let _ = self.writers.submit(lane, work).get().await;
     }
@@ -283,9 +283,9 @@ impl Shared {
         result
     }
 
-    fn lookup(&self, key: &CacheKey, name: &Name) -> Result<read::Looked, StorageError> {
+    fn lookup(&self, key: &CacheKey, name: &Name) -> Result<reader::Looked, StorageError> {
         let root = self.root();
-        let looked = read::lookup(&root, key, name);
+        let looked = reader::lookup(&root, key, name);
         let found = looked
             .as_ref()
             .is_ok_and(|looked| !looked.lookup.responses.is_empty() || looked.lookup.alias.is_some());
@@ -295,7 +295,7 @@ impl Shared {
             return looked.doing("looking up");
         }
         let root = self.current()?;
-        read::lookup(&root, key, name).doing("looking up")
+        reader::lookup(&root, key, name).doing("looking up")
     }
 }
 
@@ -329,13 +329,13 @@ impl Storage for FileStorage {
         let (shared, owned, wanted) = (Arc::clone(&self.shared), key.clone(), name.clone());
         let looked = self.shared.blocking.quick(move || shared.lookup(&owned, &wanted)).await??;
         if looked.uncounted {
-            let _ = self.changing(INVALIDATIONS, |shared, root| change::repair(shared, root)).await;
+            let _ = self.changing(INVALIDATIONS, |shared, root| publish::repair(shared, root)).await;
         }
         let lane = name.fan();
         for keyspace in looked.broken {
             let name = name.clone();
             let discard =
-                move |shared: &Shared, root: &Arc<Root>| change::discard(shared, root, keyspace, &name);
+                move |shared: &Shared, root: &Arc<Root>| publish::discard(shared, root, keyspace, &name);
             // Failing leaves it to the next who finds it.
             let _ = self.changing(lane, discard).await;
         }
@@ -344,7 +344,7 @@ impl Storage for FileStorage {
 
     async fn open(&self, head: &StoredHead) -> Result<Self::Reader, StorageError> {
         let (shared, owned) = (Arc::clone(&self.shared), head.clone());
-        match self.shared.blocking.quick(move || read::open(&shared.root(), &owned)).await? {
+        match self.shared.blocking.quick(move || reader::open(&shared.root(), &owned)).await? {
             Ok(source) => Ok(FileReader::new(self.clone(), head, source)),
             Err(error) => {
                 if matches!(error.kind(), StorageErrorKind::Missing | StorageErrorKind::Corrupt) {
@@ -364,29 +364,29 @@ impl Storage for FileStorage {
     async fn freshen(&self, head: StoredHead, fence: Fence) -> Result<bool, StorageError> {
         check_head(error::BACKEND, &head)?;
         let lane = Name::of(&head.key).fan();
-        self.changing(lane, move |shared, root| change::freshen(shared, root, head, fence)).await
+        self.changing(lane, move |shared, root| publish::freshen(shared, root, head, fence)).await
     }
 
     async fn put_alias(&self, alias: Alias, fence: Fence) -> Result<Published, StorageError> {
         check_head(error::BACKEND, &alias.response.head)?;
         let lane = Name::of(&alias.response.head.key).fan();
-        self.changing(lane, move |shared, root| change::put_alias(shared, root, alias, fence)).await
+        self.changing(lane, move |shared, root| publish::put_alias(shared, root, alias, fence)).await
     }
 
     async fn remove(&self, key: &CacheKey) -> Result<bool, StorageError> {
         let key = key.clone();
-        self.changing(Name::of(&key).fan(), move |shared, root| change::remove(shared, root, &key)).await
+        self.changing(Name::of(&key).fan(), move |shared, root| publish::remove(shared, root, &key)).await
     }
 
     async fn remove_entry(&self, key: &CacheKey, id: EntryId) -> Result<bool, StorageError> {
         let key = key.clone();
-        self.changing(Name::of(&key).fan(), move |shared, root| change::remove_entry(shared, root, &key, id))
+        self.changing(Name::of(&key).fan(), move |shared, root| publish::remove_entry(shared, root, &key, id))
             .await
     }
 
     async fn invalidate(&self, groups: &[GroupId]) -> Result<(), StorageError> {
         let groups = groups.to_vec();
-        self.changing(INVALIDATIONS, move |shared, root| change::invalidate(shared, root, &groups)).await
+        self.changing(INVALIDATIONS, move |shared, root| publish::invalidate(shared, root, &groups)).await
     }
 
     async fn responses(
@@ -396,7 +396,7 @@ impl Storage for FileStorage {
     ) -> Result<Page<StoredHead>, StorageError> {
         let after = after.cloned();
         let page =
-            self.reading(move |root| read::page(root, Keyspace::Responses, after.as_ref(), limit)).await?;
+            self.reading(move |root| reader::page(root, Keyspace::Responses, after.as_ref(), limit)).await?;
         let heads = page.items.into_iter().map(|variant| Arc::unwrap_or_clone(variant.head));
         Ok(Page { items: heads.collect(), next: page.next })
     }
@@ -404,8 +404,8 @@ impl Storage for FileStorage {
     async fn aliases(&self, after: Option<&Cursor>, limit: usize) -> Result<Page<Alias>, StorageError> {
         let after = after.cloned();
         self.reading(move |root| {
-            let page = read::page(root, Keyspace::Aliases, after.as_ref(), limit)?;
-            read::aliases(root, page).doing("listing")
+            let page = reader::page(root, Keyspace::Aliases, after.as_ref(), limit)?;
+            reader::aliases(root, page).doing("listing")
         })
         .await
     }

@@ -16,7 +16,7 @@ use super::layout::{Name, sums_of};
 use super::options::Format;
 use super::root::Root;
 use super::temp::Temp;
-use super::{blocks, compact, json};
+use super::{chunks, compact, json};
 
 /// No record of ours is longer: more is garbage, and nothing is allocated for it.
 const MAX_RECORD: u64 = 64 << 20;
@@ -177,7 +177,7 @@ impl Variant {
     pub(super) fn outside_len(&self) -> u64 {
         match self.place {
             Place::Inline(_) => 0,
-            Place::File { .. } => blocks::stored_len(self.head.body_len()),
+            Place::File { .. } => chunks::stored_len(self.head.body_len()),
         }
     }
 

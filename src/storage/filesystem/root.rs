@@ -11,7 +11,7 @@ use crate::storage::{Keyspace, StorageError, StorageErrorKind};
 
 use super::dir::make_dir;
 use super::error::{Doing, error};
-use super::invalidated::Invalidations;
+use super::groups::Invalidations;
 use super::layout::{ALIASES, BODIES, INVALIDATED, LOCKS, RESPONSES, STATE, TEMP};
 use super::marker::{claim, put_new};
 use super::options::Format;

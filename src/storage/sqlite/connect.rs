@@ -8,9 +8,9 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::error::Fault;
+use super::layout::{self, Content};
 use super::options::SqliteBuilder;
 use super::place::{self, Place};
-use super::schema::{self, Content};
 use crate::storage::StorageErrorKind;
 
 /// A connection that one thread uses at a time.
@@ -52,7 +52,7 @@ fn memory(options: &SqliteBuilder) -> Result<Connections, Fault> {
     )?;
     connection.pragma_update(None, "page_size", options.page_size)?;
     settle(&connection, options)?;
-    schema::ensure(&connection)?;
+    layout::ensure(&connection)?;
     let shared = share(connection);
     Ok(Connections { writer: Some(Arc::clone(&shared)), readers: Box::new([shared]) })
 }
@@ -85,7 +85,7 @@ fn examine_untouched(path: &Path) -> Result<(), Fault> {
     }
     let look = |path: &Path, flags| {
         let flags = flags | OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        schema::examine(&Connection::open_with_flags(path, flags)?)
+        layout::examine(&Connection::open_with_flags(path, flags)?)
     };
     let content = match look(&immutable_uri(path), OpenFlags::SQLITE_OPEN_URI) {
         // All that somebody wrote can still be in the log, which this look passed over.
@@ -115,12 +115,12 @@ fn writer(path: &Path, options: &SqliteBuilder) -> Result<Connection, Fault> {
     let prepare = || {
         connection.pragma_update(None, "page_size", options.page_size)?;
         settle(&connection, options)?;
-        schema::ensure(&connection)
+        layout::ensure(&connection)
     };
     match prepare() {
         // Even most settings need to read the schema first.
         Err(fault) if fault.kind == StorageErrorKind::Corrupt => {
-            schema::heal(&connection)?;
+            layout::heal(&connection)?;
             prepare()?;
         }
         other => other?,
@@ -166,7 +166,7 @@ fn read_only(path: &Path, options: &SqliteBuilder) -> Result<Connections, Fault>
         let readers = readers(path, OpenFlags::SQLITE_OPEN_READ_ONLY | flags, options)?;
         for reader in &readers {
             let reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
-            if schema::examine(&reader)? == Content::Nothing {
+            if layout::examine(&reader)? == Content::Nothing {
                 return Err(Fault::new(StorageErrorKind::Incompatible, "the database is empty"));
             }
         }

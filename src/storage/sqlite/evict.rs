@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use rusqlite::params;
 
 use super::error::Fault;
-use super::schema;
-use super::writer::Session;
+use super::layout;
+use super::queue::Session;
 
 /// At most so many marks are kept in memory; uses beyond them go unmarked until the next eviction.
 const MARKS: usize = 1 << 16;
@@ -116,7 +116,7 @@ impl Fill {
         Ok(statement.query_row([], |row| {
             let count = |column| {
                 row.get::<_, i64>(column).map(|count| {
-                    if !(0..=schema::MOST).contains(&count) {
+                    if !(0..=layout::MOST).contains(&count) {
                         // Evicting by it would never end. The database is examined after this batch.
                         session.state.damaged.store(true, Ordering::Relaxed);
                         return 0;

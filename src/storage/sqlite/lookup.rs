@@ -7,7 +7,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
 
 use super::error::{BACKEND, Fault};
-use super::store;
+use super::publish;
 use crate::entry::codec::{self, DecodeError};
 use crate::entry::{Alias, BodySummary, StoredBody, StoredHead, StoredResponse};
 use crate::key::CacheKey;
@@ -154,7 +154,7 @@ fn is_invalidated(connection: &Connection, head: &StoredHead, count: u64) -> Res
     let mut statement =
         connection.prepare_cached("SELECT 1 FROM invalidated WHERE slot = ?1 AND number > ?2")?;
     for group in head.group_ids() {
-        if statement.exists(params![group.slot(store::SLOTS), head.as_of as i64])? {
+        if statement.exists(params![group.slot(publish::SLOTS), head.as_of as i64])? {
             return Ok(true);
         }
     }

@@ -57,30 +57,30 @@
 //!
 //! # Inside
 //!
-//! - `options` what can be chosen, `place` where the file is, `connect` opening it, `schema` the tables in it;
-//! - `lookup` and `reader` find what is stored, on the caller's thread while that is quick;
-//! - `store` and `writer` change it, on one thread that commits together what is queued;
-//! - `body` streams bodies both ways;
+//! - `options` what can be chosen, `place` where the file is, `connect` opening it, `layout` the tables in it;
+//! - `lookup` and `pool` find what is stored, on the caller's thread while that is quick;
+//! - `publish` and `queue` change it, on one thread that commits together what is queued;
+//! - `writer` streams bodies both ways;
 //! - `evict` keeps the limits, `reclaim` takes back the room of bodies that nothing leads to any more;
 //! - `error` says what went wrong.
 
-mod body;
 mod connect;
 mod error;
 mod evict;
+mod layout;
 mod lookup;
 mod options;
 mod place;
-mod reader;
+mod pool;
+mod publish;
+mod queue;
 mod reclaim;
-mod schema;
-mod store;
 mod url;
 mod writer;
 
-pub use body::{SqliteReader, SqliteWriter};
 pub use options::{SqliteBuilder, Synchronous};
 pub(crate) use url::from_url;
+pub use writer::{SqliteReader, SqliteWriter};
 
 use std::path::Path;
 use std::sync::Arc;
@@ -92,10 +92,10 @@ use self::error::{BACKEND, Fault};
 use self::evict::Recency;
 use self::lookup::Found;
 use self::place::Place;
-use self::reader::Readers;
+use self::pool::Readers;
+use self::publish::{AliasRow, Sweep};
+use self::queue::{Session, Writer};
 use self::reclaim::Bodies;
-use self::store::{AliasRow, Sweep};
-use self::writer::{Session, Writer};
 use crate::clock::Timestamp;
 use crate::entry::{Alias, BodySummary, EntryId, GroupId, StoredBody, StoredHead, codec};
 use crate::key::CacheKey;
@@ -226,7 +226,7 @@ impl SqliteStorage {
         const ACTION: &str = "vacuuming";
         let vacuumed = self.inner.writer(ACTION)?.alone(|session| {
             session.connection.execute_batch("VACUUM")?;
-            writer::checkpoint(session)
+            queue::checkpoint(session)
         });
         vacuumed.await.map_err(|fault| self.inner.error(fault, ACTION))
     }
@@ -239,7 +239,7 @@ impl SqliteStorage {
     /// When the storage cannot be asked.
     pub async fn checkpoint(&self) -> Result<(), StorageError> {
         const ACTION: &str = "checkpointing";
-        let done = self.inner.writer(ACTION)?.alone(writer::checkpoint);
+        let done = self.inner.writer(ACTION)?.alone(queue::checkpoint);
         done.await.map_err(|fault| self.inner.error(fault, ACTION))
     }
 
@@ -286,7 +286,7 @@ impl SqliteStorage {
     async fn sweep(&self, action: &str, sweep: Sweep) -> Result<u64, StorageError> {
         let (mut deleted, mut rest) = (0, Some(sweep));
         while let Some(sweep) = rest {
-            let (step, next) = self.write(action, move |session| store::sweep(session, sweep)).await?;
+            let (step, next) = self.write(action, move |session| publish::sweep(session, sweep)).await?;
             deleted += step;
             rest = next;
         }
@@ -327,7 +327,7 @@ impl Inner {
         if !found.garbage.is_empty() {
             let garbage = found.garbage;
             writer.nudge(move |session| {
-                garbage.iter().try_for_each(|entry| store::delete(session.connection, *entry))
+                garbage.iter().try_for_each(|entry| publish::delete(session.connection, *entry))
             });
         }
         found.lookup
@@ -371,7 +371,7 @@ impl Storage for SqliteStorage {
 
     async fn freshen(&self, head: StoredHead, fence: Fence) -> Result<bool, StorageError> {
         check_head(BACKEND, &head)?;
-        self.write("freshening a response in", move |session| store::freshen(session, &head, fence)).await
+        self.write("freshening a response in", move |session| publish::freshen(session, &head, fence)).await
     }
 
     async fn put_alias(&self, alias: Alias, fence: Fence) -> Result<Published, StorageError> {
@@ -387,22 +387,22 @@ impl Storage for SqliteStorage {
         let head =
             StoredHead { body: Some(BodySummary::of(&body)), ..StoredHead::clone(&alias.response.head) };
         let row = AliasRow { head: codec::encode(&head), body, alias };
-        self.write("storing an alias in", move |session| store::put_alias(session, &row, fence)).await
+        self.write("storing an alias in", move |session| publish::put_alias(session, &row, fence)).await
     }
 
     async fn remove(&self, key: &CacheKey) -> Result<bool, StorageError> {
         let key = key.clone();
-        self.write("removing a key from", move |session| store::remove(session, &key)).await
+        self.write("removing a key from", move |session| publish::remove(session, &key)).await
     }
 
     async fn remove_entry(&self, key: &CacheKey, id: EntryId) -> Result<bool, StorageError> {
         let key = key.clone();
-        self.write("removing an entry from", move |session| store::remove_entry(session, &key, id)).await
+        self.write("removing an entry from", move |session| publish::remove_entry(session, &key, id)).await
     }
 
     async fn invalidate(&self, groups: &[GroupId]) -> Result<(), StorageError> {
         let groups = groups.to_vec();
-        self.write("invalidating responses in", move |session| store::invalidate(session, &groups)).await
+        self.write("invalidating responses in", move |session| publish::invalidate(session, &groups)).await
     }
 
     async fn responses(
@@ -425,7 +425,7 @@ impl Storage for SqliteStorage {
 
     async fn clear(&self, keyspace: Option<Keyspace>) -> Result<(), StorageError> {
         const ACTION: &str = "clearing";
-        let fenced = self.write(ACTION, move |session| store::fence_off_all(session, keyspace)).await?;
+        let fenced = self.write(ACTION, move |session| publish::fence_off_all(session, keyspace)).await?;
         for (keyspace, last) in fenced {
             self.sweep(ACTION, Sweep { keyspace, done: i64::MIN, last, usable_by: None }).await?;
         }
@@ -437,7 +437,7 @@ impl Storage for SqliteStorage {
         let mut expired = 0;
         for keyspace in [Keyspace::Responses, Keyspace::Aliases] {
             let last =
-                self.write(ACTION, move |session| store::last_row(session.connection, keyspace)).await?;
+                self.write(ACTION, move |session| publish::last_row(session.connection, keyspace)).await?;
             let sweep = Sweep { keyspace, done: i64::MIN, last, usable_by: Some(now) };
             expired += self.sweep(ACTION, sweep).await?;
         }

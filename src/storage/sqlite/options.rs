@@ -225,7 +225,7 @@ impl SqliteBuilder {
     fn check(&self) -> Result<(), StorageError> {
         let wrong = if !(512..=65536).contains(&self.page_size) || !self.page_size.is_power_of_two() {
             "page_size must be a power of two from 512 to 65536"
-        } else if self.inline > super::body::CHUNK {
+        } else if self.inline > super::writer::CHUNK {
             "inline_threshold must be at most 131072"
         } else if !(1..=64).contains(&self.readers) {
             "readers must be from 1 to 64"

@@ -13,7 +13,7 @@ use rusqlite::{Connection, params};
 
 use super::State;
 use super::error::Fault;
-use super::writer::Session;
+use super::queue::Session;
 use crate::clock::{Clock, SystemClock};
 use crate::random;
 

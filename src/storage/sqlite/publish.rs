@@ -5,11 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rusqlite::{Connection, params};
 
-use super::body::Chunk;
 use super::error::Fault;
 use super::lookup::{self, Entry};
+use super::queue::Session;
 use super::reclaim;
-use super::writer::Session;
+use super::writer::Chunk;
 use crate::clock::Timestamp;
 use crate::entry::codec::{self, DecodeError};
 use crate::entry::{Alias, EntryId, GroupId, StoredHead};

@@ -15,11 +15,11 @@ use crate::storage::{BodyReader, Cursor, Keyspace, Lookup, Page, StorageError, S
 
 use super::FileStorage;
 use super::blocking::{joined, spawn};
-use super::blocks::BlockReader;
+use super::chunks::BlockReader;
 use super::compact;
 use super::dir::open_file;
 use super::error::{BACKEND, Doing, error, not_a_file};
-use super::invalidated::Counted;
+use super::groups::Counted;
 use super::json;
 use super::layout::{ALIASES, BODIES, Name, RESPONSES, sums_of};
 use super::maintain::{fans, record_names};

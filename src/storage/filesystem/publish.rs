@@ -8,7 +8,7 @@ use crate::key::CacheKey;
 use crate::storage::{Fence, Keyspace, Published, StorageError, StorageErrorKind};
 
 use super::Shared;
-use super::blocks::Written;
+use super::chunks::Written;
 use super::dir;
 use super::error::{Doing, error};
 use super::evict;

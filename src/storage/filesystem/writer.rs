@@ -10,13 +10,13 @@ use crate::storage::kit::backlog::Queued;
 use crate::storage::kit::check_head;
 use crate::storage::{BodyWriter, Fence, Published, StorageError, StorageErrorKind};
 
-use super::blocks::{BLOCK, BlockWriter};
-use super::change::publish;
+use super::chunks::{BLOCK, BlockWriter};
 use super::compact;
 use super::error::{BACKEND, Doing, error};
 use super::json;
 use super::layout::Name;
 use super::options::Format;
+use super::publish::publish;
 use super::record::{Place, Variant};
 use super::{FileStorage, Shared};
 
@@ -186,7 +186,7 @@ impl BodyWriter for FileWriter {
 
 impl FileWriter {
     /// Has the writing thread remove what there is, behind what is still queued.
-    fn give_up(&mut self) -> Option<super::writers::Answer<()>> {
+    fn give_up(&mut self) -> Option<super::queue::Answer<()>> {
         self.phase = Phase::Done;
         let progress = self.progress.take()?;
         Some(self.storage.writers.submit(self.lane, move || {
