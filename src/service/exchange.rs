@@ -12,7 +12,7 @@ use super::collapse::{Asking, InTurn};
 use super::confirm::{Confirmed, confirm};
 use super::forward::{Sent, head_of, outgoing, pass, send};
 use super::keep::{answers_get, keep};
-use super::lookup::{Found, look_up};
+use super::lookup::Found;
 use super::name::{name, rewrite};
 use super::ready::{Ready, prepare};
 use super::{background, report, spoil};
@@ -152,10 +152,9 @@ where
     spoil::invalidate(config, principal, &asked, parts, &response).await;
     spoil::update_by_head(&exchanged, &response);
     // 6, 7. Keep it as it passes, if it may be kept (section 3).
-    let (mut response, kept) = match answers_get(&exchanged, &response, before) {
+    let (mut response, kept) = match answers_get(&exchanged, &response, before).await {
         None => keep(&exchanged, response, body, leading).await,
-        Some(key) => {
-            let found = look_up(config, &key).await;
+        Some((key, found)) => {
             keep(&Exchanged { key: &key, found: &found, ..exchanged }, response, body, leading).await
         }
     };

@@ -7,6 +7,7 @@ use http::{HeaderMap, Method, Response, StatusCode, Version, response};
 use http_body::Body;
 
 use super::exchange::Exchanged;
+use super::lookup::{Found, look_up};
 use super::name::key_of;
 use super::no_vary_search;
 use crate::body::{ALIAS_BODY, CacheBody, Counted, Fill, Join, StoredSlice, gather};
@@ -52,20 +53,21 @@ where
 }
 
 /// The key under which the response to a POST answers later GETs (RFC 9110 section 9.3.3), for a cache that does not
-/// store POST itself. It was invalidated just now, so its fence has to be fetched anew. Should anything else have
-/// invalidated it since the request was sent, `before`, what the response says may have been overtaken.
-pub(super) fn answers_get(
+/// store POST itself, and what is found there. It was invalidated just now, so its fence has to be fetched anew. Should
+/// anybody else have invalidated it since the request was sent, `before`, what the response says may have been overtaken.
+pub(super) async fn answers_get(
     exchanged: &Exchanged<'_>,
     response: &response::Parts,
     before: Moment,
-) -> Option<CacheKey> {
+) -> Option<(CacheKey, Found)> {
     let Exchanged { config, asked, original, principal, times, .. } = *exchanged;
     let may = *asked.method == Method::POST
         && !asked.is_handled(&config.policy)
         && response.headers.contains_key(CONTENT_LOCATION);
     let key = may.then(|| key_of(config, principal, original, asked.uri)).flatten()?;
     let head = storable(&config.policy, asked, &key, response, times).ok()?;
-    (!config.store.invalidated_again(&head, before)).then_some(key)
+    let found = look_up(config, &key).await;
+    (!config.store.invalidated_again(&head, before, found.as_of)).then_some((key, found))
 }
 
 /// Makes stored parts whole with what the origin sent (section 3.4), and stores the whole on the way.

@@ -195,7 +195,8 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
     /// Invalidates groups: from now on, lookups mark what has one of them among its
     /// [group ids](StoredHead::group_ids) and was stored or freshened [as of](StoredHead::as_of) before now as
     /// [invalidated](StoredResponse::invalidated). The cost does not depend on the number of members, and what is
-    /// kept of it is bounded.
+    /// kept of it is bounded. Every call counts, whoever makes it: two never get the same number, and a lookup that
+    /// begins after this returned hands out its number or a higher one.
     ///
     /// # Errors
     ///

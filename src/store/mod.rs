@@ -14,11 +14,11 @@ mod tasks;
 pub(crate) use admission::Room;
 pub(crate) use counters::Counters;
 pub use counters::Counts;
-pub(crate) use pending::Moment;
 pub(crate) use tasks::{Running, spawn};
 
 use std::fmt;
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -67,8 +67,19 @@ struct Shared {
     counters: Arc<Counters>,
     publishing: Publishing,
     pending: Pending,
+    /// So many invalidations the storage has counted, those of other processes included, or more.
+    counted: AtomicU64,
     admission: Admission,
     tasks: Tasks,
+}
+
+/// A point in the row of invalidations.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    /// Those of this layer.
+    calls: u64,
+    /// Those that the storage has counted, or fewer.
+    counted: u64,
 }
 
 impl Store {
@@ -79,6 +90,7 @@ impl Store {
             counters,
             publishing: Publishing::default(),
             pending: Pending::default(),
+            counted: AtomicU64::new(0),
             admission: Admission::new(),
             tasks: Tasks::default(),
         };
@@ -139,6 +151,7 @@ impl Store {
         let found = self.within("lookup", self.storage.lookup(key)).await;
         health.heard(&health.reads, &found);
         let mut found = found.map_err(|error| error.kind().as_str())?;
+        self.has_counted(found.as_of);
         if !pending.is_empty() {
             mark_pending(pending, &mut found);
             // The one who did may have gone with his runtime.
@@ -278,6 +291,7 @@ impl Store {
     /// does not confirm is tried again until it does.
     pub(crate) async fn invalidate(&self, groups: Vec<GroupId>, keys: Vec<CacheKey>) {
         let Shared { health, pending, .. } = &*self.shared;
+        let counted = self.shared.counted.load(Ordering::Acquire);
         let call = pending.add(&groups);
         if !health.invalidations.allows() {
             self.retry();
@@ -301,6 +315,8 @@ impl Store {
             health.heard(&health.invalidations, &brought);
             if brought.is_ok() {
                 pending.confirmed(&due, call);
+                pending.counted(call);
+                store.has_counted(counted.saturating_add(1));
                 counters.count(|counters| &counters.invalidated);
             }
             // This one, or one that was one too many.
@@ -321,14 +337,31 @@ impl Store {
         }
     }
 
-    /// This moment in the row of invalidations by this layer.
+    /// This moment in the row of invalidations. Asks nothing: what the storage has counted is what was last heard of it.
     pub(crate) fn moment(&self) -> Moment {
-        self.shared.pending.moment()
+        let Shared { pending, counted, .. } = &*self.shared;
+        Moment { calls: pending.calls(), counted: counted.load(Ordering::Acquire) }
     }
 
-    /// Whether more than one invalidation by this layer has concerned this head since then.
-    pub(crate) fn invalidated_again(&self, head: &StoredHead, since: Moment) -> bool {
-        self.shared.pending.named_again(head, since)
+    /// Whether more than one invalidation has concerned this head since then, as far as the storage had counted in a
+    /// lookup just now. Of those by others nobody knows what they concerned.
+    pub(crate) fn invalidated_again(&self, head: &StoredHead, since: Moment, as_of: u64) -> bool {
+        let Shared { pending, counted, .. } = &*self.shared;
+        let Some(all) = as_of.checked_sub(since.counted) else {
+            // The storage has forgotten its count, and begun a new one.
+            counted.store(as_of, Ordering::Release);
+            return true;
+        };
+        all != pending.counted_since(since.calls) || pending.named_again(head, since.calls)
+    }
+
+    /// The storage has counted so many invalidations.
+    fn has_counted(&self, as_of: u64) {
+        let counted = &self.shared.counted;
+        // Usually it has not counted any more, and nobody writes.
+        if counted.load(Ordering::Acquire) < as_of {
+            counted.fetch_max(as_of, Ordering::AcqRel);
+        }
     }
 
     /// Sees to it that what is pending is tried again, for as long as the layer or one of its services lives.

@@ -8,7 +8,7 @@ use crate::entry::{GroupId, StoredHead};
 
 /// More are not remembered one by one: everything stored before is then distrusted.
 const MOST: usize = 65_536;
-/// So many groups are remembered in the order in which they were named.
+/// So many groups are remembered in the order in which they were named, and so many calls as confirmed.
 const RECENT: usize = 8192;
 
 #[derive(Debug, Default)]
@@ -30,6 +30,8 @@ struct State {
     recent: VecDeque<(u64, GroupId)>,
     /// The last call that is not in `recent` any more.
     forgotten: u64,
+    /// The latest calls that the storage has confirmed, in the order in which it did.
+    counted: VecDeque<u64>,
     retrying: bool,
 }
 
@@ -43,10 +45,6 @@ pub(super) enum Due {
 /// One call, or all of them up to now.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call(u64);
-
-/// A point in the row of all calls.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Moment(u64);
 
 impl Pending {
     /// Remembers these groups. From now on lookups respect them.
@@ -70,12 +68,27 @@ impl Pending {
         Call(call)
     }
 
-    pub(super) fn moment(&self) -> Moment {
-        Moment(self.lock().calls)
+    /// The number of the latest call.
+    pub(super) fn calls(&self) -> u64 {
+        self.lock().calls
+    }
+
+    /// The storage has counted this call.
+    pub(super) fn counted(&self, Call(call): Call) {
+        let mut state = self.lock();
+        if state.counted.len() == RECENT {
+            state.counted.pop_front();
+        }
+        state.counted.push_back(call);
+    }
+
+    /// How many calls that began since then the storage has counted, or fewer.
+    pub(super) fn counted_since(&self, since: u64) -> u64 {
+        self.lock().counted.iter().filter(|call| **call > since).count() as u64
     }
 
     /// Whether anything but the latest call has named a group of this head since then, as far as is known.
-    pub(super) fn named_again(&self, head: &StoredHead, Moment(since): Moment) -> bool {
+    pub(super) fn named_again(&self, head: &StoredHead, since: u64) -> bool {
         let state = self.lock();
         let groups: Vec<_> = head.group_ids().collect();
         let mut calls: Vec<_> = state.recent.iter().rev().take_while(|(call, _)| *call > since).collect();

@@ -13,8 +13,8 @@ use larder::clock::Timestamp;
 use larder::entry::{Alias, EntryId, GroupId, StoredHead};
 use larder::key::CacheKey;
 use larder::storage::{
-    Cursor, Fence, Keyspace, Lookup, Maintained, MemoryStorage, Page, Published, SqliteStorage, Storage,
-    StorageError, Usage,
+    Cursor, Fence, FileStorage, Keyspace, Lookup, Maintained, MemoryStorage, Page, Published, SqliteStorage,
+    Storage, StorageError, Usage,
 };
 use larder::{CacheLayer, CacheOverride};
 use tokio::sync::Notify;
@@ -96,8 +96,9 @@ impl Storage for Remote {
     }
 }
 
-/// The answer of a POST that is overtaken by another POST is stored for GET, as of after the other.
-async fn overtaken(layer: CacheLayer) {
+/// The answer of a POST that is overtaken by another POST is stored for GET, as of after the other. The other is made
+/// through `other`, which may be the layer of another process.
+async fn overtaken(layer: CacheLayer, other: CacheLayer) {
     let (arrived, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (there, go) = (Arc::clone(&arrived), Arc::clone(&release));
     let origin = tower::service_fn(move |request: Request<Full<Bytes>>| {
@@ -114,8 +115,7 @@ async fn overtaken(layer: CacheLayer) {
             Ok(response(200, &[FRESH], "two"))
         }
     });
-    let cache = layer.layer(origin);
-    let slow = cache.clone();
+    let (slow, cache) = (layer.layer(origin.clone()), other.layer(origin));
     let first = async { ask(&slow, request("POST", PAGE, &[("x-slow", "1")])).await };
     let second = async {
         arrived.notified().await;
@@ -125,18 +125,48 @@ async fn overtaken(layer: CacheLayer) {
     };
     let (first, ()) = tokio::join!(first, second);
     assert_eq!(first.text(), "one");
+    for cache in [&slow, &cache] {
+        let seen = ask(cache, get(PAGE)).await;
+        assert_eq!(seen.text(), "two", "what was before the second POST");
+    }
+    // Without another one it is stored, whatever else was invalidated before.
+    ask(&slow, request("POST", "http://example.com/other", &[])).await;
+    release.notify_one();
+    ask(&slow, request("POST", PAGE, &[("x-slow", "1")])).await;
     let seen = ask(&cache, get(PAGE)).await;
-    assert_eq!((seen.text(), seen.is_hit()), ("two", false), "what was before the second POST");
+    assert_eq!((seen.text(), seen.is_hit()), ("one", true), "the answer to a POST for later GETs");
 }
 
 #[tokio::test]
 async fn a_post_answer_overtaken_by_another_post_memory() {
-    overtaken(CacheLayer::new(MemoryStorage::new())).await;
+    let layer = CacheLayer::new(MemoryStorage::new());
+    overtaken(layer.clone(), layer).await;
 }
 
 #[tokio::test]
 async fn a_post_answer_overtaken_by_another_post_sqlite() {
-    overtaken(CacheLayer::new(SqliteStorage::in_memory().unwrap())).await;
+    let layer = CacheLayer::new(SqliteStorage::in_memory().unwrap());
+    overtaken(layer.clone(), layer).await;
+}
+
+#[tokio::test]
+async fn a_post_answer_overtaken_by_a_post_of_another_layer_memory() {
+    let storage = MemoryStorage::new();
+    overtaken(CacheLayer::new(storage.clone()), CacheLayer::new(storage)).await;
+}
+
+#[tokio::test]
+async fn a_post_answer_overtaken_by_a_post_of_another_process_sqlite() {
+    let place = tempfile::tempdir().unwrap();
+    let open = || CacheLayer::new(SqliteStorage::open(place.path().join("cache.sqlite")).unwrap());
+    overtaken(open(), open()).await;
+}
+
+#[tokio::test]
+async fn a_post_answer_overtaken_by_a_post_of_another_process_filesystem() {
+    let place = tempfile::tempdir().unwrap();
+    let open = || CacheLayer::new(FileStorage::open(place.path()).unwrap());
+    overtaken(open(), open()).await;
 }
 
 /// Too many invalidations at once, all of which the storage confirms: then everything is distrusted for ever.
