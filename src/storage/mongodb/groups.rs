@@ -4,11 +4,11 @@ use std::collections::HashMap;
 
 use mongodb::bson::{Document, RawDocument, doc, serialize_to_bson};
 
-use super::document::number;
 use super::error::{DUPLICATE_KEY, kind_of_code};
+use super::found::kind;
+use super::layout::number;
 use super::lookup::DOING;
 use super::namespace::INVALIDATIONS;
-use super::rows::kind;
 use super::store::Store;
 use crate::entry::{GroupId, StoredHead, StoredResponse};
 use crate::storage::{StorageError, StorageErrorKind};

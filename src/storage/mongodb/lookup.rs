@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use mongodb::bson::{Bson, doc};
 
-use super::document::entry_id;
-use super::rows::{Found, Part, Row};
+use super::found::{Found, Part, Row};
+use super::layout::entry_id;
 use super::store::Store;
 use crate::entry::codec::{self, DecodeError};
 use crate::entry::{Alias, BodySummary, StoredBody, StoredHead, StoredResponse, usual_groups};

@@ -2,9 +2,9 @@
 
 use mongodb::bson::{DateTime, Document, doc};
 
-use super::document::LAST_TIME;
+use super::found::kind;
+use super::layout::LAST_TIME;
 use super::namespace::Namespace;
-use super::rows::kind;
 use super::store::{Store, primary};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::storage::{Maintained, StorageError};

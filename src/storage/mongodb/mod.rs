@@ -66,29 +66,29 @@
 //! group. An invalidation costs two trips, however many groups it has: a count in the namespace's document, and its
 //! number in the slots of the groups. Nothing of it is ever deleted, and it takes some 10 MB at most.
 
-mod bodies;
-mod builder;
+mod chunks;
 mod contract;
 mod decode;
-mod document;
 mod error;
+mod found;
 mod groups;
-mod listing;
+mod layout;
+mod list;
 mod lookup;
 mod maintain;
 mod namespace;
+mod options;
 mod publish;
 mod reader;
-mod removal;
-mod rows;
+mod remove;
 mod settings;
 mod store;
 mod writer;
 
-pub(crate) use builder::FromStore;
-pub use builder::MongoBuilder;
 #[cfg(feature = "gridfs")]
 pub(crate) use contract::storage_over_store;
+pub(crate) use options::FromStore;
+pub use options::MongoBuilder;
 pub use reader::MongoReader;
 pub(crate) use store::Store;
 pub use writer::MongoWriter;

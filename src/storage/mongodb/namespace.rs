@@ -9,7 +9,7 @@ use mongodb::{Collection, IndexModel};
 use tokio::sync::Mutex;
 
 use super::error::{is_duplicate, is_other_index};
-use super::rows::{KINDS, kind};
+use super::found::{KINDS, kind};
 use super::store::{Store, primary};
 use crate::storage::{StorageError, StorageErrorKind};
 

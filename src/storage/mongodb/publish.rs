@@ -4,9 +4,9 @@ use std::future::IntoFuture;
 
 use mongodb::bson::{Document, doc};
 
-use super::document::{self, Kept};
+use super::found::{Found, Part, kind};
+use super::layout::{self, Kept};
 use super::namespace::lost_race;
-use super::rows::{Found, Part, kind};
 use super::store::{Store, primary};
 use crate::entry::{Alias, StoredHead, codec};
 use crate::storage::{Fence, Published, StorageError, StorageErrorKind};
@@ -30,7 +30,7 @@ impl Store {
         self.check_head(exact.len())?;
         let kept = body.map_or(Kept::Pieces, |body| Kept::Inline { body, decode: self.settings.decode });
         let fence = fence_number(fence);
-        self.publish_document(document::response(head, exact, kept, fence), fence).await
+        self.publish_document(layout::response(head, exact, kept, fence), fence).await
     }
 
     pub(crate) async fn put_alias(&self, alias: &Alias, fence: Fence) -> Result<Published, StorageError> {
@@ -39,7 +39,7 @@ impl Store {
         })?;
         self.check_head(exact.len())?;
         let fence = fence_number(fence);
-        self.publish_document(document::alias(alias, exact, fence), fence).await
+        self.publish_document(layout::alias(alias, exact, fence), fence).await
     }
 
     fn check_head(&self, len: usize) -> Result<(), StorageError> {
@@ -134,7 +134,7 @@ impl Store {
             // The pieces first: a head must not outlive its body.
             self.keep_body_until(&entry, head.usable_until).await?;
         }
-        let set = document::freshened(&head, exact);
+        let set = layout::freshened(&head, exact);
         let same = doc! { "key": &key, "entry": &entry, "kind": kind::RESPONSE };
         for _ in 0..TURNS {
             let update = self.heads.update_one(same.clone(), doc! { "$set": &set });
@@ -144,7 +144,7 @@ impl Store {
                 return Ok(updated.matched_count > 0);
             }
             // The 304 named other selecting fields, and another variant has just these: the later one stays.
-            let variant = document::variant(&head);
+            let variant = layout::variant(&head);
             let other = doc! { "key": &key, "variant": variant, "entry": { "$ne": &entry } };
             let other = self.heads.find_one_and_delete(other).projection(doc! { "entry": 1 });
             let other = self.call(doing, other).await?;

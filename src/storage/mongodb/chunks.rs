@@ -5,7 +5,7 @@ use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{self, Bson, DateTime, Document, doc};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::document::{binary, date, number};
+use super::layout::{binary, date, number};
 use super::store::{Store, primary};
 use crate::clock::Timestamp;
 use crate::entry::StoredHead;

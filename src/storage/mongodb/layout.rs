@@ -7,7 +7,7 @@ use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, Bson, DateTime, Document, Timestamp, doc};
 
 use super::decode::decoded;
-use super::rows::kind;
+use super::found::kind;
 use crate::entry::{Alias, EntryId, Group, StoredHead, StoredRange, codec};
 use crate::key::{Selecting, SelectingValue};
 

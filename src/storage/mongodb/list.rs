@@ -6,9 +6,9 @@ use bytes::Bytes;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{RawDocumentBuf, doc};
 
+use super::found::{Row, kind};
 use super::lookup::Decoded;
 use super::namespace::{NAMESPACE, Namespace};
-use super::rows::{Row, kind};
 use super::store::Store;
 use crate::entry::{Alias, StoredHead};
 use crate::storage::{Cursor, Page, StorageError, StorageErrorKind, Usage};

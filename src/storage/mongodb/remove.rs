@@ -2,8 +2,8 @@
 
 use mongodb::bson::{DateTime, Document, doc};
 
+use super::found::{Part, kind};
 use super::namespace::CLOCK;
-use super::rows::{Part, kind};
 use super::store::{Store, primary};
 use crate::entry::EntryId;
 use crate::key::CacheKey;
