@@ -10,9 +10,9 @@ use sync_wrapper::SyncWrapper;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::pieces::Pieces;
-use super::pipe::{Inlet, Outlet, Piece, pipe};
-use super::union::Join;
+use super::chunks::Chunks;
+use super::combined::Join;
+use super::pipe::{Inlet, Outlet, Passed, pipe};
 use crate::entry::{
     Alias, BodyEnd, BodySummary, EntryId, StoredBody, StoredHead, StoredRange, StoredResponse,
 };
@@ -203,7 +203,7 @@ impl Fill {
         let store = self.store.clone();
         store.clone().run_or_spawn(async move {
             let turn = store.turn().await;
-            let len = body.iter().map(|piece| piece.len() as u64).sum::<u64>();
+            let len = body.iter().map(|chunk| chunk.len() as u64).sum::<u64>();
             let result = match self.target.clone() {
                 Some(target) if len <= ALIAS_BODY => self.put_alias(target, &body, end).await,
                 _ => self.put_response(body, end).await,
@@ -237,7 +237,7 @@ impl Fill {
     }
 
     /// Begins to store a body that is too long to be kept back until it is complete.
-    pub(super) fn start(self, body: Pieces, room: Room) -> Filling {
+    pub(super) fn start(self, body: Chunks, room: Room) -> Filling {
         let (inlet, outlet) = pipe(PIPE, body, room);
         let (retraction, over) = self.retraction();
         let (ended, is_ended) = oneshot::channel::<()>();
@@ -257,8 +257,8 @@ impl Fill {
     async fn put_response(self, body: Vec<Bytes>, end: BodyEnd) -> Result<Published, StorageError> {
         let Self { store, head, fence, .. } = self;
         let mut writer = store.begin(head, fence).await?;
-        for piece in body {
-            store.write(&mut writer, piece).await?;
+        for chunk in body {
+            store.write(&mut writer, chunk).await?;
         }
         store.publish(writer, end).await
     }
@@ -287,8 +287,8 @@ impl Fill {
             let mut writer = store.begin(head, fence).await?;
             loop {
                 match outlet.next().await {
-                    Piece::Data(data) => store.write(&mut writer, data).await?,
-                    Piece::Complete(Complete { end, mark }) => {
+                    Passed::Data(data) => store.write(&mut writer, data).await?,
+                    Passed::Complete(Complete { end, mark }) => {
                         last_mark = Some(mark);
                         after.ended(&end);
                         let mut publishing = Box::pin(store.publish(writer, end));
@@ -301,7 +301,7 @@ impl Fill {
                         };
                     }
                     // Counted where it was given up.
-                    Piece::Aborted => {
+                    Passed::Aborted => {
                         writer.abort().await;
                         return Ok(None);
                     }
@@ -408,7 +408,7 @@ impl Following {
     }
 }
 
-/// A body that is being stored piece by piece. Dropped before it is complete, nothing of it is published.
+/// A body that is being stored chunk by chunk. Dropped before it is complete, nothing of it is published.
 pub(super) struct Filling {
     pub(super) inlet: Inlet<Complete>,
     retraction: Retraction,

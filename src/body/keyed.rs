@@ -10,8 +10,8 @@ use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::gather::longer_by;
-use super::pieces::{MOST_EMPTY, Pieces};
+use super::chunks::{Chunks, MOST_EMPTY};
+use super::prefetched::longer_by;
 
 pin_project! {
     /// The request body below a [`KeyContentLayer`](crate::KeyContentLayer): the caller's own, of which a beginning
@@ -38,21 +38,21 @@ pin_project! {
 
 /// What has been read.
 struct Front<E> {
-    pieces: VecDeque<Bytes>,
+    chunks: VecDeque<Bytes>,
     len: u64,
     /// What came after the data: trailer fields or an error.
     last: Option<Result<Frame<Bytes>, E>>,
 }
 
 impl<E> Front<E> {
-    fn new(pieces: impl IntoIterator<Item = Bytes>, last: Option<Result<Frame<Bytes>, E>>) -> Self {
-        let pieces: VecDeque<_> = pieces.into_iter().collect();
-        let len = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Self { pieces, len, last }
+    fn new(chunks: impl IntoIterator<Item = Bytes>, last: Option<Result<Frame<Bytes>, E>>) -> Self {
+        let chunks: VecDeque<_> = chunks.into_iter().collect();
+        let len = chunks.iter().map(|chunk| chunk.len() as u64).sum();
+        Self { chunks, len, last }
     }
 
     fn next(&mut self) -> Option<Result<Frame<Bytes>, E>> {
-        match self.pieces.pop_front() {
+        match self.chunks.pop_front() {
             Some(data) => {
                 self.len -= data.len() as u64;
                 Some(Ok(Frame::data(data)))
@@ -62,7 +62,7 @@ impl<E> Front<E> {
     }
 
     fn is_empty(&self) -> bool {
-        self.pieces.is_empty() && self.last.is_none()
+        self.chunks.is_empty() && self.last.is_none()
     }
 }
 
@@ -75,22 +75,22 @@ impl<B: Body> KeyedBody<B> {
     /// Reads up to `limit` bytes. With the body comes the content, if this was all of it.
     pub(crate) async fn read(body: B, limit: usize) -> (Self, Option<Bytes>) {
         let mut rest = Box::pin(body);
-        let (mut pieces, mut last, mut empty) = (Pieces::default(), None, 0);
+        let (mut chunks, mut last, mut empty) = (Chunks::default(), None, 0);
         // What is announced to be too long is not even begun.
-        while pieces.len() <= limit
-            && rest.size_hint().lower() <= (limit - pieces.len()) as u64
+        while chunks.len() <= limit
+            && rest.size_hint().lower() <= (limit - chunks.len()) as u64
             && empty < MOST_EMPTY
         {
             match poll_fn(|cx| rest.as_mut().poll_frame(cx)).await {
                 None => {
-                    let content = one_piece(pieces.into_vec());
+                    let content = one_chunk(chunks.into_vec());
                     let front = Front::new(Some(content.clone()).filter(|content| !content.is_empty()), last);
                     return (Self { kind: Kind::Begun { front, rest: None } }, Some(content));
                 }
                 Some(Ok(frame)) => match into_bytes(frame).into_data() {
                     Ok(data) => {
                         empty += usize::from(data.is_empty());
-                        pieces.push(data);
+                        chunks.push(data);
                     }
                     Err(trailers) => {
                         empty += usize::from(last.is_some());
@@ -103,15 +103,15 @@ impl<B: Body> KeyedBody<B> {
                 }
             }
         }
-        (Self { kind: Kind::Begun { front: Front::new(pieces.into_vec(), last), rest: Some(rest) } }, None)
+        (Self { kind: Kind::Begun { front: Front::new(chunks.into_vec(), last), rest: Some(rest) } }, None)
     }
 }
 
 /// Nearly always it is one already.
-fn one_piece(mut pieces: Vec<Bytes>) -> Bytes {
-    match pieces.len() {
-        0 | 1 => pieces.pop().unwrap_or_default(),
-        _ => pieces.concat().into(),
+fn one_chunk(mut chunks: Vec<Bytes>) -> Bytes {
+    match chunks.len() {
+        0 | 1 => chunks.pop().unwrap_or_default(),
+        _ => chunks.concat().into(),
     }
 }
 

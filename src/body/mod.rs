@@ -1,27 +1,27 @@
 //! Response bodies: passing through, stored while they pass, or coming from the store.
 
+mod chunks;
+mod combined;
 mod exact;
 mod fill;
-mod gather;
 mod joined;
 mod keyed;
 mod origin;
-mod pieces;
 mod pipe;
+mod prefetched;
 mod stored;
 mod tee;
-mod union;
 
+pub(crate) use chunks::MOST_EMPTY;
+pub(crate) use combined::{Join, Joining, Piece, open_piece, unite};
 pub(crate) use fill::{ALIAS_BODY, Counted, Fill};
-use gather::Gathered;
-pub(crate) use gather::gather;
 use joined::Joined;
 pub use keyed::KeyedBody;
 use origin::FromOrigin;
-pub(crate) use pieces::MOST_EMPTY;
+use prefetched::Gathered;
+pub(crate) use prefetched::gather;
 pub(crate) use stored::StoredSlice;
 use tee::Tee;
-pub(crate) use union::{Join, Joining, Piece, open_piece, unite};
 
 use std::fmt;
 use std::pin::Pin;

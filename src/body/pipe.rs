@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
-use super::pieces::Pieces;
+use super::chunks::Chunks;
 use crate::store::Room;
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -18,14 +18,14 @@ const SLICE: usize = 64 * 1024;
 /// Both ends of a new pipe that asks for a pause once `capacity` bytes are in it.
 ///
 /// `queue` is in it already, and has taken its `room`.
-pub(super) fn pipe<T>(capacity: usize, queue: Pieces, room: Room) -> (Inlet<T>, Outlet<T>) {
+pub(super) fn pipe<T>(capacity: usize, queue: Chunks, room: Room) -> (Inlet<T>, Outlet<T>) {
     let state = State { queue, room, out: 0, end: End::Open, on_data: None, on_caller: None };
     let state = Arc::new(Mutex::new(state));
     (Inlet { state: Arc::clone(&state), capacity }, Outlet { state, rest: Bytes::new() })
 }
 
 struct State<T> {
-    queue: Pieces,
+    queue: Chunks,
     room: Room,
     /// Length of the frame that is being written. All of it is in memory until its last byte is written.
     out: usize,
@@ -68,7 +68,7 @@ pub(super) enum NotPushed {
 }
 
 /// What comes out.
-pub(super) enum Piece<T> {
+pub(super) enum Passed<T> {
     Data(Bytes),
     Complete(T),
     /// The body was given up: nothing of it may be kept.
@@ -136,7 +136,7 @@ impl<T> Drop for Inlet<T> {
         let mut state = lock(&self.state);
         if matches!(state.end, End::Open) {
             state.end = End::Broken;
-            state.queue = Pieces::default();
+            state.queue = Chunks::default();
             let out = state.out;
             state.room.shrink_to(out);
         }
@@ -145,15 +145,15 @@ impl<T> Drop for Inlet<T> {
 }
 
 impl<T> Outlet<T> {
-    /// The next piece; after the last one, [`Piece::Aborted`].
-    pub(super) async fn next(&mut self) -> Piece<T> {
+    /// The next chunk; after the last one, [`Passed::Aborted`].
+    pub(super) async fn next(&mut self) -> Passed<T> {
         std::future::poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Piece<T>> {
+    fn poll_next(&mut self, cx: &Context<'_>) -> Poll<Passed<T>> {
         let mut state = lock(&self.state);
         if matches!(state.end, End::Broken) {
-            return Poll::Ready(Piece::Aborted);
+            return Poll::Ready(Passed::Aborted);
         }
         if self.rest.is_empty() {
             self.rest = state.queue.pop().unwrap_or_default();
@@ -165,11 +165,11 @@ impl<T> Outlet<T> {
         if !self.rest.is_empty() {
             let slice = self.rest.split_to(self.rest.len().min(SLICE));
             wake(state.on_caller.take(), state);
-            return Poll::Ready(Piece::Data(slice));
+            return Poll::Ready(Passed::Data(slice));
         }
         match std::mem::replace(&mut state.end, End::Taken) {
-            End::Complete(last_word) => Poll::Ready(Piece::Complete(last_word)),
-            End::Broken | End::Taken => Poll::Ready(Piece::Aborted),
+            End::Complete(last_word) => Poll::Ready(Passed::Complete(last_word)),
+            End::Broken | End::Taken => Poll::Ready(Passed::Aborted),
             End::Open => {
                 state.end = End::Open;
                 state.on_data = Some(cx.waker().clone());
@@ -184,7 +184,7 @@ impl<T> Outlet<T> {
         self.rest = Bytes::new();
         let mut state = lock(&self.state);
         state.end = End::Broken;
-        state.queue = Pieces::default();
+        state.queue = Chunks::default();
         state.out = 0;
         state.room.shrink_to(0);
         wake(state.on_caller.take(), state);

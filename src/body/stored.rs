@@ -26,7 +26,7 @@ pub(crate) struct StoredSlice {
 
 enum Source {
     Inline(Bytes),
-    Shared { pieces: Arc<[Bytes]>, next: usize },
+    Shared { chunks: Arc<[Bytes]>, next: usize },
     Streamed { first: Bytes, reading: SyncWrapper<Reading>, store: Store },
 }
 
@@ -59,9 +59,9 @@ impl StoredSlice {
     pub(crate) fn at_hand(stored: &StoredResponse) -> Result<Option<Self>, StorageError> {
         let (source, len) = match &stored.body {
             StoredBody::Inline(body) => (Source::Inline(body.clone()), body.len() as u64),
-            StoredBody::Shared(pieces) => {
-                let len = pieces.iter().map(|piece| piece.len() as u64).sum();
-                (Source::Shared { pieces: Arc::clone(pieces), next: 0 }, len)
+            StoredBody::Shared(chunks) => {
+                let len = chunks.iter().map(|chunk| chunk.len() as u64).sum();
+                (Source::Shared { chunks: Arc::clone(chunks), next: 0 }, len)
             }
             StoredBody::Streamed => return Ok(None),
         };
@@ -119,14 +119,14 @@ impl StoredSlice {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         while self.remaining > 0 {
-            match ready!(self.source.poll_piece(cx)) {
-                Ok(piece) if piece.is_empty() => {
+            match ready!(self.source.poll_chunk(cx)) {
+                Ok(chunk) if chunk.is_empty() => {
                     // Lets others run, should the storage never come to an end of these.
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
-                Ok(piece) => {
-                    if let Some(data) = self.cut(piece) {
+                Ok(chunk) => {
+                    if let Some(data) = self.cut(chunk) {
                         return Poll::Ready(Some(Ok(Frame::data(data))));
                     }
                 }
@@ -140,44 +140,44 @@ impl StoredSlice {
         Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(*trailers))))
     }
 
-    /// What of the next piece lies inside the slice.
-    fn cut(&mut self, mut piece: Bytes) -> Option<Bytes> {
-        let len = piece.len() as u64;
+    /// What of the next chunk lies inside the slice.
+    fn cut(&mut self, mut chunk: Bytes) -> Option<Bytes> {
+        let len = chunk.len() as u64;
         if self.skip >= len {
             self.skip -= len;
             return None;
         }
         let skip = usize::try_from(std::mem::take(&mut self.skip)).unwrap_or(usize::MAX);
-        piece = piece.slice(skip..);
+        chunk = chunk.slice(skip..);
         if let Ok(remaining) = usize::try_from(self.remaining) {
-            piece.truncate(remaining);
+            chunk.truncate(remaining);
         }
-        self.remaining -= piece.len() as u64;
-        Some(piece)
+        self.remaining -= chunk.len() as u64;
+        Some(chunk)
     }
 }
 
 impl Source {
-    /// The next piece. The slice asks only while bytes are still due, so an end here is a hole in the body.
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, StorageError>> {
-        let piece = match self {
+    /// The next chunk. The slice asks only while bytes are still due, so an end here is a hole in the body.
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, StorageError>> {
+        let chunk = match self {
             Self::Inline(body) => Some(std::mem::take(body)).filter(|body| !body.is_empty()),
-            Self::Shared { pieces, next } => {
-                let piece = pieces.get(*next).cloned();
+            Self::Shared { chunks, next } => {
+                let chunk = chunks.get(*next).cloned();
                 *next += 1;
-                piece
+                chunk
             }
             Self::Streamed { first, .. } if !first.is_empty() => Some(std::mem::take(first)),
             Self::Streamed { reading, store, .. } => {
-                let (reader, piece) = ready!(reading.get_mut().as_mut().poll(cx));
+                let (reader, chunk) = ready!(reading.get_mut().as_mut().poll(cx));
                 *reading = SyncWrapper::new(read(reader, store.clone()));
-                match piece {
-                    Ok(piece) => piece,
+                match chunk {
+                    Ok(chunk) => chunk,
                     Err(error) => return Poll::Ready(Err(error)),
                 }
             }
         };
-        Poll::Ready(piece.ok_or_else(too_short))
+        Poll::Ready(chunk.ok_or_else(too_short))
     }
 }
 
@@ -187,8 +187,8 @@ fn too_short() -> StorageError {
 
 fn read(mut reader: AnyReader, store: Store) -> Reading {
     Box::pin(async move {
-        let piece = store.read(&mut reader).await;
-        (reader, piece)
+        let chunk = store.read(&mut reader).await;
+        (reader, chunk)
     })
 }
 
@@ -205,9 +205,9 @@ mod tests {
     use crate::storage::BodyReader;
 
     /// A storage's body that is not what its head says.
-    struct Pieces(Vec<&'static str>);
+    struct Chunks(Vec<&'static str>);
 
-    impl BodyReader for Pieces {
+    impl BodyReader for Chunks {
         async fn next(&mut self) -> Result<Option<Bytes>, StorageError> {
             Ok((!self.0.is_empty()).then(|| Bytes::from_static(self.0.remove(0).as_bytes())))
         }
@@ -226,8 +226,8 @@ mod tests {
 
     #[test]
     fn a_body_at_hand_that_is_not_as_long_as_its_head_says_is_not_served() {
-        let pieces: Arc<[Bytes]> = Arc::new([Bytes::from_static(b"ab"), Bytes::from_static(b"c")]);
-        for body in [StoredBody::Inline(Bytes::from_static(b"abc")), StoredBody::Shared(pieces)] {
+        let chunks: Arc<[Bytes]> = Arc::new([Bytes::from_static(b"ab"), Bytes::from_static(b"c")]);
+        for body in [StoredBody::Inline(Bytes::from_static(b"abc")), StoredBody::Shared(chunks)] {
             assert!(StoredSlice::at_hand(&stored(body.clone(), Some(3))).unwrap().is_some());
             for len in [Some(0), Some(2), Some(4), Some(u64::MAX), None] {
                 let refused = StoredSlice::at_hand(&stored(body.clone(), len)).err();
@@ -239,7 +239,7 @@ mod tests {
     #[tokio::test]
     async fn a_streamed_body_that_ends_before_its_length_is_an_error() {
         let streamed = |first: &'static str, rest: &[&'static str], len| {
-            let reader = AnyReader::new(Pieces(rest.to_vec()));
+            let reader = AnyReader::new(Chunks(rest.to_vec()));
             StoredSlice::streamed(
                 Bytes::from_static(first.as_bytes()),
                 reader,

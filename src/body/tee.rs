@@ -16,9 +16,9 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
+use super::chunks::{Chunks, MOST_EMPTY};
 use super::exact::is_wrong_length;
 use super::fill::{Completing, EarlyEnd, Fill, Filling, PIPE, Retraction};
-use super::pieces::{MOST_EMPTY, Pieces};
 use super::pipe::NotPushed;
 use crate::entry::{BodyEnd, StoredRange};
 use crate::error::BodyError;
@@ -71,7 +71,7 @@ struct Recorder {
 enum State {
     KeepingBack {
         fill: Fill,
-        body: Pieces,
+        body: Chunks,
     },
     Filling(Filling),
     /// All promised bytes came, and the response is stored; should more come, it was a lie.
@@ -104,7 +104,7 @@ where
             broken: fill.broken(),
             leading: fill.take_leading(),
             trailers: fill.take_storable_trailers(),
-            state: State::KeepingBack { fill, body: Pieces::default() },
+            state: State::KeepingBack { fill, body: Chunks::default() },
             completing: None,
             in_runtime: Handle::try_current().is_ok(),
         });

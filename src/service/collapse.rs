@@ -21,7 +21,7 @@ use crate::overrides::CacheOverride;
 use crate::policy::{Asked, Reuse, reuse};
 use crate::status::{CacheStatus, Fwd};
 use crate::store::Counters;
-use crate::underway::{Leading, Led, Turn};
+use crate::underway::{LeaderOutcome, Leading, Ticket};
 
 /// A body that moves no further for so long is not waited for: its caller may be waiting for us.
 const STALLED: Duration = Duration::from_millis(250);
@@ -46,7 +46,7 @@ pub(super) struct Asking<'a> {
 }
 
 /// What is known of a request when its turn has come.
-pub(super) struct InTurn {
+pub(super) struct Decided {
     pub(super) found: Found,
     pub(super) decision: Reuse,
     /// Others wait for this request.
@@ -76,45 +76,46 @@ impl Asking<'_> {
     }
 
     /// Decides by what was found, for a request that waits for none.
-    pub(super) fn decide(&self, found: Found) -> InTurn {
+    pub(super) fn decide(&self, found: Found) -> Decided {
         let asked = Asked::new(&head_of(self.parts), self.wishes);
         let decision = reuse(&self.config.policy, &asked, &found.stored, self.config.clock.now());
-        InTurn { found, decision, leading: None, collapsed: Collapsed::No }
+        Decided { found, decision, leading: None, collapsed: Collapsed::No }
     }
 
     /// Waits for a request of the same kind, where one is at the origin and may bring what this one would go for.
     /// `departures` is from before the store was looked into.
-    pub(super) async fn take_turn(&self, departures: u64, state: &mut InTurn) {
+    pub(super) async fn take_turn(&self, departures: u64, state: &mut Decided) {
         let Some(fwd) = self.worth_waiting(state) else { return };
         let kind = self.kind(&state.found);
-        match self.config.leaders.turn(kind, departures) {
-            Turn::Apart => {}
-            Turn::Leads(leading) => state.leading = Some(leading),
+        match self.config.leaders.ticket(kind, departures) {
+            Ticket::Alone => {}
+            Ticket::Lead(leading) => state.leading = Some(leading),
             // Boxed, because few requests wait and all would carry the room for it.
             turn => Box::pin(self.wait(kind, fwd, turn, state)).await,
         }
     }
 
-    async fn wait(&self, kind: u128, fwd: Fwd, mut turn: Turn, state: &mut InTurn) {
+    async fn wait(&self, kind: u128, fwd: Fwd, mut turn: Ticket, state: &mut Decided) {
         let leaders = &self.config.leaders;
         let until = Instant::now() + self.config.collapse;
         loop {
             let departures = leaders.departures();
             match turn {
-                Turn::Apart => return,
-                Turn::Leads(leading) => {
+                Ticket::Alone => return,
+                Ticket::Lead(leading) => {
                     state.leading = Some(leading);
                     return;
                 }
-                Turn::LooksAgain => self.look_again(state).await,
-                Turn::Follows(following) => {
+                Ticket::Retry => self.look_again(state).await,
+                Ticket::Follow(following) => {
                     state.collapsed = Collapsed::InVain;
-                    let led = timeout_at(until, following.led(STALLED)).await.unwrap_or(Led::Stalled);
-                    if led == Led::Back {
+                    let led =
+                        timeout_at(until, following.outcome(STALLED)).await.unwrap_or(LeaderOutcome::Stalled);
+                    if led == LeaderOutcome::Finished {
                         self.look_again(state).await;
                     }
-                    if led != Led::GivenUp && self.worth_waiting(state).is_some() {
-                        leaders.keep_apart(kind);
+                    if led != LeaderOutcome::GivenUp && self.worth_waiting(state).is_some() {
+                        leaders.keep_alone(kind);
                         return;
                     }
                 }
@@ -125,17 +126,17 @@ impl Asking<'_> {
                 }
                 return;
             }
-            turn = leaders.turn(kind, departures);
+            turn = leaders.ticket(kind, departures);
         }
     }
 
-    async fn look_again(&self, state: &mut InTurn) {
-        let InTurn { found, decision, .. } = self.decide(look_up(self.config, self.key).await);
+    async fn look_again(&self, state: &mut Decided) {
+        let Decided { found, decision, .. } = self.decide(look_up(self.config, self.key).await);
         (state.found, state.decision) = (found, decision);
     }
 
     /// Why the request would go forward, if another's answer could spare it that.
-    fn worth_waiting(&self, state: &InTurn) -> Option<Fwd> {
+    fn worth_waiting(&self, state: &Decided) -> Option<Fwd> {
         let fwd = match &state.decision {
             Reuse::Forward(fwd) => *fwd,
             Reuse::Validate(validation) if validation.missing.is_none() => validation.fwd,

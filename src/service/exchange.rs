@@ -8,14 +8,14 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::answer::{self, answer};
-use super::collapse::{Asking, InTurn};
-use super::confirm::{Confirmed, confirm};
+use super::collapse::{Asking, Decided};
 use super::forward::{Sent, head_of, outgoing, pass, send};
 use super::keep::{answers_get, keep};
 use super::lookup::Found;
 use super::name::{name, rewrite};
-use super::ready::{Ready, prepare};
-use super::{background, report, spoil};
+use super::opened::{OpenedBodies, open_bodies};
+use super::validate::{Verdict, validate};
+use super::{background, invalidate, report};
 use crate::body::CacheBody;
 use crate::config::Config;
 use crate::error::BoxError;
@@ -107,7 +107,7 @@ async fn with_origin<S, B, R>(
     principal: &Principal,
     mut origin: S,
     mut body: B,
-    turn: InTurn,
+    turn: Decided,
     validation: Validation,
 ) -> Result<Response<CacheBody<R>>, S::Error>
 where
@@ -117,13 +117,13 @@ where
     R::Error: Into<BoxError>,
 {
     let Asking { config, key, parts, wishes } = asking;
-    let InTurn { found, leading, collapsed, .. } = turn;
+    let Decided { found, leading, collapsed, .. } = turn;
     let asked = Asked::new(&head_of(parts), wishes);
     let mut status = collapsed.forwarded(report::forwarded(validation.fwd));
     // Preconditions of the cache's own are sent only where their answer, should it be of no use, does no harm.
     let validation = if is_repeatable(parts, &body) { validation } else { validation.plain() };
     let before = config.store.moment();
-    let (mut validation, mut ready) = prepare(config, &found, validation).await;
+    let (mut validation, mut ready) = open_bodies(config, &found, validation).await;
     let (exchanged, response, body) = loop {
         // 5b, 5c. Validate (section 4.3) or forward.
         let request = Request::from_parts(outgoing(parts, &validation, &found.stored), body);
@@ -136,12 +136,12 @@ where
             Err(error) => return disconnected(&exchanged, status).await.ok_or(error),
         };
         status.fwd_status = Some(response.status);
-        match confirm(&exchanged, &validation, ready, &response, answer, &status).await {
-            Confirmed::Answered(from_store) => return Ok(from_store),
-            Confirmed::Forwarded(answer) => break (exchanged, response, answer),
+        match validate(&exchanged, &validation, ready, &response, answer, &status).await {
+            Verdict::Answered(from_store) => return Ok(from_store),
+            Verdict::Forwarded(answer) => break (exchanged, response, answer),
             // Once: the answer to a request without preconditions of the cache's own is never of no use.
-            Confirmed::OfNoUse => {
-                (validation, ready, body) = (validation.plain(), Ready::Nothing, B::default());
+            Verdict::SendAgain => {
+                (validation, ready, body) = (validation.plain(), OpenedBodies::Nothing, B::default());
             }
         }
     };
@@ -149,8 +149,8 @@ where
         leading.answered();
     }
     // 8. Spoil others (section 4.4), before the caller can ask for them and before anything new is stored.
-    spoil::invalidate(config, principal, &asked, parts, &response).await;
-    spoil::update_by_head(&exchanged, &response);
+    invalidate::invalidate(config, principal, &asked, parts, &response).await;
+    invalidate::update_by_head(&exchanged, &response);
     // 6, 7. Keep it as it passes, if it may be kept (section 3).
     let (mut response, kept) = match answers_get(&exchanged, &response, before).await {
         None => keep(&exchanged, response, body, leading).await,

@@ -7,7 +7,7 @@ use http::request::Parts;
 use http::{Request, Response};
 use tower_service::Service;
 
-use super::{report, spoil};
+use super::{invalidate, report};
 use crate::body::CacheBody;
 use crate::config::Config;
 use crate::entry::StoredResponse;
@@ -37,7 +37,7 @@ where
     let original = parts.clone();
     let (response, body) = origin.call(Request::from_parts(parts, body)).await?.into_parts();
     let asked = Asked::new(&head_of(&original), wishes);
-    spoil::invalidate(config, principal, &asked, &original, &response).await;
+    invalidate::invalidate(config, principal, &asked, &original, &response).await;
     let status = CacheStatus { fwd_status: Some(response.status), ..report::forwarded(Fwd::Bypass) };
     let mut response = Response::from_parts(response, CacheBody::passing(body));
     report::attach(config, None, &mut response, status);

@@ -3,20 +3,20 @@
 mod answer;
 mod background;
 mod collapse;
-mod confirm;
+mod combine_parts;
 mod exchange;
 mod follow;
 mod forward;
 mod future;
-mod join;
+mod invalidate;
 mod keep;
 mod key_content;
 mod lookup;
 pub(crate) mod name;
 mod no_vary_search;
-mod ready;
+mod opened;
 mod report;
-mod spoil;
+mod validate;
 
 pub(crate) use follow::Rules;
 pub use follow::{FollowFuture, FollowRedirects};

@@ -14,9 +14,9 @@ use tokio::time::{Instant, timeout};
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, PoisonError};
 
 /// How long nobody waits for requests of a kind that was waited for in vain.
-const APART: Duration = Duration::from_secs(10);
+const ALONE: Duration = Duration::from_secs(10);
 /// So many kinds of requests are remembered for that.
-const MOST_APART: usize = 4_096;
+const MOST_ALONE: usize = 4_096;
 /// So many departures are remembered by name.
 const MOST_DEPARTED: usize = 256;
 
@@ -37,7 +37,7 @@ struct UnderWay {
     /// The last ones to leave.
     departed: VecDeque<u128>,
     /// Until when requests of a kind go to the origin each for itself.
-    apart: HashMap<u128, Instant>,
+    alone: HashMap<u128, Instant>,
 }
 
 /// How far a leader is.
@@ -50,22 +50,22 @@ struct Progress {
 }
 
 /// What a request is to do about others of its kind.
-pub(crate) enum Turn {
+pub(crate) enum Ticket {
     /// Go to the origin, for all.
-    Leads(Leading),
+    Lead(Leading),
     /// Wait for the one that went.
-    Follows(Following),
+    Follow(Following),
     /// One has returned since the store was looked into: look again.
-    LooksAgain,
+    Retry,
     /// Go to the origin, for itself.
-    Apart,
+    Alone,
 }
 
 /// What became of a leader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Led {
+pub(crate) enum LeaderOutcome {
     /// It is back, and has stored what it may.
-    Back,
+    Finished,
     /// It was given up before the origin answered.
     GivenUp,
     /// Its caller does not read the body on.
@@ -79,30 +79,30 @@ impl Leaders {
     }
 
     /// Where a request of this kind stands, for which the store was looked into after `departures`.
-    pub(crate) fn turn(&self, kind: u128, departures: u64) -> Turn {
+    pub(crate) fn ticket(&self, kind: u128, departures: u64) -> Ticket {
         let mut under_way = self.lock();
-        if under_way.apart.get(&kind).is_some_and(|until| Instant::now() < *until) {
-            return Turn::Apart;
+        if under_way.alone.get(&kind).is_some_and(|until| Instant::now() < *until) {
+            return Ticket::Alone;
         }
         if let Some(progress) = under_way.leaders.get(&kind) {
-            return Turn::Follows(Following { progress: progress.clone() });
+            return Ticket::Follow(Following { progress: progress.clone() });
         }
         if under_way.has_departed(kind, self.departures().saturating_sub(departures)) {
-            return Turn::LooksAgain;
+            return Ticket::Retry;
         }
         let (progress, receiver) = watch::channel(Progress::default());
         under_way.leaders.insert(kind, receiver);
-        Turn::Leads(Leading { leaders: self.clone(), kind, progress })
+        Ticket::Lead(Leading { leaders: self.clone(), kind, progress })
     }
 
     /// Waiting for requests of this kind was in vain: for a while nobody does.
-    pub(crate) fn keep_apart(&self, kind: u128) {
+    pub(crate) fn keep_alone(&self, kind: u128) {
         let (now, mut under_way) = (Instant::now(), self.lock());
-        if under_way.apart.len() >= MOST_APART {
-            under_way.apart.retain(|_, until| now < *until);
+        if under_way.alone.len() >= MOST_ALONE {
+            under_way.alone.retain(|_, until| now < *until);
         }
-        if under_way.apart.len() < MOST_APART {
-            under_way.apart.insert(kind, now + APART);
+        if under_way.alone.len() < MOST_ALONE {
+            under_way.alone.insert(kind, now + ALONE);
         }
     }
 
@@ -160,20 +160,20 @@ pub(crate) struct Following {
 
 impl Following {
     /// Waits until the leader is back, or its body has not moved for as long as `patience`.
-    pub(crate) async fn led(mut self, patience: Duration) -> Led {
+    pub(crate) async fn outcome(mut self, patience: Duration) -> LeaderOutcome {
         if self.progress.wait_for(|progress| progress.answered).await.is_err() {
-            return Led::GivenUp;
+            return LeaderOutcome::GivenUp;
         }
         let mut passed = self.progress.borrow_and_update().passed;
         loop {
             if let Ok(changed) = timeout(patience, self.progress.changed()).await {
                 if changed.is_err() {
-                    return Led::Back;
+                    return LeaderOutcome::Finished;
                 }
             } else {
                 let now = self.progress.borrow().passed;
                 if now == passed {
-                    return Led::Stalled;
+                    return LeaderOutcome::Stalled;
                 }
                 passed = now;
             }

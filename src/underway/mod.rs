@@ -4,6 +4,6 @@ mod leaders;
 mod publishing;
 mod refreshes;
 
-pub(crate) use leaders::{Leaders, Leading, Led, Turn};
+pub(crate) use leaders::{LeaderOutcome, Leaders, Leading, Ticket};
 pub(crate) use publishing::{Mark, Publishing};
 pub(crate) use refreshes::Refreshes;

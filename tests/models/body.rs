@@ -1,15 +1,15 @@
 //! The pipe from a body to the store.
 
-#[path = "../../src/body/pieces.rs"]
-mod pieces;
+#[path = "../../src/body/chunks.rs"]
+mod chunks;
 #[path = "../../src/body/pipe.rs"]
 mod pipe;
 
 use std::future::poll_fn;
 
 use bytes::Bytes;
-use pieces::Pieces;
-use pipe::{Inlet, NotPushed, Outlet, Piece, pipe};
+use chunks::Chunks;
+use pipe::{Inlet, NotPushed, Outlet, Passed, pipe};
 use shuttle::future::block_on;
 use shuttle::thread;
 
@@ -61,13 +61,13 @@ fn take(mut outlet: Outlet<&'static str>, most: usize) -> (Taken, Vec<u8>) {
     let mut taken = Vec::new();
     for _ in 0..most {
         match block_on(outlet.next()) {
-            Piece::Data(data) => taken.extend(data),
-            Piece::Complete(last_word) => {
+            Passed::Data(data) => taken.extend(data),
+            Passed::Complete(last_word) => {
                 assert_eq!(last_word, LAST_WORD);
                 outlet.close();
                 return (Taken::Complete, taken);
             }
-            Piece::Aborted => return (Taken::Aborted, taken),
+            Passed::Aborted => return (Taken::Aborted, taken),
         }
     }
     (Taken::GivenUp, taken)
@@ -79,7 +79,7 @@ fn a_pipe_loses_nothing_and_ends_on_both_sides() {
     explore(|| {
         let admission = Admission::empty();
         let capacity = 1 + below(4);
-        let (inlet, outlet) = pipe(capacity, Pieces::default(), admission.room(LIMIT));
+        let (inlet, outlet) = pipe(capacity, Chunks::default(), admission.room(LIMIT));
         let (frames, gives_up) = (below(4), below(3) == 0);
         let most = if below(3) == 0 { below(4) } else { usize::MAX };
         let sending = thread::spawn(move || send(&inlet, frames, gives_up));
@@ -105,7 +105,7 @@ fn pipes_that_share_their_room_keep_its_limit_and_give_all_back() {
         let admission = Admission::empty();
         let senders: Vec<_> = (0..2)
             .map(|_| {
-                let (inlet, outlet) = pipe(8, Pieces::default(), admission.room(3));
+                let (inlet, outlet) = pipe(8, Chunks::default(), admission.room(3));
                 let sending = thread::spawn(move || {
                     for _ in 0..3 {
                         if inlet.push(Bytes::from_static(b"ab")).is_err() {

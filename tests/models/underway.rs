@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use leaders::{Leaders, Led, Turn};
+use leaders::{LeaderOutcome, Leaders, Ticket};
 use publishing::Publishing;
 use shuttle::future::block_on;
 use shuttle::thread;
@@ -38,8 +38,8 @@ fn request(leaders: &Leaders, kind: u128, origin: &Origin) {
             return;
         }
         thread::yield_now();
-        match leaders.turn(kind, departures) {
-            Turn::Leads(leading) => {
+        match leaders.ticket(kind, departures) {
+            Ticket::Lead(leading) => {
                 assert_eq!(origin.leading.fetch_add(1, Ordering::SeqCst), 0, "two lead at a time");
                 let departed = origin.stored.load(Ordering::SeqCst);
                 assert_eq!(departed, 0, "one has returned since the store was looked into");
@@ -57,11 +57,11 @@ fn request(leaders: &Leaders, kind: u128, origin: &Origin) {
                 drop(leading);
                 return;
             }
-            Turn::Follows(following) => {
-                assert_ne!(block_on(following.led(PATIENCE)), Led::Stalled);
+            Ticket::Follow(following) => {
+                assert_ne!(block_on(following.outcome(PATIENCE)), LeaderOutcome::Stalled);
             }
-            Turn::LooksAgain => {}
-            Turn::Apart => panic!("nobody was kept apart"),
+            Ticket::Retry => {}
+            Ticket::Alone => panic!("nobody was kept apart"),
         }
     }
 }
@@ -89,9 +89,9 @@ fn one_request_of_a_kind_leads_at_a_time_and_all_end() {
         let departures = leaders.departures();
         assert!((2..=4).contains(&departures), "{departures} departures");
         for kind in 0..2 {
-            assert!(matches!(leaders.turn(kind, departures), Turn::Leads(_)), "a leader is left behind");
+            assert!(matches!(leaders.ticket(kind, departures), Ticket::Lead(_)), "a leader is left behind");
             assert!(
-                matches!(leaders.turn(kind, departures), Turn::LooksAgain),
+                matches!(leaders.ticket(kind, departures), Ticket::Retry),
                 "a departure that nobody notices"
             );
         }

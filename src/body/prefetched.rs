@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::CacheBody;
-use super::pieces::{MOST_EMPTY, Pieces};
+use super::chunks::{Chunks, MOST_EMPTY};
 use crate::error::{BodyError, BoxError};
 
 /// What was read ahead, and the rest.
@@ -32,9 +32,9 @@ where
     B::Error: Into<BoxError>,
 {
     let mut rest = Box::pin(body);
-    let (mut pieces, mut last, mut ended, mut empty) = (Pieces::default(), None, false, 0);
+    let (mut chunks, mut last, mut ended, mut empty) = (Chunks::default(), None, false, 0);
     let reading = async {
-        while pieces.len() as u64 <= limit && last.is_none() && empty < MOST_EMPTY {
+        while chunks.len() as u64 <= limit && last.is_none() && empty < MOST_EMPTY {
             match poll_fn(|cx| rest.as_mut().poll_frame(cx)).await {
                 None => {
                     ended = true;
@@ -43,7 +43,7 @@ where
                 Some(frame) => match frame.map(Frame::into_data) {
                     Ok(Ok(data)) => {
                         empty += usize::from(data.is_empty());
-                        pieces.push(data);
+                        chunks.push(data);
                     }
                     Ok(Err(trailers)) => last = Some(Ok(trailers)),
                     Err(error) => last = Some(Err(error)),
@@ -53,8 +53,8 @@ where
     };
     // Out of patience or not, what has been read is kept and the rest follows.
     let _ = tokio::time::timeout(patience, reading).await;
-    let front_len = pieces.len() as u64;
-    let front = pieces.into_vec().into();
+    let front_len = chunks.len() as u64;
+    let front = chunks.into_vec().into();
     CacheBody::gathered(Gathered { front, front_len, last, rest: (!ended).then_some(rest) })
 }
 

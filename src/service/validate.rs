@@ -6,7 +6,7 @@ use http_body::Body;
 use super::answer::answer;
 use super::exchange::Exchanged;
 use super::keep::complete;
-use super::ready::Ready;
+use super::opened::OpenedBodies;
 use super::report;
 use crate::body::{CacheBody, StoredSlice};
 use crate::error::BoxError;
@@ -16,31 +16,31 @@ use crate::status::CacheStatus;
 
 /// What becomes of the origin's answer.
 #[allow(clippy::large_enum_variant, reason = "it is matched at once, and moved into the future's result")]
-pub(super) enum Confirmed<R> {
+pub(super) enum Verdict<R> {
     /// The answer is made from the store.
     Answered(Response<CacheBody<R>>),
     /// It is handled like any other; this is its body.
     Forwarded(R),
     /// It makes sense only together with a stored response that does not fit it or has been lost. Only an answer to
     /// preconditions of the cache's own ends so.
-    OfNoUse,
+    SendAgain,
 }
 
 /// Judges the origin's answer, and makes the response where that comes from the store.
-pub(super) async fn confirm<R>(
+pub(super) async fn validate<R>(
     exchanged: &Exchanged<'_>,
     validation: &Validation,
-    ready: Ready,
+    ready: OpenedBodies,
     response: &response::Parts,
     body: R,
     status: &CacheStatus,
-) -> Confirmed<R>
+) -> Verdict<R>
 where
     R: Body + Send + 'static,
     R::Error: Into<BoxError>,
 {
     if !validation.asks() {
-        return Confirmed::Forwarded(body);
+        return Verdict::Forwarded(body);
     }
     let Exchanged { config, asked, found, times, .. } = *exchanged;
     let verdict = match validated(&config.policy, asked, &found.stored, validation, response, times) {
@@ -56,14 +56,14 @@ where
         Validated::Freshened { updates, serve } => {
             let opened = ready.body_of(serve);
             let answered = freshened(exchanged, updates, serve, opened, status).await;
-            answered.map_or(Confirmed::OfNoUse, Confirmed::Answered)
+            answered.map_or(Verdict::SendAgain, Verdict::Answered)
         }
         Validated::Stale(serve) => match stale(exchanged, &serve, status).await {
-            Some(answered) => Confirmed::Answered(answered),
-            None => Confirmed::Forwarded(body),
+            Some(answered) => Verdict::Answered(answered),
+            None => Verdict::Forwarded(body),
         },
         Validated::Completed { head } => match (ready, found.fence) {
-            (Ready::Parts(before, after), Some(fence)) => {
+            (OpenedBodies::Parts(before, after), Some(fence)) => {
                 let (mut whole, kept) = complete(exchanged, response, *head, fence, (before, after), body);
                 report::attach(
                     config,
@@ -71,16 +71,16 @@ where
                     &mut whole,
                     report::kept(status.clone(), kept, found),
                 );
-                Confirmed::Answered(whole)
+                Verdict::Answered(whole)
             }
-            _ => Confirmed::OfNoUse,
+            _ => Verdict::SendAgain,
         },
         Validated::AskAgain => {
             // What could not be completed is outdated. Whole responses that a 304 did not name may still hold.
             validation.parts().for_each(|index| found.discard(config, index));
-            Confirmed::OfNoUse
+            Verdict::SendAgain
         }
-        Validated::PassOn | Validated::Replaced => Confirmed::Forwarded(body),
+        Validated::PassOn | Validated::Replaced => Verdict::Forwarded(body),
     }
 }
 

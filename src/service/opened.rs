@@ -11,7 +11,7 @@ use crate::status::Fwd;
 use crate::storage::StorageError;
 
 /// Stored bodies, opened.
-pub(super) enum Ready {
+pub(super) enum OpenedBodies {
     /// Nothing that could be lost.
     Nothing,
     /// That of the response with this index.
@@ -21,28 +21,36 @@ pub(super) enum Ready {
 }
 
 /// Opens what the validation counts on. Where that cannot be read, there is nothing to validate.
-pub(super) async fn prepare(config: &Config, found: &Found, validation: Validation) -> (Validation, Ready) {
+pub(super) async fn open_bodies(
+    config: &Config,
+    found: &Found,
+    validation: Validation,
+) -> (Validation, OpenedBodies) {
     if validation.missing.is_none() && streamed(found, &validation).is_none() {
-        return (validation, Ready::Nothing);
+        return (validation, OpenedBodies::Nothing);
     }
     // Boxed, because few requests come here and all would carry the room for it.
     match Box::pin(opened(config, found, &validation)).await {
         Ok(ready) => (validation, ready),
-        Err(_) => (Validation::none(Fwd::Miss), Ready::Nothing),
+        Err(_) => (Validation::none(Fwd::Miss), OpenedBodies::Nothing),
     }
 }
 
-async fn opened(config: &Config, found: &Found, validation: &Validation) -> Result<Ready, StorageError> {
+async fn opened(
+    config: &Config,
+    found: &Found,
+    validation: &Validation,
+) -> Result<OpenedBodies, StorageError> {
     if let Some(missing) = &validation.missing {
         let before = all(config, found, &missing.before).await?;
-        return Ok(Ready::Parts(before, all(config, found, &missing.after).await?));
+        return Ok(OpenedBodies::Parts(before, all(config, found, &missing.after).await?));
     }
     match streamed(found, validation) {
         Some(whole) => {
             let body = one(config, found, whole).await?;
-            Ok(body.map_or(Ready::Nothing, |body| Ready::Selected(whole.index, body)))
+            Ok(body.map_or(OpenedBodies::Nothing, |body| OpenedBodies::Selected(whole.index, body)))
         }
-        None => Ok(Ready::Nothing),
+        None => Ok(OpenedBodies::Nothing),
     }
 }
 
@@ -77,7 +85,7 @@ async fn one(
     opening.await.inspect_err(|_| found.discard(config, index)).map(Some)
 }
 
-impl Ready {
+impl OpenedBodies {
     /// The body of this response, if it is the one that was opened.
     pub(super) fn body_of(self, wanted: usize) -> Option<StoredSlice> {
         match self {
