@@ -39,7 +39,7 @@ async fn the_records_of_redis() {
     names.sort();
     let version: String = redis::cmd("HGET").arg(&marks).arg("v").query_async(&mut connection).await.unwrap();
     writeln!(found, "marks of version {version}: {}", names.join(" ")).unwrap();
-    check("redis", "VERSION in redis/marks.rs", &found);
+    check("redis", "VERSION in redis/layout", &found);
     larder::storage::Storage::clear(&storage, None).await.unwrap();
 }
 

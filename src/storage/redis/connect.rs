@@ -1,220 +1,136 @@
-//! From a URL to the source of connections.
+//! From options to an open handle.
 
-use redis::cluster::{ClusterClientBuilder, ClusterConfig};
-use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
-use redis::{Client, ConnectionInfo, IntoConnectionInfo, RedisError, TlsCertificates, TlsMode};
+use std::time::Duration;
 
-use super::NAME;
+use redis::Client;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::cluster_async::ClusterConnection;
+use redis::sentinel::SentinelClient;
+
 use super::error::error;
-use super::link::Source;
+use super::layout::{MAX_NAMESPACE, Names};
+use super::link::{Link, Managers, Source};
 use super::options::RedisBuilder;
-use crate::storage::open::check_credentials;
+use super::source::plan;
+use super::{RedisStorage, Shared};
+use crate::storage::open::Options;
 use crate::storage::{StorageError, StorageErrorKind};
 
-/// The parts of a URL whose authority may name several hosts.
-struct Parts<'a> {
-    scheme: &'a str,
-    credentials: Option<&'a str>,
-    hosts: Vec<&'a str>,
-    /// Path, query and fragment.
-    path: &'a str,
-    tail: &'a str,
-}
+impl RedisBuilder {
+    /// The storage that a URL names.
+    ///
+    /// | URL | |
+    /// |---|---|
+    /// | `redis://user:password@host:6379/0` | one server; `rediss://` over TLS; options of the driver follow as a query |
+    /// | `redis+unix:///run/redis.sock?db=0&user=u&pass=p` | one server by its Unix socket |
+    /// | `redis+cluster://user:password@host1,host2:7000` | a cluster, by some of its nodes; `rediss+cluster://` |
+    /// | `redis+sentinel://user:password@host1,host2:26379/service/0` | the primary of a service; `rediss+sentinel://` |
+    ///
+    /// `valkey` and `valkeys` in place of `redis` and `rediss` mean the same. To be called within a Tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageErrorKind::Invalid`] when URL or options make no sense; other kinds only when [`strict`](Self::strict).
+    pub async fn connect(self, url: &str) -> Result<RedisStorage, StorageError> {
+        let (source, place) = plan(url, &self)?;
+        self.build(source, place).await
+    }
 
-impl<'a> Parts<'a> {
-    fn parse(url: &'a str) -> Option<Self> {
-        let (scheme, rest) = url.split_once("://")?;
-        let (rest, tail) = rest.split_at(rest.find(['?', '#']).unwrap_or(rest.len()));
-        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let (credentials, hosts) = match authority.rsplit_once('@') {
-            Some((credentials, hosts)) => (Some(credentials), hosts),
-            None => (None, authority),
+    /// A storage that connects by this client, with all that was set there.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    pub async fn client(self, client: Client) -> Result<RedisStorage, StorageError> {
+        let place = client.get_connection_info().addr().to_string();
+        self.build(Source::Client(client), place).await
+    }
+
+    /// A storage that uses this connection, whose timeouts are its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    pub async fn manager(self, manager: ConnectionManager) -> Result<RedisStorage, StorageError> {
+        self.build(Source::Managers(Managers::of(manager)), "the given connection".to_owned()).await
+    }
+
+    /// A storage that uses this cluster, whose timeouts are its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    pub async fn cluster(self, connection: ClusterConnection) -> Result<RedisStorage, StorageError> {
+        self.build(Source::Cluster(connection), "the given cluster".to_owned()).await
+    }
+
+    /// A storage on the primary that this client finds.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect).
+    pub async fn sentinel(self, client: SentinelClient) -> Result<RedisStorage, StorageError> {
+        self.build(Source::Sentinel(tokio::sync::Mutex::new(client)), "the given sentinels".to_owned()).await
+    }
+
+    async fn build(self, source: Source, place: String) -> Result<RedisStorage, StorageError> {
+        let Some(names) = Names::new(&self.namespace) else {
+            let action = format!(
+                "the namespace must have 1 to {MAX_NAMESPACE} bytes and no braces or control characters"
+            );
+            return Err(error(StorageErrorKind::Invalid, action));
         };
-        let hosts = hosts.split(',').filter(|host| !host.is_empty()).collect();
-        Some(Self { scheme, credentials, hosts, path, tail })
-    }
-
-    /// The URL of one host, in the driver's terms.
-    fn of(&self, base: &str, credentials: bool, host: &str, path: &str) -> String {
-        let at = match self.credentials.filter(|_| credentials) {
-            Some(credentials) => format!("{credentials}@"),
-            None => String::new(),
-        };
-        format!("{base}://{at}{host}{path}{}", self.tail)
-    }
-}
-
-pub(super) fn plan(url: &str, options: &RedisBuilder) -> Result<(Source, String), StorageError> {
-    check_credentials(NAME, url)?;
-    let parts =
-        Parts::parse(url).ok_or_else(|| invalid("the URL does not begin with `redis://` or the like"))?;
-    if !parts.hosts.iter().all(|host| is_host(host)) {
-        return Err(invalid(
-            "a host or port is not well-formed; `/`, `?` and `#` in a password are to be percent-encoded",
-        ));
-    }
-    let place = format!("{}://{}{}", parts.scheme, parts.hosts.join(","), parts.path);
-    let failed = |cause: RedisError| unreadable(&place, &cause);
-    let (base, kind) = parts.scheme.split_once('+').unwrap_or((parts.scheme, ""));
-    let secure = match base {
-        "redis" | "valkey" => false,
-        "rediss" | "valkeys" => true,
-        _ => return Err(invalid(SCHEMES)),
-    };
-    let certificates = certificates(options, secure)?;
-    let source = match kind {
-        "" if parts.hosts.len() == 1 => {
-            let host = parts.hosts.first().copied().unwrap_or_default();
-            Source::Client(client(parts.of(base, true, host, parts.path), certificates).map_err(failed)?)
+        // The layer asks again soon enough; waiting longer would only delay callers.
+        let config = ConnectionManagerConfig::new()
+            .set_number_of_retries(1)
+            .set_min_delay(Duration::from_millis(50))
+            .set_connection_timeout(Some(self.connect_timeout))
+            .set_response_timeout(Some(self.response_timeout))
+            .set_pipeline_buffer_size(1024);
+        let link = Link::new(source, config, self.connections, place);
+        let strict = self.strict;
+        let storage = RedisStorage::from(Shared {
+            link,
+            names,
+            options: self,
+            lookups: Default::default(),
+            ahead: Default::default(),
+        });
+        if strict {
+            storage.check().await?;
         }
-        "unix" => Source::Client(client(url.to_owned(), None).map_err(failed)?),
-        "cluster" => cluster(&parts, base, certificates, options).map_err(failed)?,
-        "sentinel" => sentinel(&parts, base, secure, certificates, options, &failed)?,
-        "" => return Err(invalid("a URL of one server names one host")),
-        _ => return Err(invalid(SCHEMES)),
-    };
-    Ok((source, place))
-}
-
-/// Whether this can be a host, with or without a port. The rest of a password behind its `/` is taken for one.
-fn is_host(text: &str) -> bool {
-    let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
-        _ => (text, None),
-    };
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    let address = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    let sound = match address {
-        Some(address) => address.bytes().all(|byte| plain(byte) || byte == b':' || byte == b'%'),
-        None => host.bytes().all(plain),
-    };
-    !host.is_empty() && sound && port.is_none_or(|port| port.parse::<u16>().is_ok())
-}
-
-/// Whether a URL of this scheme is for this backend.
-pub(crate) fn is_scheme(scheme: &str) -> bool {
-    let (base, kind) = scheme.split_once('+').unwrap_or((scheme, ""));
-    matches!(base, "redis" | "rediss" | "valkey" | "valkeys")
-        && matches!(kind, "" | "unix" | "cluster" | "sentinel")
-}
-
-const SCHEMES: &str = "possible are `redis`, `rediss`, `redis+unix`, `redis+cluster`, `rediss+cluster`, \
-                       `redis+sentinel`, `rediss+sentinel`, and the same with `valkey`";
-
-/// The driver's error quotes what it does not understand, so that is left out, and the error is no cause of this one.
-fn unreadable(place: &str, cause: &RedisError) -> StorageError {
-    let text = cause.to_string();
-    let why = match cause.detail() {
-        Some(detail) => {
-            text.strip_suffix(detail).map_or("it makes no sense", |text| text.trim_end_matches([':', ' ']))
-        }
-        None => &text,
-    };
-    error(StorageErrorKind::Invalid, format!("reading the URL at {place}: {why}"))
-}
-
-fn invalid(why: &str) -> StorageError {
-    error(StorageErrorKind::Invalid, format!("reading the URL: {why}"))
-}
-
-fn client(url: String, certificates: Option<TlsCertificates>) -> Result<Client, RedisError> {
-    match certificates {
-        Some(certificates) => Client::build_with_tls(url, certificates),
-        None => Client::open(url),
+        Ok(storage)
     }
 }
 
-fn cluster(
-    parts: &Parts<'_>,
-    base: &str,
-    certificates: Option<TlsCertificates>,
-    options: &RedisBuilder,
-) -> Result<Source, RedisError> {
-    let nodes: Vec<String> = parts.hosts.iter().map(|host| parts.of(base, true, host, "")).collect();
-    let mut builder = ClusterClientBuilder::new(nodes)
-        // The driver's sixteen would keep callers waiting while a cluster is down.
-        .retries(3)
-        .connection_timeout(options.connect_timeout)
-        .response_timeout(options.response_timeout)
-        .overall_response_timeout(Some(options.response_timeout.saturating_mul(2)));
-    if let Some(certificates) = certificates {
-        builder = builder.certs(certificates);
-    }
-    let config = ClusterConfig::new()
-        .set_connection_timeout(options.connect_timeout)
-        .set_response_timeout(options.response_timeout);
-    Ok(Source::Cluster(builder.build()?.get_pending_async_connection_with_config(config)))
-}
-
-fn sentinel(
-    parts: &Parts<'_>,
-    base: &str,
-    secure: bool,
-    certificates: Option<TlsCertificates>,
-    options: &RedisBuilder,
-    failed: &impl Fn(RedisError) -> StorageError,
-) -> Result<Source, StorageError> {
-    let mut path = parts.path.split('/').skip(1);
-    let service = path.next().unwrap_or_default();
-    if service.is_empty() {
-        return Err(invalid("sentinels need the name of the service: `redis+sentinel://host/service`"));
-    }
-    let database = match path.next().filter(|database| !database.is_empty()) {
-        Some(text) => text.parse().map_err(|_| invalid("the database is not a number"))?,
-        None => 0,
-    };
-    let info = |host: &str| -> Result<ConnectionInfo, StorageError> {
-        let has_port = host.rsplit_once(']').map_or(host, |(_, rest)| rest).contains(':');
-        let host = if has_port { host.to_owned() } else { format!("{host}:26379") };
-        parts.of(base, true, &host, "").into_connection_info().map_err(failed)
-    };
-    let nodes = parts.hosts.iter().map(|host| info(host)).collect::<Result<Vec<_>, _>>()?;
-    let Some(first) = nodes.first() else { return Err(invalid("it names no sentinel")) };
-    let user = first.redis_settings().clone();
-    let addresses: Vec<_> = nodes.iter().map(|node| node.addr().clone()).collect();
-    let mut builder =
-        SentinelClientBuilder::new(addresses, service, SentinelServerType::Master).map_err(failed)?;
-    builder = builder.set_client_to_redis_db(database).set_client_to_redis_protocol(user.protocol());
-    if let Some(name) = user.username() {
-        builder = builder.set_client_to_redis_username(name);
-    }
-    if let Some(password) = user.password() {
-        builder = builder.set_client_to_redis_password(password);
-    }
-    if let Some(name) = &options.sentinel_username {
-        builder = builder.set_client_to_sentinel_username(name);
-    }
-    if let Some(password) = &options.sentinel_password {
-        builder = builder.set_client_to_sentinel_password(password);
-    }
-    if secure {
-        builder = builder
-            .set_client_to_redis_tls_mode(TlsMode::Secure)
-            .set_client_to_sentinel_tls_mode(TlsMode::Secure);
-        if let Some(certificates) = certificates {
-            builder = builder
-                .set_client_to_redis_certificates(certificates.clone())
-                .set_client_to_sentinel_certificates(certificates);
+/// Options of larder are taken, those of the driver stay in the URL.
+pub(super) async fn from_url(place: &str, mut options: Options) -> Result<RedisStorage, StorageError> {
+    let o = &mut options;
+    let mut builder = RedisBuilder::default();
+    builder = o.set(builder, "namespace", |builder, value: String| builder.namespace(value))?;
+    builder = o.set(builder, "inline_threshold", RedisBuilder::inline_threshold)?;
+    builder = o.set(builder, "chunk_size", RedisBuilder::chunk_size)?;
+    builder = o.set(builder, "max_body", RedisBuilder::max_body)?;
+    builder = o.set(builder, "max_variants", RedisBuilder::max_variants)?;
+    builder = o.set(builder, "ttl", RedisBuilder::ttl)?;
+    builder = o.set(builder, "ttl_margin", RedisBuilder::ttl_margin)?;
+    builder = o.set(builder, "fill_window", RedisBuilder::fill_window)?;
+    builder = o.set(builder, "response_timeout", RedisBuilder::response_timeout)?;
+    builder = o.set(builder, "connect_timeout", RedisBuilder::connect_timeout)?;
+    builder = o.set(builder, "connections", RedisBuilder::connections)?;
+    builder = o.set(builder, "strict", |builder, on| if on { builder.strict() } else { builder })?;
+    builder = o.set(builder, "ca_file", |builder, value: String| builder.ca_file(value))?;
+    builder =
+        o.set(builder, "sentinel_username", |builder, value: String| builder.sentinel_username(value))?;
+    builder =
+        o.set(builder, "sentinel_password", |builder, value: String| builder.sentinel_password(value))?;
+    let mut driver = Vec::new();
+    for name in ["protocol", "db", "user", "pass"] {
+        if let Some(value) = o.take_raw(name) {
+            driver.push(value);
         }
     }
-    Ok(Source::Sentinel(tokio::sync::Mutex::new(builder.build().map_err(failed)?)))
-}
-
-fn certificates(options: &RedisBuilder, secure: bool) -> Result<Option<TlsCertificates>, StorageError> {
-    if !secure {
-        return Ok(None);
-    }
-    // The driver takes the process's provider and panics where there is none.
-    if rustls::crypto::CryptoProvider::get_default().is_none() {
-        let _another_was_faster = rustls::crypto::ring::default_provider().install_default();
-    }
-    if let Some(certificates) = &options.certificates {
-        return Ok(Some(certificates.clone()));
-    }
-    let Some(path) = &options.ca_file else { return Ok(None) };
-    let pem = std::fs::read(path).map_err(|cause| {
-        let action = format!("reading the certificates in {}", path.display());
-        error(StorageErrorKind::Invalid, action).with_source(cause)
-    })?;
-    Ok(Some(TlsCertificates { client_tls: None, root_cert: Some(pem) }))
+    options.finish()?;
+    let query = if driver.is_empty() { String::new() } else { format!("?{}", driver.join("&")) };
+    builder.connect(&format!("{place}{query}")).await
 }

@@ -2,8 +2,10 @@
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
-use super::NAME;
 use crate::storage::{StorageError, StorageErrorKind};
+
+/// See [`Storage::name`](crate::storage::Storage::name).
+pub(super) const NAME: &str = "redis";
 
 pub(super) fn error(kind: StorageErrorKind, action: impl Into<String>) -> StorageError {
     StorageError::new(kind, NAME, action)

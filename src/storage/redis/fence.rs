@@ -16,7 +16,7 @@ use xxhash_rust::xxh3::Xxh3Default;
 use super::call::Call;
 use super::link::{Lane, array, bytes};
 use super::marks::Marks;
-use super::{Inner, scripts};
+use super::{Shared, scripts};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::entry::StoredHead;
 use crate::random;
@@ -102,7 +102,7 @@ impl Permit {
     }
 }
 
-impl Inner {
+impl Shared {
     /// `None` where something was removed since the lookup.
     pub(super) async fn permit(&self, record: &str, given: Fence) -> Result<Option<Permit>, StorageError> {
         let window_millis = self.options.window_millis();

@@ -10,18 +10,11 @@ use redis::Value;
 
 use super::call::Call;
 use super::error::error;
-use super::link::{array, bytes};
-use super::names::Names;
-use super::scripts;
-use crate::entry::{GroupId, StoredHead};
+use super::layout::{Names, VERSION};
+use super::link::Lane;
+use super::{Shared, scripts};
 use crate::random;
 use crate::storage::{StorageError, StorageErrorKind};
-
-/// The version of the layout that is written, and the only one that is read.
-pub(super) const VERSION: u64 = 2;
-
-/// Groups whose ids fall into the same slot are invalidated together, which costs a validation now and then.
-const SLOTS: u32 = 1 << 16;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Marks {
@@ -30,9 +23,9 @@ pub(super) struct Marks {
     /// How many invalidations were counted.
     pub(super) invalidations: u64,
     /// Of what was stored as of an earlier count, nobody knows which groups were invalidated: their numbers are lost.
-    lost: u64,
+    pub(super) lost: u64,
     /// Stands in the groups too, unless they were evicted.
-    groups: Vec<u8>,
+    pub(super) groups: Vec<u8>,
 }
 
 impl Marks {
@@ -82,41 +75,24 @@ impl Marks {
         let groups = next().filter(|mark| *mark != "-").unwrap_or_default().into();
         Ok(Some(Self { responses, aliases, invalidations, lost: lost.unwrap_or(0), groups }))
     }
-
-    /// Whether one of the head's groups was invalidated since the lookup that led to it. `None` where that depends on
-    /// the groups' numbers.
-    pub(super) fn invalidated(&self, head: &StoredHead) -> Option<bool> {
-        match head.as_of {
-            // The count went back, with a primary that was lost: what was counted since then is not known.
-            as_of if as_of > self.invalidations => Some(true),
-            as_of if as_of == self.invalidations => Some(false),
-            as_of if as_of < self.lost => Some(true),
-            _ => None,
-        }
-    }
-
-    /// Asks for the numbers of the head's groups.
-    pub(super) fn ask_groups(names: &Names, head: &StoredHead) -> Call {
-        let mut cmd = redis::cmd("HMGET");
-        cmd.arg(names.groups()).arg("i");
-        for group in head.group_ids() {
-            cmd.arg(group_field(group));
-        }
-        cmd.into()
-    }
-
-    /// What the answer says of the head.
-    pub(super) fn invalidated_by(&self, reply: Value, head: &StoredHead) -> bool {
-        let mut values = array(reply).into_iter().map(bytes);
-        if values.next().flatten().unwrap_or_default() != self.groups {
-            return true;
-        }
-        let number = |value: Vec<u8>| std::str::from_utf8(&value).ok()?.parse::<u64>().ok();
-        values.flatten().any(|value| number(value).is_none_or(|number| number > head.as_of))
-    }
 }
 
-/// The field of a group's slot.
-pub(super) fn group_field(group: GroupId) -> String {
-    format!("{:04x}", group.slot(SLOTS))
+impl Shared {
+    /// The marks, made where they are not there.
+    pub(super) async fn marks_made(&self, action: &str) -> Result<Marks, StorageError> {
+        if let Some(marks) = self.marks(action).await? {
+            return Ok(marks);
+        }
+        let reply = self.ask(action, Lane::Heads, false, Marks::establish(&self.names)).await?;
+        Marks::from_reply(&reply, &self.names)?.ok_or_else(|| {
+            error(
+                StorageErrorKind::Incompatible,
+                format!("{action}: {} is not one of ours", self.names.marks()),
+            )
+        })
+    }
+
+    pub(super) async fn marks(&self, action: &str) -> Result<Option<Marks>, StorageError> {
+        Marks::from_reply(&self.ask(action, Lane::Heads, true, Marks::read(&self.names)).await?, &self.names)
+    }
 }

@@ -79,65 +79,59 @@
 //! +hincrby +pexpire +pexpireat +persist +pttl +scan +time +eval +evalsha +ping`, on clusters `+cluster|slots`. A user that may only
 //! read gets hits, and stores nothing.
 
-mod body;
+mod batch;
 mod call;
+mod chunks;
 mod connect;
 mod error;
 mod fence;
+mod groups;
+mod layout;
 mod link;
-mod listing;
-mod lookups;
+mod list;
+mod lookup;
+mod maintain;
 mod marks;
-mod names;
 mod options;
-mod record;
+mod publish;
+mod reader;
+mod remove;
 mod scripts;
-mod upkeep;
+mod source;
+mod writer;
 
-pub use body::{RedisReader, RedisWriter};
-pub(crate) use connect::is_scheme;
 pub use options::RedisBuilder;
-use options::from_url;
+pub use reader::RedisReader;
+pub(crate) use source::is_scheme;
+pub use writer::RedisWriter;
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use redis::{RedisError, RedisResult, Value};
+use redis::Value;
 
-use self::body::End;
+use self::batch::Lookups;
 use self::call::{Call, Calls};
-use self::error::error;
-use self::link::{Lane, Link, array, bytes};
-use self::listing::Ahead;
-use self::lookups::{Lookups, Reply};
-use self::marks::Marks;
-use self::names::Names;
-use self::record::{ALIAS, Meta, Record, Variant, measured};
+use self::error::NAME;
+use self::layout::Names;
+use self::link::{Lane, Link};
+use self::list::Ahead;
 use super::kit::check_head;
 use super::open::{Options, check_credentials};
-use super::{
-    Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage, StorageError, StorageErrorKind,
-    Usage,
-};
+use super::{Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage, StorageError, Usage};
 use crate::clock::Timestamp;
-use crate::entry::codec::{self, DecodeError};
-use crate::entry::{Alias, EntryId, GroupId, StoredHead, StoredResponse};
+use crate::entry::{Alias, EntryId, GroupId, StoredHead};
 use crate::key::CacheKey;
-use crate::random;
-
-const NAME: &str = "redis";
-/// No body is kept with its head beyond this length, whatever is set.
-const MAX_INLINE: usize = 16 * 1024 * 1024;
 
 /// A [`Storage`] in Redis or Valkey. See the [module](self).
 ///
 /// Clones share connections.
 #[derive(Clone)]
 pub struct RedisStorage {
-    inner: Arc<Inner>,
+    shared: Arc<Shared>,
 }
 
-struct Inner {
+struct Shared {
     link: Link,
     names: Names,
     options: RedisBuilder,
@@ -147,13 +141,13 @@ struct Inner {
 
 impl fmt::Debug for RedisStorage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisStorage").field("at", &self.inner.link).finish_non_exhaustive()
+        f.debug_struct("RedisStorage").field("at", &self.shared.link).finish_non_exhaustive()
     }
 }
 
-impl From<Inner> for RedisStorage {
-    fn from(inner: Inner) -> Self {
-        Self { inner: Arc::new(inner) }
+impl From<Shared> for RedisStorage {
+    fn from(shared: Shared) -> Self {
+        Self { shared: Arc::new(shared) }
     }
 }
 
@@ -168,7 +162,7 @@ impl RedisStorage {
     pub async fn connect(url: &str) -> Result<Self, StorageError> {
         check_credentials(NAME, url)?;
         let (place, query) = url.split_once('?').unwrap_or((url, ""));
-        from_url(place, Options::parse(NAME, query)?).await
+        connect::from_url(place, Options::parse(NAME, query)?).await
     }
 
     /// Sets up a storage.
@@ -178,7 +172,7 @@ impl RedisStorage {
 
     /// Asks the server whether all is well.
     async fn check(&self) -> Result<(), StorageError> {
-        self.inner.marks_made("connecting").await.map(drop)
+        self.shared.marks_made("connecting").await.map(drop)
     }
 }
 
@@ -191,43 +185,43 @@ impl Storage for RedisStorage {
     }
 
     fn max_body(&self) -> u64 {
-        self.inner.options.max_body
+        self.shared.options.max_body
     }
 
     async fn lookup(&self, key: &CacheKey) -> Result<Lookup, StorageError> {
-        self.inner.lookup(key).await
+        self.shared.lookup(key).await
     }
 
     async fn open(&self, head: &StoredHead) -> Result<RedisReader, StorageError> {
-        body::open(&self.inner, head).await
+        reader::open(&self.shared, head).await
     }
 
     async fn begin(&self, head: StoredHead, fence: Fence) -> Result<RedisWriter, StorageError> {
         check_head(NAME, &head)?;
-        body::begin(&self.inner, head, fence).await
+        writer::begin(&self.shared, head, fence).await
     }
 
     async fn freshen(&self, head: StoredHead, _fence: Fence) -> Result<bool, StorageError> {
         // What is removed is gone with its id, and what is cleared with its generation: neither comes back.
         check_head(NAME, &head)?;
-        self.inner.freshen(head).await
+        self.shared.freshen(head).await
     }
 
     async fn put_alias(&self, alias: Alias, fence: Fence) -> Result<Published, StorageError> {
         check_head(NAME, &alias.response.head)?;
-        self.inner.put_alias(alias, fence).await
+        self.shared.put_alias(alias, fence).await
     }
 
     async fn remove(&self, key: &CacheKey) -> Result<bool, StorageError> {
-        self.inner.remove(key).await
+        self.shared.remove(key).await
     }
 
     async fn remove_entry(&self, key: &CacheKey, id: EntryId) -> Result<bool, StorageError> {
-        self.inner.remove_entry(&self.inner.names.record(key), id).await
+        self.shared.remove_entry(&self.shared.names.record(key), id).await
     }
 
     async fn invalidate(&self, groups: &[GroupId]) -> Result<(), StorageError> {
-        self.inner.invalidate(groups).await
+        self.shared.invalidate(groups).await
     }
 
     async fn responses(
@@ -235,39 +229,27 @@ impl Storage for RedisStorage {
         after: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page<StoredHead>, StorageError> {
-        self.inner.list_responses(after, limit).await
+        self.shared.list_responses(after, limit).await
     }
 
     async fn aliases(&self, after: Option<&Cursor>, limit: usize) -> Result<Page<Alias>, StorageError> {
-        self.inner.list_aliases(after, limit).await
+        self.shared.list_aliases(after, limit).await
     }
 
     async fn usage(&self) -> Result<Usage, StorageError> {
-        self.inner.usage().await
+        self.shared.usage().await
     }
 
     async fn clear(&self, keyspace: Option<Keyspace>) -> Result<(), StorageError> {
-        self.inner.clear(keyspace).await
+        self.shared.clear(keyspace).await
     }
 
     async fn maintain(&self, now: Timestamp) -> Result<Maintained, StorageError> {
-        self.inner.maintain(now).await
+        self.shared.maintain(now).await
     }
 }
 
-/// A key that holds something else than a hash holds nothing of ours.
-fn unless_foreign(reply: RedisResult<Value>) -> RedisResult<Value> {
-    match reply {
-        Err(cause) if is_foreign(&cause) => Ok(Value::Nil),
-        reply => reply,
-    }
-}
-
-fn is_foreign(cause: &RedisError) -> bool {
-    cause.code() == Some("WRONGTYPE")
-}
-
-impl Inner {
+impl Shared {
     async fn ask(
         &self,
         action: &str,
@@ -286,220 +268,5 @@ impl Inner {
         calls: Calls,
     ) -> Result<Vec<Value>, StorageError> {
         self.link.ask_all(action, lane, reads, calls).await
-    }
-
-    async fn lookup(self: &Arc<Self>, key: &CacheKey) -> Result<Lookup, StorageError> {
-        let action = "looking up";
-        let Reply { record, marks } = self.read(key).await;
-        let record = unless_foreign(record).map_err(|cause| self.link.error(action, cause))?;
-        let marks = marks.as_ref().as_ref().map_err(|cause| self.link.error(action, cause.clone()))?;
-        let Some(marks) = Marks::from_reply(marks, &self.names)? else { return self.first_lookup().await };
-        let record = Record::from_reply(record);
-        let as_of = marks.invalidations;
-        let mut found = Lookup { fence: fence::fence(&marks, &record.fence), as_of, ..Lookup::default() };
-        let mut garbage = record.garbage > 0;
-        for variant in record.variants.iter().filter(|variant| variant.meta.generation == marks.responses) {
-            match variant.response(key) {
-                Ok((head, body)) => {
-                    let head = Arc::new(head);
-                    found.responses.push(StoredResponse { head, body, invalidated: false });
-                }
-                Err(DecodeError::Version(_)) => {}
-                Err(_) => garbage = true,
-            }
-        }
-        let mut alias = None;
-        match record.alias(marks.aliases) {
-            Some(Ok(stored)) if stored.response.head.key == *key => alias = Some(stored),
-            None | Some(Err(DecodeError::Version(_))) => {}
-            Some(_) => garbage = true,
-        }
-        self.mark_invalidated(&marks, &mut found.responses, alias.as_mut()).await?;
-        found.alias = alias.map(Arc::new);
-        if garbage {
-            self.remove_garbage(key, &record, &marks).await;
-        }
-        Ok(found)
-    }
-
-    /// Makes the marks. Who may not write looks up nothing, and stores nothing.
-    async fn first_lookup(&self) -> Result<Lookup, StorageError> {
-        let (fence, as_of) = match self.marks_made("looking up").await {
-            Ok(marks) => (fence::fence(&marks, &[]), marks.invalidations),
-            Err(refused) if refused.kind() == StorageErrorKind::Incompatible => return Err(refused),
-            Err(_) => (fence::NEVER, 0),
-        };
-        Ok(Lookup { fence, as_of, ..Lookup::default() })
-    }
-
-    /// Asks for the groups' numbers only where something was invalidated since, and for all heads at once.
-    async fn mark_invalidated(
-        &self,
-        marks: &Marks,
-        responses: &mut [StoredResponse],
-        alias: Option<&mut Alias>,
-    ) -> Result<(), StorageError> {
-        let mut open = Vec::new();
-        for response in responses.iter_mut().chain(alias.map(|alias| &mut alias.response)) {
-            match marks.invalidated(&response.head) {
-                Some(invalidated) => response.invalidated = invalidated,
-                None => open.push(response),
-            }
-        }
-        let calls: Calls =
-            open.iter().map(|response| Marks::ask_groups(&self.names, &response.head)).collect();
-        let replies = self.ask_all("asking for groups", Lane::Heads, true, calls).await?;
-        for (response, reply) in open.into_iter().zip(replies) {
-            response.invalidated = marks.invalidated_by(reply, &response.head);
-        }
-        Ok(())
-    }
-
-    async fn invalidate(&self, groups: &[GroupId]) -> Result<(), StorageError> {
-        if groups.is_empty() {
-            return Ok(());
-        }
-        let action = "invalidating";
-        self.marks_made(action).await?;
-        let mark = format!("{:016x}", random::bits64());
-        let fields: Vec<_> = groups.iter().map(|group| marks::group_field(*group)).collect();
-        let arguments: Vec<_> = std::iter::once(&mark).chain(&fields).map(String::as_bytes).collect();
-        let call =
-            Call::script(&scripts::INVALIDATE, &[&self.names.marks(), &self.names.groups()], &arguments);
-        self.ask(action, Lane::Heads, false, call).await.map(drop)
-    }
-
-    /// Entries that do not decode only take room. Where they cannot be removed they are skipped again.
-    async fn remove_garbage(&self, key: &CacheKey, record: &Record, marks: &Marks) {
-        let is_garbage = |variant: &&Variant| matches!(variant.response(key), Err(error) if !matches!(error, DecodeError::Version(_)));
-        let mut ids: Vec<_> =
-            record.variants.iter().filter(is_garbage).map(|variant| variant.meta.id).collect();
-        let alias = record.alias(marks.aliases);
-        if alias.is_some_and(|alias| match alias {
-            Ok(alias) => alias.response.head.key != *key,
-            Err(error) => !matches!(error, DecodeError::Version(_)),
-        }) {
-            ids.extend(record.alias_meta().map(|meta| meta.id));
-        }
-        let name = self.names.record(key);
-        for id in ids {
-            if self.remove_entry(&name, id).await.is_err() {
-                return;
-            }
-        }
-    }
-
-    async fn freshen(&self, head: StoredHead) -> Result<bool, StorageError> {
-        if head.body.is_none() {
-            return Err(error(
-                StorageErrorKind::Invalid,
-                "freshening with a head that does not know its body",
-            ));
-        }
-        let record = self.names.record(&head.key);
-        let encoded = codec::encode(&head);
-        if encoded.len() > codec::MAX_HEAD_LEN {
-            return Err(error(StorageErrorKind::TooLarge, "storing a head over the limit"));
-        }
-        let meta = Meta::new(0, &head, encoded.len(), 0);
-        let script = Call::script(
-            &scripts::FRESHEN,
-            &[&record],
-            &[
-                head.id.to_string().as_bytes(),
-                meta.middle().as_bytes(),
-                meta.tail().as_bytes(),
-                &measured(&encoded),
-                self.options.margin().to_string().as_bytes(),
-                self.options.window_millis().to_string().as_bytes(),
-            ],
-        );
-        let mut replies = self
-            .ask_all("freshening", Lane::Heads, false, [script, Marks::read(&self.names)].into())
-            .await?
-            .into_iter();
-        let before = replies.next().and_then(bytes).and_then(|meta| Meta::decode(&meta));
-        let marks = Marks::from_reply(&replies.next().unwrap_or(Value::Nil), &self.names)?;
-        let Some((before, marks)) = before.zip(marks) else { return Ok(false) };
-        if before.generation != marks.responses {
-            return Ok(false);
-        }
-        if before.usable_until != meta.usable_until {
-            self.keep_chunks(&record, head.id, before.chunks, meta.usable_until).await?;
-        }
-        Ok(true)
-    }
-
-    async fn put_alias(&self, mut alias: Alias, fence: Fence) -> Result<Published, StorageError> {
-        let record = self.names.record(&alias.response.head.key);
-        let Some(permit) = self.permit(&record, fence).await? else { return Ok(Published::Superseded) };
-        let as_of = permit.as_of(&alias.response.head);
-        Arc::make_mut(&mut alias.response.head).as_of = as_of;
-        let Some(value) = codec::encode_alias(&alias) else {
-            return Err(error(StorageErrorKind::Invalid, "storing an alias whose body did not come with it"));
-        };
-        let meta = Meta::new(permit.marks.aliases, &alias.response.head, value.len(), 0);
-        let script = Call::script(
-            &scripts::PUT_ALIAS,
-            &[&record],
-            &[
-                &permit.fence,
-                &permit.token,
-                &[meta.encode().as_bytes(), &value].concat(),
-                self.options.margin().to_string().as_bytes(),
-                self.options.window_millis().to_string().as_bytes(),
-                ALIAS.as_bytes(),
-            ],
-        );
-        let mut replies = self
-            .ask_all("storing an alias", Lane::Heads, false, [script, Marks::read(&self.names)].into())
-            .await?
-            .into_iter();
-        let stored = matches!(replies.next(), Some(Value::Int(1)))
-            && self.still_in(&permit, replies.next(), |marks| marks.aliases)?;
-        Ok(if stored { Published::Stored } else { Published::Superseded })
-    }
-
-    async fn remove(&self, key: &CacheKey) -> Result<bool, StorageError> {
-        let record = self.names.record(key);
-        let window = self.options.window_millis();
-        let fence = format!("{:016x}", random::bits64());
-        let script =
-            Call::script(&scripts::REMOVE, &[&record], &[fence.as_bytes(), window.to_string().as_bytes()]);
-        self.removed(&record, "removing", script).await
-    }
-
-    async fn remove_entry(&self, record: &str, id: EntryId) -> Result<bool, StorageError> {
-        let script = Call::script(
-            &scripts::REMOVE_ENTRY,
-            &[record],
-            &[
-                id.to_string().as_bytes(),
-                self.options.margin().to_string().as_bytes(),
-                self.options.window_millis().to_string().as_bytes(),
-            ],
-        );
-        self.removed(record, "removing an entry", script).await
-    }
-
-    /// Runs a script that returns metas of what it removed, and says whether any of that could be seen.
-    async fn removed(&self, record: &str, action: &str, script: Call) -> Result<bool, StorageError> {
-        let mut replies = self
-            .ask_all(action, Lane::Heads, false, [script, Marks::read(&self.names)].into())
-            .await?
-            .into_iter();
-        let metas: Vec<_> = match replies.next() {
-            Some(one @ Value::BulkString(_)) => vec![one],
-            Some(several) => array(several),
-            None => Vec::new(),
-        };
-        let gone: Vec<_> =
-            metas.into_iter().filter_map(bytes).filter_map(|meta| Meta::decode(&meta)).collect();
-        let marks = Marks::from_reply(&replies.next().unwrap_or(Value::Nil), &self.names)?;
-        let seen = marks.is_some_and(|marks| {
-            gone.iter().any(|meta| meta.generation == marks.responses || meta.generation == marks.aliases)
-        });
-        self.end_chunks(record, gone, End::Now).await;
-        Ok(seen)
     }
 }

@@ -25,7 +25,7 @@ impl Script {
 ///
 /// How long a fence is kept is counted by the server's clock alone: `window` is a length, never a time of a client.
 ///
-/// The offsets are those of [`Meta`](super::record::Meta), with which every value begins.
+/// The offsets are those of [`Meta`](super::layout::Meta), with which every value begins.
 const PRELUDE: &str = r"
 local k = KEYS[1]
 local function own()

@@ -1,68 +1,21 @@
-//! Counting, clearing and reclaiming.
+//! Maintenance: what is of no use, and chunks that no head names.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use redis::Value;
 
-use super::body::End;
 use super::call::{Call, Calls};
-use super::error::error;
+use super::chunks::End;
+use super::layout::{Meta, Names, millis};
 use super::link::{Lane, array, bytes};
-use super::listing::{RECORDS, beyond};
-use super::marks::Marks;
-use super::names::Names;
-use super::record::{Meta, millis};
-use super::{Inner, scripts};
+use super::list::RECORDS;
+use super::{Shared, scripts};
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::entry::EntryId;
-use crate::random;
-use crate::storage::{Keyspace, Maintained, StorageError, StorageErrorKind, Usage};
+use crate::storage::{Maintained, StorageError};
 
-impl Inner {
-    pub(super) async fn usage(&self) -> Result<Usage, StorageError> {
-        let Some(marks) = self.marks("counting").await? else { return Ok(Usage::default()) };
-        let (mut responses, mut aliases, mut sum) = (0, 0, 0_u64);
-        let mut from = None;
-        loop {
-            let digests = self.digests(from.as_ref(), RECORDS).await?;
-            for record in self.metas_of("counting", &digests).await? {
-                for meta in record.responses.iter().filter(|meta| meta.generation == marks.responses) {
-                    responses += 1;
-                    sum = sum.saturating_add(meta.bytes);
-                }
-                for meta in record.aliases.iter().filter(|meta| meta.generation == marks.aliases) {
-                    aliases += 1;
-                    sum = sum.saturating_add(meta.bytes);
-                }
-            }
-            match digests.last().and_then(beyond) {
-                Some(next) if digests.len() == RECORDS => from = Some(next),
-                _ => return Ok(Usage::new(responses, aliases, sum)),
-            }
-        }
-    }
-
-    /// New generations make everything before invisible at once; what they hid is then removed.
-    pub(super) async fn clear(&self, keyspace: Option<Keyspace>) -> Result<(), StorageError> {
-        let action = "clearing";
-        self.marks_made(action).await?;
-        let draw = || format!("{:016x}", random::bits64());
-        let (responses, aliases) = (draw(), draw());
-        let mut changes: Vec<&[u8]> = Vec::new();
-        if keyspace != Some(Keyspace::Aliases) {
-            changes.extend([b"r", responses.as_bytes()]);
-        }
-        if keyspace != Some(Keyspace::Responses) {
-            changes.extend([b"a", aliases.as_bytes()]);
-        }
-        let call = Call::script(&scripts::CLEAR, &[&self.names.marks()], &changes);
-        self.ask(action, Lane::Heads, false, call).await?;
-        // An earlier listing knows records that are gone.
-        self.sweep(action, None).await?;
-        Ok(())
-    }
-
+impl Shared {
     pub(super) async fn maintain(&self, now: Timestamp) -> Result<Maintained, StorageError> {
         let expired = self.sweep("maintaining", Some(now)).await?;
         let orphans = self.sweep_chunks(now).await?;
@@ -70,7 +23,7 @@ impl Inner {
     }
 
     /// Removes what is of another generation, or of no use at `now`; returns the count of the latter.
-    async fn sweep(&self, action: &str, now: Option<Timestamp>) -> Result<u64, StorageError> {
+    pub(super) async fn sweep(&self, action: &str, now: Option<Timestamp>) -> Result<u64, StorageError> {
         let Some(marks) = self.marks(action).await? else { return Ok(0) };
         let now = now.map_or(-1, millis).to_string();
         let (responses, aliases) = (format!("{:016x}", marks.responses), format!("{:016x}", marks.aliases));
@@ -172,48 +125,6 @@ impl Inner {
         }
         Ok(removed)
     }
-
-    /// What the scripts need of these records, without heads and bodies.
-    async fn metas_of(&self, action: &str, digests: &[[u8; 32]]) -> Result<Vec<Metas>, StorageError> {
-        let replies = self.values_of(action, digests, false).await?;
-        Ok(replies
-            .into_iter()
-            .map(|reply| {
-                let (mut metas, mut flat) = (Metas::default(), array(reply).into_iter().filter_map(bytes));
-                while let Some((name, value)) = flat.next().zip(flat.next()) {
-                    let Some(meta) = Meta::decode(&value) else { continue };
-                    let of_kind =
-                        if name.starts_with(b"a") { &mut metas.aliases } else { &mut metas.responses };
-                    of_kind.push(meta);
-                }
-                metas
-            })
-            .collect())
-    }
-
-    /// The marks, made where they are not there.
-    pub(super) async fn marks_made(&self, action: &str) -> Result<Marks, StorageError> {
-        if let Some(marks) = self.marks(action).await? {
-            return Ok(marks);
-        }
-        let reply = self.ask(action, Lane::Heads, false, Marks::establish(&self.names)).await?;
-        Marks::from_reply(&reply, &self.names)?.ok_or_else(|| {
-            error(
-                StorageErrorKind::Incompatible,
-                format!("{action}: {} is not one of ours", self.names.marks()),
-            )
-        })
-    }
-
-    pub(super) async fn marks(&self, action: &str) -> Result<Option<Marks>, StorageError> {
-        Marks::from_reply(&self.ask(action, Lane::Heads, true, Marks::read(&self.names)).await?, &self.names)
-    }
-}
-
-#[derive(Debug, Default)]
-struct Metas {
-    responses: Vec<Meta>,
-    aliases: Vec<Meta>,
 }
 
 fn command(name: &str, key: &[u8]) -> redis::Cmd {

@@ -13,7 +13,7 @@ use redis::{RedisResult, Value};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::Inner;
+use super::Shared;
 use super::call::{Call, Calls};
 use super::link::Lane;
 use super::marks::Marks;
@@ -21,7 +21,7 @@ use crate::key::CacheKey;
 
 /// As many go together: all of them wait for the last one's reply.
 const MOST: usize = 32;
-/// How often a party looks whether anybody waits for it any more.
+/// How often a batch looks whether anybody waits for it any more.
 const LOOK_BACK: Duration = Duration::from_millis(250);
 
 /// What the server said of a record, and of the marks.
@@ -32,7 +32,7 @@ pub(super) struct Reply {
 }
 
 /// A lookup that waits.
-struct Seat {
+struct Waiting {
     record: String,
     reply: oneshot::Sender<Reply>,
 }
@@ -43,32 +43,32 @@ pub(super) struct Lookups(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     /// Those that go next. The first of them sees to it.
-    next: Vec<Seat>,
-    /// How many parties were formed.
-    parties: u64,
+    next: Vec<Waiting>,
+    /// How many batches were formed.
+    batches: u64,
     under_way: usize,
 }
 
 /// What a lookup has to do for itself and those that go with it.
-enum Part {
-    GoAlone(Party),
+enum Role {
+    Alone(Batch),
     Gather(Gathering),
     /// They are as many as may be.
-    Go(Party),
+    Send(Batch),
     Wait,
 }
 
-impl Inner {
+impl Shared {
     /// What is stored under a key.
     pub(super) async fn read(self: &Arc<Self>, key: &CacheKey) -> Reply {
         loop {
-            let (reply, part) = self.lookups.join(self.names.record(key), self.link.is_cluster());
+            let (reply, role) = self.lookups.join(self.names.record(key), self.link.is_cluster());
             // What others wait for is done by a task of its own: this one may not be polled again for long.
-            match part {
-                Part::GoAlone(party) => party.go_alone(self).await,
-                Part::Gather(gathering) => drop(tokio::spawn(gathering.go(Arc::clone(self)))),
-                Part::Go(party) => drop(tokio::spawn(party.go(Arc::clone(self)))),
-                Part::Wait => {}
+            match role {
+                Role::Alone(batch) => batch.go_alone(self).await,
+                Role::Gather(gathering) => drop(tokio::spawn(gathering.go(Arc::clone(self)))),
+                Role::Send(batch) => drop(tokio::spawn(batch.go(Arc::clone(self)))),
+                Role::Wait => {}
             }
             // None comes where that task was dropped with its runtime.
             if let Ok(reply) = reply.await {
@@ -79,31 +79,31 @@ impl Inner {
 }
 
 impl Lookups {
-    fn join(&self, record: String, alone: bool) -> (oneshot::Receiver<Reply>, Part) {
+    fn join(&self, record: String, alone: bool) -> (oneshot::Receiver<Reply>, Role) {
         let (reply, receiver) = oneshot::channel();
-        let seat = Seat { record, reply };
+        let one = Waiting { record, reply };
         let mut state = self.state();
         if alone || (state.under_way == 0 && state.next.is_empty()) {
-            return (receiver, Part::GoAlone(self.form(&mut state, vec![seat])));
+            return (receiver, Role::Alone(self.form(&mut state, vec![one])));
         }
-        state.next.push(seat);
-        let part = match state.next.len() {
-            1 => Part::Gather(Gathering { lookups: self.clone(), number: state.parties }),
-            MOST => Part::Go(self.form_next(&mut state)),
-            _ => Part::Wait,
+        state.next.push(one);
+        let role = match state.next.len() {
+            1 => Role::Gather(Gathering { lookups: self.clone(), number: state.batches }),
+            MOST => Role::Send(self.form_next(&mut state)),
+            _ => Role::Wait,
         };
-        (receiver, part)
+        (receiver, role)
     }
 
-    fn form_next(&self, state: &mut State) -> Party {
-        state.parties = state.parties.wrapping_add(1);
-        let seats = std::mem::take(&mut state.next);
-        self.form(state, seats)
+    fn form_next(&self, state: &mut State) -> Batch {
+        state.batches = state.batches.wrapping_add(1);
+        let waiting = std::mem::take(&mut state.next);
+        self.form(state, waiting)
     }
 
-    fn form(&self, state: &mut State, seats: Vec<Seat>) -> Party {
+    fn form(&self, state: &mut State, waiting: Vec<Waiting>) -> Batch {
         state.under_way += 1;
-        Party { lookups: self.clone(), seats }
+        Batch { lookups: self.clone(), waiting }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -118,80 +118,80 @@ struct Gathering {
 }
 
 impl Gathering {
-    async fn go(self, inner: Arc<Inner>) {
+    async fn go(self, shared: Arc<Shared>) {
         tokio::task::yield_now().await;
-        if let Some(party) = self.end() {
-            party.go(inner).await;
+        if let Some(batch) = self.end() {
+            batch.go(shared).await;
         }
     }
 
     /// Nothing where they were so many that they have gone already.
-    fn end(self) -> Option<Party> {
+    fn end(self) -> Option<Batch> {
         let mut state = self.lookups.state();
-        (state.parties == self.number).then(|| self.lookups.form_next(&mut state))
+        (state.batches == self.number).then(|| self.lookups.form_next(&mut state))
     }
 }
 
 impl Drop for Gathering {
     fn drop(&mut self) {
         let mut state = self.lookups.state();
-        if state.parties == self.number {
-            state.parties = state.parties.wrapping_add(1);
+        if state.batches == self.number {
+            state.batches = state.batches.wrapping_add(1);
             state.next.clear();
         }
     }
 }
 
 /// Lookups under way. If it is dropped they are told.
-struct Party {
+struct Batch {
     lookups: Lookups,
-    seats: Vec<Seat>,
+    waiting: Vec<Waiting>,
 }
 
-impl Party {
+impl Batch {
     /// For one whose only lookup is the caller's own.
-    async fn go_alone(self, inner: &Inner) {
-        let replies = inner.link.send(Lane::Heads, true, &self.calls(inner)).await;
+    async fn go_alone(self, shared: &Shared) {
+        let replies = shared.link.send(Lane::Heads, true, &self.calls(shared)).await;
         self.tell(replies);
     }
 
-    async fn go(mut self, inner: Arc<Inner>) {
-        self.seats.retain(|seat| !seat.reply.is_closed());
-        if self.seats.is_empty() {
+    async fn go(mut self, shared: Arc<Shared>) {
+        self.waiting.retain(|one| !one.reply.is_closed());
+        if self.waiting.is_empty() {
             return;
         }
-        let calls = self.calls(&inner);
-        let mut sending = pin!(inner.link.send(Lane::Heads, true, &calls));
+        let calls = self.calls(&shared);
+        let mut sending = pin!(shared.link.send(Lane::Heads, true, &calls));
         let replies = loop {
             match timeout(LOOK_BACK, &mut sending).await {
                 Ok(replies) => break replies,
                 // The link has to know that nobody was patient enough.
-                Err(_) if self.seats.iter().all(|seat| seat.reply.is_closed()) => return,
+                Err(_) if self.waiting.iter().all(|one| one.reply.is_closed()) => return,
                 Err(_) => {}
             }
         };
         self.tell(replies);
     }
 
-    fn calls(&self, inner: &Inner) -> Calls {
-        let records = self.seats.iter().map(|seat| {
+    fn calls(&self, shared: &Shared) -> Calls {
+        let records = self.waiting.iter().map(|one| {
             let mut all = redis::cmd("HGETALL");
-            all.arg(&seat.record);
+            all.arg(&one.record);
             Call::from(all)
         });
-        records.chain([Marks::read(&inner.names)]).collect()
+        records.chain([Marks::read(&shared.names)]).collect()
     }
 
     fn tell(mut self, mut replies: Vec<RedisResult<Value>>) {
         let marks = Arc::new(replies.pop().unwrap_or(Ok(Value::Nil)));
-        for (seat, record) in self.seats.drain(..).zip(replies) {
+        for (one, record) in self.waiting.drain(..).zip(replies) {
             // Who has gone needs no answer.
-            let _ = seat.reply.send(Reply { record, marks: Arc::clone(&marks) });
+            let _ = one.reply.send(Reply { record, marks: Arc::clone(&marks) });
         }
     }
 }
 
-impl Drop for Party {
+impl Drop for Batch {
     fn drop(&mut self) {
         self.lookups.state().under_way -= 1;
     }
@@ -201,14 +201,14 @@ impl Drop for Party {
 mod tests {
     use tokio::sync::oneshot::error::TryRecvError;
 
-    use super::{Lookups, MOST, Part};
+    use super::{Lookups, MOST, Role};
 
     #[test]
     fn a_lookup_goes_at_once_where_none_is_under_way() {
         let lookups = Lookups::default();
         for _ in 0..3 {
-            let (_reply, part) = lookups.join(String::new(), false);
-            assert!(matches!(part, Part::GoAlone(party) if party.seats.len() == 1));
+            let (_reply, role) = lookups.join(String::new(), false);
+            assert!(matches!(role, Role::Alone(batch) if batch.waiting.len() == 1));
         }
     }
 
@@ -216,34 +216,34 @@ mod tests {
     fn lookups_beside_one_under_way_go_together() {
         let lookups = Lookups::default();
         let (_first, _under_way) = lookups.join(String::new(), false);
-        let (_reply, part) = lookups.join("0".into(), false);
-        let Part::Gather(gathering) = part else { unreachable!("nobody else does") };
+        let (_reply, role) = lookups.join("0".into(), false);
+        let Role::Gather(gathering) = role else { unreachable!("nobody else does") };
         let others: Vec<_> = (1..5).map(|n| lookups.join(n.to_string(), false)).collect();
-        assert!(others.iter().all(|(_, part)| matches!(part, Part::Wait)));
-        let party = gathering.end().unwrap_or_else(|| unreachable!("they have not gone"));
-        let records: Vec<_> = party.seats.iter().map(|seat| seat.record.as_str()).collect();
+        assert!(others.iter().all(|(_, role)| matches!(role, Role::Wait)));
+        let batch = gathering.end().unwrap_or_else(|| unreachable!("they have not gone"));
+        let records: Vec<_> = batch.waiting.iter().map(|one| one.record.as_str()).collect();
         assert_eq!(records, ["0", "1", "2", "3", "4"]);
     }
 
     #[test]
     fn on_a_cluster_every_lookup_goes_alone() {
         let lookups = Lookups::default();
-        let parts: Vec<_> = (0..3).map(|_| lookups.join(String::new(), true).1).collect();
-        assert!(parts.iter().all(|part| matches!(part, Part::GoAlone(party) if party.seats.len() == 1)));
+        let roles: Vec<_> = (0..3).map(|_| lookups.join(String::new(), true).1).collect();
+        assert!(roles.iter().all(|role| matches!(role, Role::Alone(batch) if batch.waiting.len() == 1)));
     }
 
     #[test]
-    fn a_full_party_goes_without_the_first() {
+    fn a_full_batch_goes_without_the_first() {
         let lookups = Lookups::default();
         let (_first, _under_way) = lookups.join(String::new(), false);
         let mut joined: Vec<_> = (0..=MOST).map(|n| lookups.join(n.to_string(), false)).collect();
-        let last = joined.get(MOST - 1).map(|(_, part)| part);
-        assert!(matches!(last, Some(Part::Go(party)) if party.seats.len() == MOST));
+        let last = joined.get(MOST - 1).map(|(_, role)| role);
+        assert!(matches!(last, Some(Role::Send(batch)) if batch.waiting.len() == MOST));
         let (_reply, after) = joined.remove(MOST);
         let (_reply, before) = joined.remove(0);
-        let (Part::Gather(before), Part::Gather(after)) = (before, after) else { unreachable!("the first") };
+        let (Role::Gather(before), Role::Gather(after)) = (before, after) else { unreachable!("the first") };
         assert!(before.end().is_none(), "those behind are not its own");
-        assert_eq!(after.end().map(|party| party.seats.len()), Some(1));
+        assert_eq!(after.end().map(|batch| batch.waiting.len()), Some(1));
     }
 
     #[test]
@@ -255,12 +255,12 @@ mod tests {
         assert_eq!(waits.try_recv().err(), Some(TryRecvError::Empty));
         drop(gathering);
         assert_eq!(waits.try_recv().err(), Some(TryRecvError::Closed));
-        let (mut waits, part) = lookups.join("1".into(), false);
-        assert!(matches!(part, Part::Gather(_)));
-        drop(part);
+        let (mut waits, role) = lookups.join("1".into(), false);
+        assert!(matches!(role, Role::Gather(_)));
+        drop(role);
         assert_eq!(waits.try_recv().err(), Some(TryRecvError::Closed));
         drop(under_way);
-        let (_reply, part) = lookups.join("1".into(), false);
-        assert!(matches!(part, Part::GoAlone(_)), "none is under way any more");
+        let (_reply, role) = lookups.join("1".into(), false);
+        assert!(matches!(role, Role::Alone(_)), "none is under way any more");
     }
 }

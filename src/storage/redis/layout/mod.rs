@@ -1,66 +1,75 @@
-//! The names of keys.
+//! The names of keys, and what stands under them.
 //!
 //! What stands between the braces decides the slot of a cluster, so that all keys of one cache key share one.
+
+mod record;
+
+pub(in crate::storage::redis) use record::{
+    ALIAS, FOREVER, MIN_CHUNK, Meta, Record, Variant, measured, millis,
+};
 
 use crate::entry::EntryId;
 use crate::key::CacheKey;
 
+/// The version of the layout that is written, and the only one that is read.
+pub(in crate::storage::redis) const VERSION: u64 = 2;
+
 /// The longest namespace: a name with 64 characters between its braces is a record.
-pub(super) const MAX_NAMESPACE: usize = 48;
+pub(in crate::storage::redis) const MAX_NAMESPACE: usize = 48;
 
 /// Makes the keys of one namespace.
 #[derive(Clone, Debug)]
-pub(super) struct Names {
+pub(in crate::storage::redis) struct Names {
     namespace: String,
 }
 
 impl Names {
     /// `None` for a namespace that could not be told from others.
-    pub(super) fn new(namespace: &str) -> Option<Self> {
+    pub(in crate::storage::redis) fn new(namespace: &str) -> Option<Self> {
         let good = !namespace.is_empty()
             && namespace.len() <= MAX_NAMESPACE
             && !namespace.contains(|c: char| matches!(c, '{' | '}') || c.is_control());
         good.then(|| Self { namespace: namespace.to_owned() })
     }
 
-    pub(super) fn record(&self, key: &CacheKey) -> String {
+    pub(in crate::storage::redis) fn record(&self, key: &CacheKey) -> String {
         format!("{}:{{{}}}", self.namespace, key.hex_digest())
     }
 
-    pub(super) fn record_of(&self, digest: &[u8; 32]) -> String {
+    pub(in crate::storage::redis) fn record_of(&self, digest: &[u8; 32]) -> String {
         format!("{}:{{{}}}", self.namespace, blake3::Hash::from_bytes(*digest).to_hex())
     }
 
-    pub(super) fn chunk(record: &str, id: EntryId, number: u64) -> String {
+    pub(in crate::storage::redis) fn chunk(record: &str, id: EntryId, number: u64) -> String {
         format!("{record}:c:{id}:{number}")
     }
 
-    pub(super) fn marks(&self) -> String {
+    pub(in crate::storage::redis) fn marks(&self) -> String {
         format!("{0}:{{{0}:marks}}", self.namespace)
     }
 
-    pub(super) fn groups(&self) -> String {
+    pub(in crate::storage::redis) fn groups(&self) -> String {
         format!("{0}:{{{0}:marks}}:groups", self.namespace)
     }
 
     /// Matches all records of this namespace and nothing else.
-    pub(super) fn records(&self) -> String {
+    pub(in crate::storage::redis) fn records(&self) -> String {
         format!("{}:{{{}}}", escaped(&self.namespace), "?".repeat(64))
     }
 
-    pub(super) fn chunks(&self) -> String {
+    pub(in crate::storage::redis) fn chunks(&self) -> String {
         format!("{}:c:*", self.records())
     }
 
     /// The digest in the name of a record.
-    pub(super) fn digest(&self, record: &[u8]) -> Option<[u8; 32]> {
+    pub(in crate::storage::redis) fn digest(&self, record: &[u8]) -> Option<[u8; 32]> {
         let rest = record.strip_prefix(self.namespace.as_bytes())?.strip_prefix(b":{")?;
         let hex = rest.strip_suffix(b"}")?;
         blake3::Hash::from_hex(hex).ok().map(|hash| *hash.as_bytes())
     }
 
     /// The record that a chunk belongs to, and the id of the body.
-    pub(super) fn of_chunk(name: &[u8]) -> Option<(String, EntryId)> {
+    pub(in crate::storage::redis) fn of_chunk(name: &[u8]) -> Option<(String, EntryId)> {
         let name = std::str::from_utf8(name).ok()?;
         let (rest, _number) = name.rsplit_once(':')?;
         let (record, id) = rest.rsplit_once(":c:")?;

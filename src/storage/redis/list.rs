@@ -8,12 +8,12 @@ use redis::Value;
 
 use super::call::{Call, Calls};
 use super::error::error;
-use super::link::Lane;
+use super::layout::{Meta, Record};
+use super::link::{Lane, array, bytes};
 use super::marks::Marks;
-use super::record::Record;
-use super::{Inner, scripts};
+use super::{Shared, scripts};
 use crate::entry::{Alias, StoredHead};
-use crate::storage::{Cursor, Page, StorageError, StorageErrorKind};
+use crate::storage::{Cursor, Page, StorageError, StorageErrorKind, Usage};
 
 type Digest = [u8; 32];
 
@@ -68,13 +68,9 @@ impl Place {
     }
 }
 
-impl Inner {
+impl Shared {
     /// Records in the order of their digests, from this one on.
-    pub(super) async fn digests(
-        &self,
-        from: Option<&Digest>,
-        limit: usize,
-    ) -> Result<Vec<Digest>, StorageError> {
+    async fn digests(&self, from: Option<&Digest>, limit: usize) -> Result<Vec<Digest>, StorageError> {
         if let Some(part) = self.ahead().part(from, limit) {
             return Ok(part);
         }
@@ -181,7 +177,7 @@ impl Inner {
     }
 
     /// Fields of variants and alias in turns with their values: metas, and if asked for the heads behind them.
-    pub(super) async fn values_of(
+    async fn values_of(
         &self,
         action: &str,
         digests: &[Digest],
@@ -191,6 +187,51 @@ impl Inner {
         let call = |digest| Call::script(&scripts::HEADS, &[&self.names.record_of(digest)], &[heads]);
         let calls: Calls = digests.iter().map(call).collect();
         self.ask_all(action, Lane::Bodies, true, calls).await
+    }
+
+    /// What the scripts need of these records, without heads and bodies.
+    pub(super) async fn metas_of(
+        &self,
+        action: &str,
+        digests: &[[u8; 32]],
+    ) -> Result<Vec<Metas>, StorageError> {
+        let replies = self.values_of(action, digests, false).await?;
+        Ok(replies
+            .into_iter()
+            .map(|reply| {
+                let (mut metas, mut flat) = (Metas::default(), array(reply).into_iter().filter_map(bytes));
+                while let Some((name, value)) = flat.next().zip(flat.next()) {
+                    let Some(meta) = Meta::decode(&value) else { continue };
+                    let of_kind =
+                        if name.starts_with(b"a") { &mut metas.aliases } else { &mut metas.responses };
+                    of_kind.push(meta);
+                }
+                metas
+            })
+            .collect())
+    }
+
+    pub(super) async fn usage(&self) -> Result<Usage, StorageError> {
+        let Some(marks) = self.marks("counting").await? else { return Ok(Usage::default()) };
+        let (mut responses, mut aliases, mut sum) = (0, 0, 0_u64);
+        let mut from = None;
+        loop {
+            let digests = self.digests(from.as_ref(), RECORDS).await?;
+            for record in self.metas_of("counting", &digests).await? {
+                for meta in record.responses.iter().filter(|meta| meta.generation == marks.responses) {
+                    responses += 1;
+                    sum = sum.saturating_add(meta.bytes);
+                }
+                for meta in record.aliases.iter().filter(|meta| meta.generation == marks.aliases) {
+                    aliases += 1;
+                    sum = sum.saturating_add(meta.bytes);
+                }
+            }
+            match digests.last().and_then(beyond) {
+                Some(next) if digests.len() == RECORDS => from = Some(next),
+                _ => return Ok(Usage::new(responses, aliases, sum)),
+            }
+        }
     }
 
     fn ahead(&self) -> std::sync::MutexGuard<'_, Ahead> {
@@ -204,7 +245,7 @@ fn before(digest: &Digest) -> Option<Digest> {
 }
 
 /// The digest behind this one.
-pub(super) fn beyond(digest: &Digest) -> Option<Digest> {
+fn beyond(digest: &Digest) -> Option<Digest> {
     step(digest, 0, |byte| byte.checked_add(1))
 }
 
@@ -218,4 +259,10 @@ fn step(digest: &Digest, carried: u8, change: impl Fn(u8) -> Option<u8>) -> Opti
         *byte = carried;
     }
     None
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Metas {
+    pub(super) responses: Vec<Meta>,
+    pub(super) aliases: Vec<Meta>,
 }

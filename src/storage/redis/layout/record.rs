@@ -20,34 +20,40 @@ use crate::entry::{Alias, BodySummary, EntryId, StoredBody, StoredHead};
 use crate::key::CacheKey;
 
 /// Where "usable for ever" begins: the year 33658.
-pub(super) const FOREVER: i64 = 999_999_999_999_999;
+pub(in crate::storage::redis) const FOREVER: i64 = 999_999_999_999_999;
 
 /// The field of an alias.
-pub(super) static ALIAS: LazyLock<String> = LazyLock::new(|| format!("a{}", codec::VERSION));
+pub(in crate::storage::redis) static ALIAS: LazyLock<String> =
+    LazyLock::new(|| format!("a{}", codec::VERSION));
 
 /// No chunk but the last is shorter: the least that can be set.
-pub(super) const MIN_CHUNK: u64 = 1024;
+pub(in crate::storage::redis) const MIN_CHUNK: u64 = 1024;
 
 /// Columns of a [`Meta`].
 const META: usize = 118;
 
 /// What the server has to know of an entry, in columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Meta {
+pub(in crate::storage::redis) struct Meta {
     /// The namespace's generation that it was stored in: a clearing starts a new one.
-    pub(super) generation: u64,
-    pub(super) id: EntryId,
+    pub(in crate::storage::redis) generation: u64,
+    pub(in crate::storage::redis) id: EntryId,
     /// Names the variant: selecting fields and range.
-    pub(super) variant: u128,
-    pub(super) usable_until: i64,
+    pub(in crate::storage::redis) variant: u128,
+    pub(in crate::storage::redis) usable_until: i64,
     /// Number of chunks; 0 for an inline body.
-    pub(super) chunks: u64,
+    pub(in crate::storage::redis) chunks: u64,
     /// Length of head and body.
-    pub(super) bytes: u64,
+    pub(in crate::storage::redis) bytes: u64,
 }
 
 impl Meta {
-    pub(super) fn new(generation: u64, head: &StoredHead, head_len: usize, chunks: u64) -> Self {
+    pub(in crate::storage::redis) fn new(
+        generation: u64,
+        head: &StoredHead,
+        head_len: usize,
+        chunks: u64,
+    ) -> Self {
         Self {
             generation,
             id: head.id,
@@ -58,20 +64,20 @@ impl Meta {
         }
     }
 
-    pub(super) fn encode(&self) -> String {
+    pub(in crate::storage::redis) fn encode(&self) -> String {
         format!("{:016x}{}{}{:08}{}", self.generation, self.id, self.middle(), self.chunks, self.tail())
     }
 
     /// Variant and usable time.
-    pub(super) fn middle(&self) -> String {
+    pub(in crate::storage::redis) fn middle(&self) -> String {
         format!("{:032x}{:015}", self.variant, self.usable_until)
     }
 
-    pub(super) fn tail(&self) -> String {
+    pub(in crate::storage::redis) fn tail(&self) -> String {
         format!("{:015}", self.bytes)
     }
 
-    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(in crate::storage::redis) fn decode(bytes: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok().filter(|text| text.is_ascii() && text.len() == META)?;
         let hex = |from, to| u128::from_str_radix(text.get(from..to)?, 16).ok();
         let number = |from, to| text.get(from..to)?.parse::<u64>().ok();
@@ -92,7 +98,7 @@ impl Meta {
 }
 
 /// A time in the columns that there are for it.
-pub(super) fn millis(time: Timestamp) -> i64 {
+pub(in crate::storage::redis) fn millis(time: Timestamp) -> i64 {
     time.as_millis().clamp(0, FOREVER)
 }
 
@@ -116,7 +122,7 @@ fn variant_of(head: &StoredHead) -> u128 {
 const LENGTH: usize = 8;
 
 /// A head with its length before it.
-pub(super) fn measured(head: &[u8]) -> Vec<u8> {
+pub(in crate::storage::redis) fn measured(head: &[u8]) -> Vec<u8> {
     let mut bytes = format!("{:0LENGTH$}", head.len()).into_bytes();
     bytes.extend_from_slice(head);
     bytes
@@ -124,9 +130,9 @@ pub(super) fn measured(head: &[u8]) -> Vec<u8> {
 
 /// One variant as it was found.
 #[derive(Debug)]
-pub(super) struct Variant {
-    pub(super) number: u64,
-    pub(super) meta: Meta,
+pub(in crate::storage::redis) struct Variant {
+    pub(in crate::storage::redis) number: u64,
+    pub(in crate::storage::redis) meta: Meta,
     head: Bytes,
     /// Empty for a body in chunks.
     body: Bytes,
@@ -149,7 +155,10 @@ impl Variant {
     /// # Errors
     ///
     /// When they are not, or another version of the format wrote the head.
-    pub(super) fn response(&self, key: &CacheKey) -> Result<(StoredHead, StoredBody), DecodeError> {
+    pub(in crate::storage::redis) fn response(
+        &self,
+        key: &CacheKey,
+    ) -> Result<(StoredHead, StoredBody), DecodeError> {
         let head = self.head()?;
         if head.key != *key {
             return Err(DecodeError::Corrupt);
@@ -164,7 +173,7 @@ impl Variant {
     /// # Errors
     ///
     /// When it is not what was stored, or another version of the format wrote it.
-    pub(super) fn head(&self) -> Result<StoredHead, DecodeError> {
+    pub(in crate::storage::redis) fn head(&self) -> Result<StoredHead, DecodeError> {
         let head = codec::decode(&self.head)?;
         if head.id == self.meta.id && head.body.is_some() { Ok(head) } else { Err(DecodeError::Corrupt) }
     }
@@ -172,18 +181,18 @@ impl Variant {
 
 /// A record as it was found.
 #[derive(Debug, Default)]
-pub(super) struct Record {
+pub(in crate::storage::redis) struct Record {
     /// From the one published last on.
-    pub(super) variants: Vec<Variant>,
+    pub(in crate::storage::redis) variants: Vec<Variant>,
     alias: Option<(Meta, Bytes)>,
-    pub(super) fence: Vec<u8>,
+    pub(in crate::storage::redis) fence: Vec<u8>,
     /// How many variants do not decode.
-    pub(super) garbage: usize,
+    pub(in crate::storage::redis) garbage: usize,
 }
 
 impl Record {
     /// From names and values in turns.
-    pub(super) fn new(fields: impl Iterator<Item = (Vec<u8>, Vec<u8>)>) -> Self {
+    pub(in crate::storage::redis) fn new(fields: impl Iterator<Item = (Vec<u8>, Vec<u8>)>) -> Self {
         let mut record = Self::default();
         for (name, value) in fields {
             match name.as_slice() {
@@ -205,7 +214,7 @@ impl Record {
     }
 
     /// From the reply to `HGETALL`, in either protocol.
-    pub(super) fn from_reply(reply: Value) -> Self {
+    pub(in crate::storage::redis) fn from_reply(reply: Value) -> Self {
         let mut flat = Vec::new();
         match reply {
             Value::Array(values) => flat = values,
@@ -222,14 +231,14 @@ impl Record {
     }
 
     /// The alias of this generation, or why it is none.
-    pub(super) fn alias(&self, generation: u64) -> Option<Result<Alias, DecodeError>> {
+    pub(in crate::storage::redis) fn alias(&self, generation: u64) -> Option<Result<Alias, DecodeError>> {
         let (meta, value) = self.alias.as_ref().filter(|(meta, _)| meta.generation == generation)?;
         Some(codec::decode_alias(value).and_then(|alias| {
             if alias.response.head.id == meta.id { Ok(alias) } else { Err(DecodeError::Corrupt) }
         }))
     }
 
-    pub(super) fn alias_meta(&self) -> Option<&Meta> {
+    pub(in crate::storage::redis) fn alias_meta(&self) -> Option<&Meta> {
         self.alias.as_ref().map(|(meta, _)| meta)
     }
 }
