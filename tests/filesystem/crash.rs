@@ -14,7 +14,7 @@ const ROUNDS: &str = "LARDER_TEST_CHILD_ROUNDS";
 
 fn child(path: &std::path::Path, format: Format, rounds: usize) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "crash::child_process", "--ignored"])
+        .args(["--exact", "crash::child_process", "--ignored", "--nocapture"])
         .env(DIR, path)
         .env(FORMAT, format.as_str())
         .env(ROUNDS, rounds.to_string())

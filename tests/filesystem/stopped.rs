@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::*;
@@ -30,6 +31,19 @@ fn holder() {
     std::thread::sleep(Duration::from_secs(300));
 }
 
+/// A process that holds its locks until it is killed.
+fn hold(path: &Path) -> Child {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "stopped::holder", "--ignored", "--nocapture"])
+        .env(DIR, path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.map_while(Result::ok).any(|line| line.starts_with("holding")));
+    child
+}
+
 fn threads() -> usize {
     std::fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
 }
@@ -49,14 +63,7 @@ async fn a_stopped_process_that_holds_locks_takes_no_threads_of_others() {
     for name in &known {
         store(&storage, head(name), body(100_000)).await;
     }
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "stopped::holder", "--ignored", "--nocapture"])
-        .env(DIR, &path)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert!(lines.map_while(Result::ok).any(|line| line.starts_with("holding")));
+    let mut child = hold(&path);
 
     let (before, began) = (threads(), Instant::now());
     let mut tasks = tokio::task::JoinSet::new();
@@ -92,4 +99,50 @@ async fn a_stopped_process_that_holds_locks_takes_no_threads_of_others() {
     let name = known.first().unwrap();
     store(&storage, head(name), body(11)).await;
     assert_eq!(get(&storage, name).await, Some(body(11)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_limits_hold_without_what_a_stopped_process_holds() {
+    let (_dir, path) = place();
+    let storage = FileStorage::builder().max_entries(40).open(&path).unwrap();
+    // The oldest ones, which would be the first to go.
+    for name in names(true).take(4) {
+        store(&storage, head(&name), body(10)).await;
+    }
+    let mut child = hold(&path);
+    let began = Instant::now();
+    for name in names(false).take(100) {
+        store(&storage, head(&name), body(10)).await;
+    }
+    let usage = storage.usage().await.unwrap();
+    assert!(usage.responses <= 40, "{usage:?}");
+    assert!(began.elapsed() < Duration::from_secs(5), "nobody waited: {:?}", began.elapsed());
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// Where the lock is free for a moment only, and others are always quicker.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_that_moves_is_waited_for_longer_than_a_stopped_process() {
+    use std::os::unix::fs::FileExt;
+
+    let (_dir, path) = place();
+    let storage = FileStorage::open(&path).unwrap();
+    store(&storage, head("a"), body(10)).await;
+    let fan = key("a").digest()[0];
+    let lock = File::options().write(true).open(path.join("locks").join(format!("{fan:02x}"))).unwrap();
+    let state = File::options().write(true).open(path.join("state")).unwrap();
+    lock.lock().unwrap();
+    let (waiting, began) = (storage.clone(), Instant::now());
+    let stored = tokio::spawn(async move { try_store(&waiting, head("a"), body(11)).await });
+    for turn in 1_u64..=9 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        // Each holder notes its change there: a header of 64 bytes, 160 for each fan-out directory.
+        state.write_all_at(&turn.to_le_bytes(), 64 + u64::from(fan) * 160).unwrap();
+    }
+    drop(lock);
+    assert_eq!(stored.await.unwrap().unwrap(), Published::Stored);
+    assert!(began.elapsed() > Duration::from_secs(8));
+    assert_eq!(get(&storage, "a").await, Some(body(11)));
+    assert_eq!(storage.usage().await.unwrap().responses, 1);
 }

@@ -134,7 +134,9 @@ fn collect(root: &Root, keyspace: Keyspace, fan: u8, candidates: &mut Vec<Candid
     Ok(())
 }
 
+/// Evicts what is under one key, unless somebody else is at work there: what he holds is in use, and should he be
+/// stopped, the limits hold without him. So nobody waits while he evicts, and many who evict at once do not queue up.
 fn evict(shared: &Shared, root: &Arc<Root>, keyspace: Keyspace, name: &Name) -> Result<Gone, StorageError> {
-    let locked = Locked::take(shared, root, name.fan())?;
+    let Some(locked) = Locked::try_take(shared, root, name.fan())? else { return Ok(Gone::default()) };
     take_away(locked.change()?, keyspace, name)
 }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, OFlags};
@@ -14,17 +14,22 @@ use crate::storage::{Keyspace, StorageError, StorageErrorKind};
 use super::Shared;
 use super::dir::PRIVATE_FILE;
 use super::error::{Doing, error};
+use super::groups::Counted;
 use super::layout::{INVALIDATED, fan_name};
 use super::root::Root;
 use super::state::Counters;
 
-/// How long another process may hold a lock before we give up; a stopped process must not stop us.
+/// How long one and the same holder of a lock is waited for; a stopped process must not stop us. While processes take
+/// turns it is only a matter of time: on a busy machine a queue of them takes longer than this.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The same for those who come within a while after somebody waited in vain: else they would queue up behind each other.
-const LITTLE_PATIENCE: Duration = Duration::from_millis(250);
-const A_WHILE: Duration = Duration::from_secs(10);
-/// Those who come sooner after him do not wait at all.
-const A_MOMENT: Duration = Duration::from_secs(1);
+/// How long one waits however many others take their turns.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// The longest pause between two attempts, and the same for those who have waited for a while: who waits longer asks more
+/// often, because nothing else puts him before those who have just come.
+const PAUSE: Duration = Duration::from_millis(10);
+const SHORT_PAUSE: Duration = Duration::from_millis(1);
+const A_WHILE: Duration = Duration::from_secs(1);
 
 /// One lock: threads wait at the mutex, processes at the file.
 #[derive(Debug, Default)]
@@ -33,9 +38,13 @@ pub(super) struct Lock(Mutex<Waited>);
 /// What the threads of this process know of the other processes at the file.
 #[derive(Debug, Default)]
 pub(super) struct Waited {
-    /// When somebody waited in vain.
-    in_vain: Option<Instant>,
+    /// The turn that somebody waited for in vain: until it ends the next ones do not wait at all, else they would queue
+    /// up behind each other.
+    in_vain: Option<Turn>,
 }
+
+/// Tells one holder of a lock from the next: a number that each of them changes.
+type Turn = Option<u64>;
 
 /// One fan-out directory of every keyspace, held against all writers of this and other processes.
 #[derive(Debug)]
@@ -49,13 +58,26 @@ pub(super) struct Locked<'a> {
 
 impl<'a> Locked<'a> {
     pub(super) fn take(shared: &'a Shared, root: &'a Arc<Root>, fan: u8) -> Result<Self, StorageError> {
-        let stripe = shared
-            .stripes
-            .get(usize::from(fan))
-            .ok_or_else(|| error(StorageErrorKind::Other, "choosing a lock"))?;
-        let mut process = stripe.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let file = lock_file(root, &fan_name(fan), &mut process)?;
+        let mut process = stripe(shared, fan)?.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = || root.state.turn(fan).ok();
+        let file = lock_file(root, &fan_name(fan), &mut process, turn)?;
         Ok(Self { root, fan, _file: file, _process: process })
+    }
+
+    /// `None` where somebody else has it.
+    pub(super) fn try_take(
+        shared: &'a Shared,
+        root: &'a Arc<Root>,
+        fan: u8,
+    ) -> Result<Option<Self>, StorageError> {
+        let process = match stripe(shared, fan)?.0.try_lock() {
+            Ok(process) => process,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Ok(None),
+        };
+        let file = open(root, &fan_name(fan)).doing("opening a lock file")?;
+        let locked = try_lock(&file).doing("locking")?;
+        Ok((locked == Attempt::Locked).then_some(Self { root, fan, _file: file, _process: process }))
     }
 
     /// Announces a change. Unless it is [committed](Change::commit), the next who holds the lock counts again.
@@ -77,7 +99,8 @@ pub(super) fn invalidating<T>(
     work: impl FnOnce() -> io::Result<T>,
 ) -> Result<T, StorageError> {
     let mut process = shared.invalidating.0.lock().unwrap_or_else(PoisonError::into_inner);
-    let _file = lock_file(root, INVALIDATED, &mut process)?;
+    let turn = || root.invalidated.counted().ok().map(Counted::as_of);
+    let _file = lock_file(root, INVALIDATED, &mut process, turn)?;
     work().doing("writing the file of invalidations")
 }
 
@@ -111,38 +134,68 @@ impl<'a> Change<'a> {
     }
 }
 
-fn lock_file(root: &Root, name: &str, waited: &mut Waited) -> Result<File, StorageError> {
+fn stripe(shared: &Shared, fan: u8) -> Result<&Lock, StorageError> {
+    shared.stripes.get(usize::from(fan)).ok_or_else(|| error(StorageErrorKind::Other, "choosing a lock"))
+}
+
+/// Waits until the lock is ours. `turn` tells whose it is meanwhile.
+fn lock_file(
+    root: &Root,
+    name: &str,
+    waited: &mut Waited,
+    turn: impl Fn() -> Turn,
+) -> Result<File, StorageError> {
     let start = Instant::now();
-    let patience = match waited.in_vain.map(|before| before.elapsed()) {
-        Some(since) if since < A_MOMENT => Duration::ZERO,
-        Some(since) if since < A_WHILE => LITTLE_PATIENCE,
-        _ => PATIENCE,
-    };
+    let mut held = (turn(), start);
     let mut pause = Duration::from_micros(50);
     let mut file = open(root, name).doing("opening a lock file")?;
     loop {
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {
-                if file.metadata().doing("locking")?.nlink() > 0 {
-                    waited.in_vain = None;
-                    return Ok(file);
-                }
-                // Someone deleted the file: others lock the new one by now.
+        match try_lock(&file).doing("locking")? {
+            Attempt::Locked => {
+                waited.in_vain = None;
+                return Ok(file);
+            }
+            Attempt::Deleted => {
                 file = open(root, name).doing("opening a lock file")?;
+                continue;
             }
-            Err(Errno::WOULDBLOCK | Errno::INTR) => {
-                if start.elapsed() >= patience {
-                    if !patience.is_zero() {
-                        waited.in_vain = Some(Instant::now());
-                    }
-                    let action = "waiting for another process to release its lock";
-                    return Err(error(StorageErrorKind::Unavailable, action));
-                }
-                std::thread::sleep(pause);
-                pause = (pause * 2).min(Duration::from_millis(10));
-            }
-            Err(errno) => return Err(errno).doing("locking"),
+            Attempt::Held => {}
         }
+        let now = turn();
+        if held.0 != now {
+            held = (now, Instant::now());
+        }
+        if waited.in_vain == Some(now) || held.1.elapsed() >= PATIENCE {
+            waited.in_vain = Some(now);
+            return Err(in_vain("waiting for another process to release its lock"));
+        }
+        if start.elapsed() >= LONGEST {
+            return Err(in_vain("waiting for a lock that many processes take in turn"));
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(if start.elapsed() < A_WHILE { PAUSE } else { SHORT_PAUSE });
+    }
+}
+
+fn in_vain(action: &'static str) -> StorageError {
+    error(StorageErrorKind::Unavailable, action)
+}
+
+/// What became of asking for a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attempt {
+    Locked,
+    Held,
+    /// Someone deleted the file: others lock the new one by now.
+    Deleted,
+}
+
+fn try_lock(file: &File) -> io::Result<Attempt> {
+    match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) if file.metadata()?.nlink() > 0 => Ok(Attempt::Locked),
+        Ok(()) => Ok(Attempt::Deleted),
+        Err(Errno::WOULDBLOCK | Errno::INTR) => Ok(Attempt::Held),
+        Err(errno) => Err(errno.into()),
     }
 }
 

@@ -24,7 +24,8 @@ const LEN: usize = HEADER + FANS * FAN;
 /// What is stored in one fan-out directory of each keyspace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counters {
-    /// Set while a change is under way. Found set under the lock, it tells that a writer died: count again.
+    /// Set while a change is under way. Found set under the lock, it tells that a writer died: count again. It is a
+    /// number, another one for each change.
     pub(super) dirty: bool,
     pub(super) responses: u64,
     pub(super) aliases: u64,
@@ -116,6 +117,13 @@ impl State {
         Ok(Counters::from_bytes(&bytes))
     }
 
+    /// The number of the change that is under way, 0 between two of them.
+    pub(super) fn turn(&self, fan: u8) -> io::Result<u64> {
+        let mut number = [0; 8];
+        self.file.read_exact_at(&mut number, counters_at(fan))?;
+        Ok(u64::from_le_bytes(number))
+    }
+
     pub(super) fn set_counters(&self, fan: u8, counters: Counters) -> io::Result<()> {
         self.file.write_all_at(&counters.to_bytes(), counters_at(fan))
     }
@@ -138,7 +146,8 @@ impl Counters {
 
     fn to_bytes(self) -> [u8; COUNTERS] {
         let mut bytes = [0; COUNTERS];
-        let numbers = [u64::from(self.dirty), self.responses, self.aliases, self.bytes];
+        let turn = if self.dirty { fastrand::u64(1..) } else { 0 };
+        let numbers = [turn, self.responses, self.aliases, self.bytes];
         for (place, number) in bytes.chunks_exact_mut(8).zip(numbers) {
             place.copy_from_slice(&number.to_le_bytes());
         }
