@@ -300,7 +300,7 @@ const MOST_REDIRECTS: usize = 100;
 /// [`DefaultKey::partition_by`](crate::key::DefaultKey::partition_by) is the same for all hops, whatever stays behind.
 /// A [`MakeKey`](crate::key::MakeKey) of your own is given all extensions of the caller's request for each hop.
 ///
-/// The wishes of a [`CacheOverride`](crate::CacheOverride) hold for each hop, but its key is only that of the first:
+/// The settings of a [`CacheOverride`](crate::CacheOverride) hold for each hop, but its key is only that of the first:
 /// the redirect is stored under it, and what it leads to under the key of its own URI.
 #[derive(Clone, Debug)]
 #[must_use = "a layer does nothing until it wraps a service"]

@@ -1,4 +1,4 @@
-//! Per-request wishes of the user, carried in the request's extensions.
+//! The user's overrides for one request, carried in the request's extensions.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ pub struct CacheOverride {
 }
 
 impl CacheOverride {
-    /// No wishes: a start for the `with_` methods.
+    /// Overrides nothing: a start for the `with_` methods.
     pub fn new() -> Self {
         Self::default()
     }
@@ -90,7 +90,7 @@ impl CacheOverride {
     /// use larder::overrides::CacheOverride;
     ///
     /// let key = CacheKey::builder().part("report", "2024-06").build();
-    /// let wishes = CacheOverride::new().with_key(key);
+    /// let overrides = CacheOverride::new().with_key(key);
     /// ```
     pub fn with_key(mut self, key: CacheKey) -> Self {
         self.key = Some(key);
@@ -102,7 +102,7 @@ impl CacheOverride {
     /// ```
     /// use larder::overrides::CacheOverride;
     ///
-    /// let wishes = CacheOverride::new().with_groups(["products", "price-list"]);
+    /// let overrides = CacheOverride::new().with_groups(["products", "price-list"]);
     /// ```
     pub fn with_groups<I>(mut self, groups: I) -> Self
     where

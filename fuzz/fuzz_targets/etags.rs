@@ -52,7 +52,7 @@ fuzz_target!(|input: Input<'_>| {
         fields.insert("cache-control", HeaderValue::from_static("max-age=60"));
         fields.insert("etag", HeaderValue::from_bytes(value).ok()?);
         let answer = response(200, fields);
-        plain.asked(|asked| policy::storable(&policy, asked, &key(), &answer, times)).ok().map(stored)
+        plain.with_info(|info| policy::storable(&policy, info, &key(), &answer, times)).ok().map(stored)
     };
 
     // Well-formed lists, against a naive reading.
@@ -60,7 +60,7 @@ fuzz_target!(|input: Input<'_>| {
     let own = tag(false, input.stored.first().copied().unwrap_or_default());
     let one = [kept(&own).expect("a tag and a lifetime")];
     let request = Request::get(lines("if-none-match", &[&listing(&input.listed)]));
-    let Reuse::Serve(serve) = request.asked(|asked| policy::reuse(&policy, asked, &one, at(0))) else {
+    let Reuse::Serve(serve) = request.with_info(|info| policy::reuse(&policy, info, &one, at(0))) else {
         panic!("fresh, and not served");
     };
     let names = listed.iter().any(|tag| opaque(tag) == own);
@@ -68,9 +68,10 @@ fuzz_target!(|input: Input<'_>| {
 
     // A validation sends all of them.
     let mut again = Request::get(request.headers.clone());
-    again.wishes = CacheOverride::revalidate();
-    let Reuse::Validate(validation) = again.asked(|asked| policy::reuse(&policy, asked, &one, at(0))) else {
-        panic!("revalidation wished for, and not made");
+    again.overrides = CacheOverride::revalidate();
+    let Reuse::Validate(validation) = again.with_info(|info| policy::reuse(&policy, info, &one, at(0)))
+    else {
+        panic!("revalidation demanded, and not made");
     };
     let mut sent = again.headers.clone();
     policy::preconditions(&mut sent, &validation, &one);
@@ -83,15 +84,16 @@ fuzz_target!(|input: Input<'_>| {
     let raw: Vec<&[u8]> = input.raw.iter().copied().take(6).collect();
     let request = Request::get(lines("if-none-match", &raw));
     let several: Vec<_> = input.stored.iter().take(6).filter_map(|value| kept(value)).collect();
-    let _ = request.asked(|asked| policy::reuse(&policy, asked, &several, at(0)));
+    let _ = request.with_info(|info| policy::reuse(&policy, info, &several, at(0)));
     let mut again = Request::get(request.headers.clone());
-    again.wishes = CacheOverride::revalidate();
-    if let Reuse::Validate(validation) = again.asked(|asked| policy::reuse(&policy, asked, &several, at(0))) {
+    again.overrides = CacheOverride::revalidate();
+    if let Reuse::Validate(validation) = again.with_info(|info| policy::reuse(&policy, info, &several, at(0)))
+    {
         let mut sent = again.headers.clone();
         policy::preconditions(&mut sent, &validation, &several);
         let answer = response(304, lines("etag", input.confirmed.as_slice()));
         let judged =
-            again.asked(|asked| policy::validated(&policy, asked, &several, &validation, &answer, times));
+            again.with_info(|info| policy::validated(&policy, info, &several, &validation, &answer, times));
         if let Validated::Freshened { updates, serve, .. } = judged {
             assert!(serve < several.len());
             for update in updates {

@@ -27,7 +27,7 @@ fn of(raw: &[&[u8]]) -> Vec<String> {
     let request = Request::get(HeaderMap::new());
     let answer = response(200, fields);
     let head = request
-        .asked(|asked| policy::storable(&Policy::private(), asked, &key(), &answer, times))
+        .with_info(|info| policy::storable(&Policy::private(), info, &key(), &answer, times))
         .expect("fresh for a minute");
     assert!(head.groups.is_sorted() && head.groups.len() <= 128);
     assert!(head.groups.iter().all(|group| group.origin == "https://example.com" && group.name.len() <= 256));
@@ -65,8 +65,10 @@ fuzz_target!(|input: Input<'_>| {
     let safe = method == Method::GET || method == Method::HEAD;
     let request = Request { method, ..Request::get(HeaderMap::new()) };
     let answer = response(200, lines("cache-group-invalidation", &[line.as_bytes()]));
-    let spoiled = request.asked(|asked| policy::invalidated_groups(&larder::Policy::private(), asked, &answer));
+    let spoiled =
+        request.with_info(|info| policy::invalidated_groups(&larder::Policy::private(), info, &answer));
     assert!(!safe || spoiled.is_empty());
-    let id = |name: &String| GroupId::of(&Group { origin: "https://example.com".to_owned(), name: name.clone() });
+    let id =
+        |name: &String| GroupId::of(&Group { origin: "https://example.com".to_owned(), name: name.clone() });
     assert!(safe || expected.iter().all(|name| spoiled.contains(&id(name))));
 });

@@ -1,4 +1,4 @@
-//! The policy as a whole: any sequence of exchanges, settings, wishes and jumps of the clock. Nothing panics; what
+//! The policy as a whole: any sequence of exchanges, settings, overrides and jumps of the clock. Nothing panics; what
 //! may not be stored is not; what may not be served stale is not; ages stay in bounds.
 #![no_main]
 
@@ -12,7 +12,8 @@ use http::{HeaderMap, HeaderName, Method, StatusCode};
 use larder::clock::Timestamp;
 use larder::entry::StoredResponse;
 use larder::policy::{
-    self, Answer, HeadUpdate, Policy, Reuse, Serve, SetCookie, Times, Update, UpdateAction, Validated, Validation,
+    self, Answer, HeadUpdate, Policy, Reuse, Serve, SetCookie, Times, Update, UpdateAction, Validated,
+    Validation,
 };
 use larder::{CacheMode, CacheOverride};
 use libfuzzer_sys::fuzz_target;
@@ -108,16 +109,16 @@ impl Step<'_> {
             2 => Method::DELETE,
             _ => Method::GET,
         };
-        let mut wishes = CacheOverride::new();
-        wishes.mode = match self.mode % 12 {
+        let mut overrides = CacheOverride::new();
+        overrides.mode = match self.mode % 12 {
             0 => CacheMode::Reload,
             1 => CacheMode::Revalidate,
             2 => CacheMode::OnlyIfCached,
             _ => CacheMode::Default,
         };
-        wishes.no_store = self.no_store && self.mode > 128;
-        wishes.lifetime = self.lifetime.filter(|_| self.mode > 192).map(|n| Duration::from_secs(n.into()));
-        Request { method, wishes, ..Request::get(headers(&self.request)) }
+        overrides.no_store = self.no_store && self.mode > 128;
+        overrides.lifetime = self.lifetime.filter(|_| self.mode > 192).map(|n| Duration::from_secs(n.into()));
+        Request { method, overrides, ..Request::get(headers(&self.request)) }
     }
 
     fn status(&self) -> u16 {
@@ -185,7 +186,7 @@ impl World {
     fn step(&mut self, step: &Step<'_>) {
         let request = step.request();
         let answer = response(step.status(), headers(&step.response));
-        let reuse = request.asked(|asked| policy::reuse(&self.policy, asked, &self.stored, self.now));
+        let reuse = request.with_info(|info| policy::reuse(&self.policy, info, &self.stored, self.now));
         let validation = match reuse {
             Reuse::Serve(serve) => {
                 assert!(!says(&request.headers, "no-cache"), "served against the request's no-cache");
@@ -193,7 +194,7 @@ impl World {
             }
             Reuse::Validate(validation) => validation,
             Reuse::GatewayTimeout => {
-                let only = request.wishes.mode == CacheMode::OnlyIfCached;
+                let only = request.overrides.mode == CacheMode::OnlyIfCached;
                 assert!(only || mentions(&request.headers, "only-if-cached"));
                 return;
             }
@@ -202,7 +203,7 @@ impl World {
         let mut sent = request.headers.clone();
         policy::preconditions(&mut sent, &validation, &self.stored);
         if let Some(serve) =
-            request.asked(|asked| policy::without_origin(&self.policy, asked, &self.stored, self.now))
+            request.with_info(|info| policy::without_origin(&self.policy, info, &self.stored, self.now))
         {
             self.check(&serve, &request, false);
         }
@@ -222,11 +223,12 @@ impl World {
     ) {
         let times = self.times(step);
         let validated = request
-            .asked(|asked| policy::validated(&self.policy, asked, &self.stored, validation, answer, times));
+            .with_info(|info| policy::validated(&self.policy, info, &self.stored, validation, answer, times));
         match validated {
             Validated::Freshened { updates, serve } => {
                 assert_eq!(answer.status, StatusCode::NOT_MODIFIED);
-                let removed = updates.iter().any(|one| one.index == serve && one.action == UpdateAction::Remove);
+                let removed =
+                    updates.iter().any(|one| one.index == serve && one.action == UpdateAction::Remove);
                 for Update { index, head, .. } in updates {
                     let old = &mut self.stored[index];
                     assert_eq!(
@@ -239,7 +241,7 @@ impl World {
                     old.head = Arc::new(head);
                     old.invalidated = false;
                 }
-                let answered = request.asked(|asked| policy::serve(asked, &self.stored, serve, self.now));
+                let answered = request.with_info(|info| policy::serve(info, &self.stored, serve, self.now));
                 self.check(&answered, request, true);
                 if removed {
                     self.stored.remove(serve);
@@ -257,24 +259,25 @@ impl World {
 
     fn keep(&mut self, request: &Request, answer: &http::response::Parts, step: &Step<'_>) {
         let times = self.times(step);
-        let updates =
-            request.asked(|asked| policy::updated_by_head(&self.policy, asked, &self.stored, answer, times));
+        let updates = request
+            .with_info(|info| policy::updated_by_head(&self.policy, info, &self.stored, answer, times));
         for update in updates {
             let (HeadUpdate::Freshen(index, head) | HeadUpdate::Outdated(index, head)) = update;
             assert_eq!(head.id, self.stored[index].head.id);
             self.stored[index].head = Arc::new(head);
         }
-        let groups = request.asked(|asked| policy::invalidated_groups(&larder::Policy::private(), asked, answer));
-        let uris = request.asked(|asked| policy::invalidated(asked, answer));
+        let groups =
+            request.with_info(|info| policy::invalidated_groups(&larder::Policy::private(), info, answer));
+        let uris = request.with_info(|info| policy::invalidated(info, answer));
         if matches!(request.method, Method::GET | Method::HEAD) {
             assert!(groups.is_empty() && uris.is_empty(), "a safe method invalidates nothing");
         }
         assert!(uris.iter().all(|uri| uri.host() == Some("example.com")));
-        let Ok(head) = request.asked(|asked| policy::storable(&self.policy, asked, &key(), answer, times))
+        let Ok(head) = request.with_info(|info| policy::storable(&self.policy, info, &key(), answer, times))
         else {
             return;
         };
-        assert!(!says(&request.headers, "no-store") && !request.wishes.no_store);
+        assert!(!says(&request.headers, "no-store") && !request.overrides.no_store);
         assert!(answer.status.as_u16() >= 200 && answer.status != StatusCode::NOT_MODIFIED);
         assert!(request.method == Method::GET || request.method == Method::POST);
         assert!(self.post || head.method == Method::GET);

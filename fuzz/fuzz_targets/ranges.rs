@@ -94,19 +94,19 @@ fn second_part(
     insert(&mut fields, "content-range", content_range.value());
     let mut ranged = Request::get(HeaderMap::new());
     ranged.headers.insert("range", HeaderValue::from_static("bytes=0-"));
-    ranged.asked(|asked| policy::storable(policy, asked, &key(), &response(206, fields), times)).ok()
+    ranged.with_info(|info| policy::storable(policy, info, &key(), &response(206, fields), times)).ok()
 }
 
-/// The pieces of a union lie one behind the other, are held, and are as long as it says.
+/// The slices of a union lie one behind the other, are held, and are as long as it says.
 fn check_combined(parts: [StoredResponse; 2], policy: &Policy) {
     let Some(union) = policy::combine(policy, &parts, parts[1].head.id).union else { return };
     let first = union.head.range.map_or(0, |range| range.first);
     let mut reached = first;
-    for piece in &union.pieces {
-        let held = &parts[piece.index].head;
-        assert_eq!(held.range.expect("a part").first + piece.skip, reached);
-        assert!(piece.len > 0 && piece.skip.checked_add(piece.len).is_some_and(|end| end <= held.body_len()));
-        reached = reached.checked_add(piece.len).expect("ends before the largest number");
+    for slice in &union.slices {
+        let held = &parts[slice.index].head;
+        assert_eq!(held.range.expect("a part").first + slice.skip, reached);
+        assert!(slice.len > 0 && slice.skip.checked_add(slice.len).is_some_and(|end| end <= held.body_len()));
+        reached = reached.checked_add(slice.len).expect("ends before the largest number");
     }
     assert_eq!(union.head.body_len(), reached - first);
     let complete_len = parts.iter().filter_map(|part| part.head.range?.complete_len).next();
@@ -131,11 +131,11 @@ fuzz_target!(|input: Input<'_>| {
     fields.insert("cache-control", HeaderValue::from_static("max-age=60"));
     insert(&mut fields, "etag", etag);
     fields.insert("content-length", HeaderValue::from(input.length));
-    let whole =
-        plain.asked(|asked| policy::storable(&policy, asked, &key(), &response(200, fields.clone()), times));
+    let whole = plain
+        .with_info(|info| policy::storable(&policy, info, &key(), &response(200, fields.clone()), times));
     let whole = [stored(whole.expect("fresh for a minute"))];
     let length = u64::from(input.length);
-    let Reuse::Serve(serve) = request.asked(|asked| policy::reuse(&policy, asked, &whole, at(0))) else {
+    let Reuse::Serve(serve) = request.with_info(|info| policy::reuse(&policy, info, &whole, at(0))) else {
         panic!("fresh, and not served");
     };
     match serve.answer {
@@ -158,8 +158,8 @@ fuzz_target!(|input: Input<'_>| {
     insert(&mut fields, "content-range", input.content_range.value());
     let mut ranged = Request::get(HeaderMap::new());
     ranged.headers.insert("range", HeaderValue::from_static("bytes=0-"));
-    let part =
-        ranged.asked(|asked| policy::storable(&policy, asked, &key(), &response(206, fields.clone()), times));
+    let part = ranged
+        .with_info(|info| policy::storable(&policy, info, &key(), &response(206, fields.clone()), times));
     let Ok(part) = part else { return };
     let Some(range) = part.range else {
         assert_eq!(part.status, 200, "all of the representation is no part");
@@ -172,7 +172,7 @@ fuzz_target!(|input: Input<'_>| {
     }
     let part = [stored(part)];
     for request in [&request, &plain] {
-        match request.asked(|asked| policy::reuse(&policy, asked, &part, at(0))) {
+        match request.with_info(|info| policy::reuse(&policy, info, &part, at(0))) {
             Reuse::Serve(serve) => match serve.answer {
                 Answer::Range { first, last, complete_len } => {
                     assert!(first >= range.first && first <= last && last < end && last < complete_len);
@@ -187,7 +187,7 @@ fuzz_target!(|input: Input<'_>| {
                 let status = if input.confirmed { 206 } else { 200 };
                 let answer = response(status, fields);
                 let judged = request
-                    .asked(|asked| policy::validated(&policy, asked, &part, &validation, &answer, times));
+                    .with_info(|info| policy::validated(&policy, info, &part, &validation, &answer, times));
                 if let Validated::Completed { head, .. } = judged {
                     assert!(
                         status == 206 && head.range.is_none() && head.body_len() >= part[0].head.body_len()

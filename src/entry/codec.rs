@@ -467,11 +467,11 @@ fn write_freshness(out: &mut Output, freshness: &Freshness) {
         stale_while_revalidate,
         stale_if_error,
         explicit,
-        wished,
+        overridden,
         outdated,
         date,
     } = *freshness;
-    out.flags(&[no_cache, must_revalidate, immutable, explicit, wished, outdated]);
+    out.flags(&[no_cache, must_revalidate, immutable, explicit, overridden, outdated]);
     out.fixed_u64(settings);
     out.number(initial_age);
     for seconds in [lifetime, stale_while_revalidate, stale_if_error] {
@@ -481,13 +481,13 @@ fn write_freshness(out: &mut Output, freshness: &Freshness) {
 }
 
 fn read_freshness(input: &mut Input<'_>) -> Result<Freshness, DecodeError> {
-    let [no_cache, must_revalidate, immutable, explicit, wished, outdated] = input.flags()?;
+    let [no_cache, must_revalidate, immutable, explicit, overridden, outdated] = input.flags()?;
     Ok(Freshness {
         no_cache,
         must_revalidate,
         immutable,
         explicit,
-        wished,
+        overridden,
         outdated,
         settings: input.fixed_u64()?,
         initial_age: input.number()?,

@@ -25,8 +25,8 @@ pub struct Freshness {
     pub stale_if_error: u32,
     /// The lifetime came from the response itself, not from a heuristic or a setting.
     pub explicit: bool,
-    /// The lifetime is the user's wish for the exchange that stored the response, and outlives a change of settings.
-    pub wished: bool,
+    /// The user set the lifetime for the exchange that stored the response. It outlives a change of settings.
+    pub overridden: bool,
     /// A later response to HEAD showed that the origin has another representation by now (section 4.3.5): stale,
     /// whatever its lifetime.
     pub outdated: bool,

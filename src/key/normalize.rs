@@ -257,7 +257,7 @@ pub(super) fn without_dot_segments(path: &str) -> String {
     normalized
 }
 
-/// A query without its `ignored` parameters, sorted by name if wished; `None` where nothing is left of it.
+/// A query without its `ignored` parameters, sorted by name where asked for; `None` where nothing is left of it.
 ///
 /// Repeated parameters keep their order among themselves: it may mean something.
 pub(super) fn query(query: &str, sort: bool, ignored: impl Fn(&str) -> bool) -> Option<String> {

@@ -7,10 +7,10 @@ use crate::entry::{BodySummary, EntryId, StoredHead, StoredRange, StoredResponse
 use crate::policy::conditional::{etag, same_representation, strong_validator, weakly_equal};
 use crate::policy::directives::ResponseDirectives;
 use crate::policy::freshness::{Facts, assess, under, usable_until};
-use crate::policy::spans::{Run, Span, Spans, Stretch, complete_len_of, tile};
+use crate::policy::spans::{Run, Slice, Span, Spans, complete_len_of, tile};
 use crate::policy::storable::dropped;
 use crate::policy::update::{UpdateAction, freshened};
-use crate::policy::{Asked, Policy, Times, fields};
+use crate::policy::{Policy, RequestInfo, Times, fields};
 
 /// So many parts of one variant stand side by side; beyond, the least recently received go.
 const MOST_PARTS: usize = 8;
@@ -22,9 +22,9 @@ pub struct Missing {
     /// Offset of the last one; `None` where all that follows is missing.
     pub last: Option<u64>,
     /// The stored bytes that go before.
-    pub before: Vec<Stretch>,
+    pub before: Vec<Slice>,
     /// The stored bytes that go after.
-    pub after: Vec<Stretch>,
+    pub after: Vec<Slice>,
     /// Length of the whole representation, where it is known.
     pub complete_len: Option<u64>,
 }
@@ -44,7 +44,7 @@ pub struct Union {
     /// Its head, with a new id. The whole representation is a complete 200.
     pub head: StoredHead,
     /// Its body, in order. Where parts overlap, the newest counts.
-    pub pieces: Vec<Stretch>,
+    pub slices: Vec<Slice>,
     /// The parts that it takes the place of.
     pub replaces: Vec<usize>,
 }
@@ -74,7 +74,7 @@ pub fn combine(policy: &Policy, stored: &[StoredResponse], newest: EntryId) -> C
     }
     let union = spans.run_around(span).and_then(|run| united(policy, stored, span, &run, spans.complete_len));
     match &union {
-        Some(union) if union.head.range == new.head.range && union.pieces.len() == 1 => {
+        Some(union) if union.head.range == new.head.range && union.slices.len() == 1 => {
             // All the others lie inside of the new one: nothing is to be written.
             superfluous.extend(union.replaces.iter().filter(|index| **index != at));
             superfluous.extend(beyond_limit(stored, at, &superfluous, None));
@@ -92,7 +92,7 @@ pub fn combine(policy: &Policy, stored: &[StoredResponse], newest: EntryId) -> C
 #[must_use]
 pub fn held_already(
     policy: &Policy,
-    asked: &Asked<'_>,
+    request: &RequestInfo<'_>,
     stored: &[StoredResponse],
     part: &StoredHead,
     response: &response::Parts,
@@ -108,7 +108,7 @@ pub fn held_already(
         };
         are_same(head, part) && (holds_all(head, span, complete_len) || inside())
     })?;
-    let (head, action) = freshened(policy, asked, head, response, times);
+    let (head, action) = freshened(policy, request, head, response, times);
     (action == UpdateAction::Write).then_some((index, head))
 }
 
@@ -128,7 +128,7 @@ pub fn resumable(head: &StoredHead, stored: &[StoredResponse]) -> Option<u64> {
     Some(held.max().unwrap_or(0))
 }
 
-/// What the parts lack of the representation that the part `like` is of; `None` when that is more than one stretch,
+/// What the parts lack of the representation that the part `like` is of; `None` when that is more than one slice,
 /// or when no strong validator lets them be combined.
 pub(crate) fn missing<'a>(
     like: &StoredHead,
@@ -241,13 +241,13 @@ fn united(
     run: &Run,
     complete_len: Option<u64>,
 ) -> Option<Union> {
-    let (mut pieces, reached) = tile(&run.members, run.first, new.first);
+    let (mut slices, reached) = tile(&run.members, run.first, new.first);
     let (after, end) = tile(&run.members, new.end, run.end);
     if reached != new.first || end != run.end {
         return None;
     }
-    pieces.push(new.stretch(new.first, new.end));
-    pieces.extend(after);
+    slices.push(new.slice(new.first, new.end));
+    slices.extend(after);
     let replaces: Vec<usize> = run.members.iter().map(|span| span.index).collect();
     let heads = replaces.iter().filter_map(|index| stored.get(*index)).map(|one| &*one.head).collect();
     let newest = &*stored.get(new.index)?.head;
@@ -260,7 +260,7 @@ fn united(
         head.range = Some(StoredRange { first: run.first, complete_len });
     }
     head.body = Some(BodySummary { len, checksum: 0 });
-    Some(Union { head, pieces, replaces })
+    Some(Union { head, slices, replaces })
 }
 
 /// The newest part's head, with the fields that only older ones have (section 3.4: "updated ... as per Section 3.2").
@@ -292,7 +292,7 @@ fn merged(
         status,
         headers: &headers,
         authorized,
-        wished: newest.freshness.wished.then_some(newest.freshness.lifetime),
+        overridden: newest.freshness.overridden.then_some(newest.freshness.lifetime),
         response_time: newest.response_time,
     };
     let mut freshness = assess(policy, &facts, &directives).ok()?;

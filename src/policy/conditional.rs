@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderValue, header};
 
 use crate::entry::StoredHead;
-use crate::policy::Asked;
+use crate::policy::RequestInfo;
 use crate::policy::date::parse_date;
 
 /// What the client's own preconditions say of a stored response that may answer.
@@ -16,14 +16,14 @@ pub(crate) enum Evaluated {
 }
 
 /// 4.3.2: `If-None-Match` if there is one, else `If-Modified-Since`, for a stored 200 or 206.
-pub(crate) fn evaluate(asked: &Asked<'_>, head: &StoredHead) -> Evaluated {
+pub(crate) fn evaluate(request: &RequestInfo<'_>, head: &StoredHead) -> Evaluated {
     if !matches!(head.status.as_u16(), 200 | 206) {
         return Evaluated::Respond;
     }
-    let holds = if asked.headers.contains_key(header::IF_NONE_MATCH) {
-        lists(asked.headers, etag(&head.headers))
+    let holds = if request.headers.contains_key(header::IF_NONE_MATCH) {
+        lists(request.headers, etag(&head.headers))
     } else {
-        asked.headers.get(header::IF_MODIFIED_SINCE).is_some_and(|since| {
+        request.headers.get(header::IF_MODIFIED_SINCE).is_some_and(|since| {
             let since = parse_date(since.as_bytes(), head.response_time);
             let modified = head.headers.get(header::LAST_MODIFIED);
             let modified = modified.and_then(|value| parse_date(value.as_bytes(), head.response_time));

@@ -21,8 +21,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) status: StatusCode,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) authorized: bool,
-    /// The lifetime that the user wished for this one exchange.
-    pub(crate) wished: Option<u32>,
+    /// The lifetime that the user set for this one exchange.
+    pub(crate) overridden: Option<u32>,
     pub(crate) response_time: Timestamp,
 }
 
@@ -52,7 +52,7 @@ pub(crate) fn assess(
         return Err(NotStored::SetCookie);
     }
     let date = date_of(facts.headers, facts.response_time);
-    // First whether it may be stored, whatever lifetime the user wishes for it.
+    // First whether it may be stored, whatever lifetime the user sets for it.
     if !may_be_cached(policy, facts, directives) {
         return Err(NotStored::NotCacheable);
     }
@@ -69,7 +69,7 @@ pub(crate) fn assess(
         stale_while_revalidate: directives.stale_while_revalidate.unwrap_or(policy.revalidate_window()),
         stale_if_error: directives.stale_if_error.unwrap_or(policy.error_window()),
         explicit: lifetime.explicit,
-        wished: facts.wished.is_some(),
+        overridden: facts.overridden.is_some(),
         outdated: false,
         date,
     })
@@ -102,7 +102,7 @@ fn lifetime(
 ) -> Lifetime {
     let set = |seconds| Lifetime { seconds, explicit: false };
     let stated = |seconds| Lifetime { seconds, explicit: true };
-    if let Some(seconds) = facts.wished.or(policy.overriding()) {
+    if let Some(seconds) = facts.overridden.or(policy.overriding()) {
         return set(seconds);
     }
     if let Some(seconds) = directives.s_maxage.filter(|_| policy.is_shared()) {
@@ -182,7 +182,7 @@ pub(crate) fn under(policy: &Policy, head: &StoredHead) -> Option<Freshness> {
         status: head.status,
         headers: &head.headers,
         authorized: head.authorized,
-        wished: head.freshness.wished.then_some(head.freshness.lifetime),
+        overridden: head.freshness.overridden.then_some(head.freshness.lifetime),
         response_time: head.response_time,
     };
     let freshness = assess(policy, &facts, &directives).ok()?;

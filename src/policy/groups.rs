@@ -6,7 +6,7 @@ use sfv::{BareItem, List, ListEntry, Parser};
 
 use crate::entry::{Group, GroupId, StoredHead};
 use crate::key::{origin_of, target_of};
-use crate::policy::{Asked, targeted};
+use crate::policy::{RequestInfo, targeted};
 
 const CACHE_GROUPS: HeaderName = HeaderName::from_static("cache-groups");
 const CACHE_GROUP_INVALIDATION: HeaderName = HeaderName::from_static("cache-group-invalidation");
@@ -17,16 +17,16 @@ const MOST_IN_FIELD: usize = 128;
 /// Nor is a response with a longer name stored. RFC 9875 asks for at least 32 characters.
 const LONGEST_NAME: usize = 256;
 
-/// The groups a response belongs to: those its `Cache-Groups` names, and those the user wishes. `None` where they are
+/// The groups a response belongs to: those its `Cache-Groups` names, and those the request's [`CacheOverride`] adds. `None` where they are
 /// too many, or have too long names.
-pub(crate) fn of_response(asked: &Asked<'_>, headers: &HeaderMap) -> Option<Vec<Group>> {
-    let origin = origin(asked);
+pub(crate) fn of_response(request: &RequestInfo<'_>, headers: &HeaderMap) -> Option<Vec<Group>> {
+    let origin = origin(request);
     let mut groups = named(&origin, headers, &CACHE_GROUPS);
     if groups.len() > MOST_IN_FIELD || groups.iter().any(|group| group.name.len() > LONGEST_NAME) {
         return None;
     }
-    let wished = asked.wishes.groups.iter();
-    groups.extend(wished.map(|name| Group { origin: origin.clone(), name: name.clone() }));
+    let added = request.overrides.groups.iter();
+    groups.extend(added.map(|name| Group { origin: origin.clone(), name: name.clone() }));
     groups.sort();
     groups.dedup();
     Some(groups)
@@ -36,9 +36,13 @@ pub(crate) fn of_response(asked: &Asked<'_>, headers: &HeaderMap) -> Option<Vec<
 ///
 /// Section 3.2 of RFC 9111 goes for `Cache-Groups` too: what the newer field does not name any more, the response does not
 /// belong to any more. Groups that came another way, from the user above all, stay.
-pub(crate) fn updated(asked: &Asked<'_>, stored: &StoredHead, updated: &HeaderMap) -> Option<Vec<Group>> {
-    let before = named(&origin(asked), &stored.headers, &CACHE_GROUPS);
-    let mut groups = of_response(asked, updated)?;
+pub(crate) fn updated(
+    request: &RequestInfo<'_>,
+    stored: &StoredHead,
+    updated: &HeaderMap,
+) -> Option<Vec<Group>> {
+    let before = named(&origin(request), &stored.headers, &CACHE_GROUPS);
+    let mut groups = of_response(request, updated)?;
     groups.extend(stored.groups.iter().filter(|group| !before.contains(group)).cloned());
     groups.sort();
     groups.dedup();
@@ -58,8 +62,8 @@ pub(crate) fn invalidated_by(origin: &str, headers: &HeaderMap) -> Vec<GroupId> 
 }
 
 /// The origin that a request's groups are of; of a request in origin-form, without a scheme.
-fn origin(asked: &Asked<'_>) -> String {
-    target_of(asked.uri, asked.headers).map_or_else(String::new, |target| origin_of(&target).to_owned())
+fn origin(request: &RequestInfo<'_>) -> String {
+    target_of(request.uri, request.headers).map_or_else(String::new, |target| origin_of(&target).to_owned())
 }
 
 /// A list of strings; parameters are ignored, and a field that is no such list as a whole.

@@ -4,7 +4,7 @@ use http::{Method, StatusCode, Uri, header, response};
 
 use crate::entry::GroupId;
 use crate::key::{origin_of, resolve, same_origin, target_of, target_uri};
-use crate::policy::{Asked, Policy, groups};
+use crate::policy::{Policy, RequestInfo, groups};
 
 /// The URIs whose stored responses are invalidated by this exchange, the target URI first where it is absolute.
 ///
@@ -12,19 +12,19 @@ use crate::policy::{Asked, Policy, groups};
 /// request method (including methods whose safety is unknown)". `Location` and `Content-Location` follow where they
 /// have the target's origin; elsewhere they would let one site empty another's cache.
 #[must_use]
-pub fn invalidated(asked: &Asked<'_>, response: &response::Parts) -> Vec<Uri> {
-    if !invalidates(asked, response) {
+pub fn invalidated(request: &RequestInfo<'_>, response: &response::Parts) -> Vec<Uri> {
+    if !invalidates(request, response) {
         return Vec::new();
     }
-    let mut uris = vec![asked.uri.clone()];
-    uris.extend(named(asked, response));
+    let mut uris = vec![request.uri.clone()];
+    uris.extend(named(request, response));
     uris
 }
 
 /// What `Location` and `Content-Location` name, of the target's own origin. For a request in origin-form, "http" stands
 /// in for its scheme.
-fn named(asked: &Asked<'_>, response: &response::Parts) -> Vec<Uri> {
-    let target = target_of(asked.uri, asked.headers).map(|target| with_scheme(&target));
+fn named(request: &RequestInfo<'_>, response: &response::Parts) -> Vec<Uri> {
+    let target = target_of(request.uri, request.headers).map(|target| with_scheme(&target));
     let Some(base) = target.and_then(|target| target.parse::<Uri>().ok()) else { return Vec::new() };
     let mut uris = Vec::new();
     for name in [header::LOCATION, header::CONTENT_LOCATION] {
@@ -42,15 +42,19 @@ fn named(asked: &Asked<'_>, response: &response::Parts) -> Vec<Uri> {
 /// A method that the user lets be reused ([`Policy::methods`]) changes nothing about the answers to its like: each search
 /// by POST would invalidate all others.
 #[must_use]
-pub fn invalidated_groups(policy: &Policy, asked: &Asked<'_>, response: &response::Parts) -> Vec<GroupId> {
-    if !invalidates(asked, response) {
+pub fn invalidated_groups(
+    policy: &Policy,
+    request: &RequestInfo<'_>,
+    response: &response::Parts,
+) -> Vec<GroupId> {
+    if !invalidates(request, response) {
         return Vec::new();
     }
-    let Some(own) = target_of(asked.uri, asked.headers) else { return Vec::new() };
-    let others = named(asked, response);
+    let Some(own) = target_of(request.uri, request.headers) else { return Vec::new() };
+    let others = named(request, response);
     let others = others.iter().filter_map(target_uri).map(|other| like(&own, other));
     let targets: Vec<_> = others.chain([own.clone()]).flat_map(|target| spellings(&target)).collect();
-    let mut ids = ids_of(policy, asked, &targets);
+    let mut ids = ids_of(policy, request, &targets);
     for origin in spellings(origin_of(&own)) {
         ids.extend(groups::invalidated_by(&origin, &response.headers));
     }
@@ -60,16 +64,16 @@ pub fn invalidated_groups(policy: &Policy, asked: &Asked<'_>, response: &respons
 }
 
 /// Everything that is stored for a URI that answered in place of the one that was asked.
-pub(crate) fn target_groups(policy: &Policy, asked: &Asked<'_>, uri: &Uri) -> Vec<GroupId> {
+pub(crate) fn target_groups(policy: &Policy, request: &RequestInfo<'_>, uri: &Uri) -> Vec<GroupId> {
     let targets: Vec<_> = target_uri(uri).iter().flat_map(|target| spellings(target)).collect();
-    ids_of(policy, asked, &targets)
+    ids_of(policy, request, &targets)
 }
 
-fn ids_of(policy: &Policy, asked: &Asked<'_>, targets: &[String]) -> Vec<GroupId> {
+fn ids_of(policy: &Policy, request: &RequestInfo<'_>, targets: &[String]) -> Vec<GroupId> {
     // An answer for several queries may be an answer for this one, and nobody knows for which others.
     let of_any = targets.iter().flat_map(|target| [GroupId::of_target(target), GroupId::of_path(target)]);
     let mut ids: Vec<_> = of_any.collect();
-    if !asked.is_handled(policy) {
+    if !request.is_handled(policy) {
         ids.extend(targets.iter().map(|target| GroupId::of_reused_unsafe(target)));
     }
     ids
@@ -97,8 +101,8 @@ fn like(own: &str, target: String) -> String {
     rest.map(str::to_owned).unwrap_or(target)
 }
 
-fn invalidates(asked: &Asked<'_>, response: &response::Parts) -> bool {
-    !is_safe(asked.method) && is_non_error(response.status)
+fn invalidates(request: &RequestInfo<'_>, response: &response::Parts) -> bool {
+    !is_safe(request.method) && is_non_error(response.status)
 }
 
 /// RFC 9110 section 9.2.1 and the registry: safe are only those methods known to be.

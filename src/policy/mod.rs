@@ -27,7 +27,7 @@ pub(crate) use invalidation::{is_safe, target_groups};
 pub(crate) use range::number;
 pub use reuse::{Answer, Reuse, Serve, reuse, serve};
 pub use settings::{Policy, SetCookie};
-pub use spans::Stretch;
+pub use spans::Slice;
 pub use storable::{NotStored, storable};
 pub(crate) use trailers::{Refused, StorableTrailers};
 pub use update::{HeadUpdate, Update, UpdateAction, updated_by_head};
@@ -42,9 +42,9 @@ use crate::clock::Timestamp;
 use crate::key::{RequestContent, RequestHead, ShownFields, shown_uri, userinfo};
 use crate::overrides::{CacheMode, CacheOverride};
 
-/// What is asked: the request's head, its directives parsed once, and the user's wishes.
+/// What the policy knows of a request: its head, its directives parsed once, and its overrides.
 #[derive(Clone)]
-pub struct Asked<'a> {
+pub struct RequestInfo<'a> {
     /// The request's method.
     pub method: &'a Method,
     /// The request's target URI.
@@ -53,8 +53,8 @@ pub struct Asked<'a> {
     pub headers: &'a HeaderMap,
     /// Its `Cache-Control` (or `Pragma`).
     pub directives: RequestDirectives,
-    /// The user's wishes for this one request.
-    pub wishes: &'a CacheOverride,
+    /// The user's overrides for this one request.
+    pub overrides: &'a CacheOverride,
     /// Which preconditions and ranges the request has.
     conditions: Conditions,
     content: Content,
@@ -105,13 +105,13 @@ impl Conditions {
     }
 }
 
-impl<'a> Asked<'a> {
+impl<'a> RequestInfo<'a> {
     /// Reads the request's directives.
     #[must_use]
-    pub fn new(request: &RequestHead<'a>, wishes: &'a CacheOverride) -> Self {
-        let conditions = Conditions::of(request.headers);
-        let known = RequestContent::of(request.method, request.extensions);
-        let content = if request.body_digest.is_some() || wishes.key.is_some() {
+    pub fn new(head: &RequestHead<'a>, overrides: &'a CacheOverride) -> Self {
+        let conditions = Conditions::of(head.headers);
+        let known = RequestContent::of(head.method, head.extensions);
+        let content = if head.body_digest.is_some() || overrides.key.is_some() {
             Content::Keyed
         } else if conditions.content || known.is_some() {
             Content::Unknown
@@ -119,11 +119,11 @@ impl<'a> Asked<'a> {
             Content::Absent
         };
         Self {
-            method: request.method,
-            uri: request.uri,
-            headers: request.headers,
-            directives: RequestDirectives::parse(request.headers),
-            wishes,
+            method: head.method,
+            uri: head.uri,
+            headers: head.headers,
+            directives: RequestDirectives::parse(head.headers),
+            overrides,
             conditions,
             content,
         }
@@ -143,13 +143,13 @@ impl<'a> Asked<'a> {
     }
 }
 
-impl Asked<'_> {
+impl RequestInfo<'_> {
     /// Whether the request is "a request with an Authorization header field" (RFC 9111 section 3.5): clients send
     /// userinfo in the URI as one (RFC 9110 section 4.2.4). `Proxy-Authorization` does not count: it is for the proxy on
     /// the way (RFC 9110 section 11.7.2), which decides nothing about the origin's response, and is never stored (RFC
     /// 9111 section 3.1).
     pub(crate) fn forbids_storing(&self) -> bool {
-        self.directives.no_store || self.wishes.no_store
+        self.directives.no_store || self.overrides.no_store
     }
 
     pub(crate) fn is_authorized(&self) -> bool {
@@ -160,23 +160,23 @@ impl Asked<'_> {
     /// refuse nor fail to bring about itself.
     pub(crate) fn takes_anothers_answer(&self) -> bool {
         let Conditions { not_modified, only_for_origin, range, .. } = self.conditions;
-        let CacheOverride { mode, no_store, lifetime, groups, key: _ } = self.wishes;
-        let wishes = *mode != CacheMode::Default || *no_store || lifetime.is_some() || !groups.is_empty();
+        let CacheOverride { mode, no_store, lifetime, groups, key: _ } = self.overrides;
+        let overridden = *mode != CacheMode::Default || *no_store || lifetime.is_some() || !groups.is_empty();
         let directives = self.directives.no_cache || self.directives.no_store;
         let conditions = not_modified || only_for_origin || range;
-        *self.method != Method::HEAD && !wishes && !directives && !conditions
+        *self.method != Method::HEAD && !overridden && !directives && !conditions
     }
 }
 
-impl fmt::Debug for Asked<'_> {
+impl fmt::Debug for RequestInfo<'_> {
     /// Without what a log must not tell: the query, and the values of most fields.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Asked")
+        f.debug_struct("RequestInfo")
             .field("method", self.method)
             .field("uri", &shown_uri(self.uri))
             .field("headers", &ShownFields(self.headers))
             .field("directives", &self.directives)
-            .field("wishes", self.wishes)
+            .field("overrides", self.overrides)
             .finish_non_exhaustive()
     }
 }

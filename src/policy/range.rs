@@ -3,7 +3,7 @@
 use http::{HeaderMap, StatusCode, header};
 
 use crate::entry::StoredHead;
-use crate::policy::{Answer, Asked, conditional};
+use crate::policy::{Answer, RequestInfo, conditional};
 
 /// A single byte range as a request states it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,14 +59,14 @@ impl ByteRange {
 }
 
 /// What a complete stored response to GET answers to the request's range, if it answers with a part at all.
-pub(crate) fn of_complete(asked: &Asked<'_>, head: &StoredHead) -> Option<Answer> {
+pub(crate) fn of_complete(request: &RequestInfo<'_>, head: &StoredHead) -> Option<Answer> {
     // A range is only defined for a representation that a plain GET would have answered with 200.
-    if head.status != StatusCode::OK || !asked.conditions.range {
+    if head.status != StatusCode::OK || !request.conditions.range {
         return None;
     }
-    let range = ByteRange::of_request(asked.headers)?;
+    let range = ByteRange::of_request(request.headers)?;
     let complete_len = head.body?.len;
-    if !conditional::range_applies(asked.headers, head) {
+    if !conditional::range_applies(request.headers, head) {
         return None;
     }
     Some(match range.within(complete_len) {
@@ -77,14 +77,14 @@ pub(crate) fn of_complete(asked: &Asked<'_>, head: &StoredHead) -> Option<Answer
 
 /// Whether the request's range is to be answered from a stored partial response: it lies wholly inside (3.3), and
 /// the request's `If-Range` allows it.
-pub(crate) fn lies_inside(asked: &Asked<'_>, head: &StoredHead) -> bool {
-    of_partial(asked, head).is_some() && conditional::range_applies(asked.headers, head)
+pub(crate) fn lies_inside(request: &RequestInfo<'_>, head: &StoredHead) -> bool {
+    of_partial(request, head).is_some() && conditional::range_applies(request.headers, head)
 }
 
 /// The part of a stored partial response that is the request's range, where that lies wholly inside.
-pub(crate) fn of_partial(asked: &Asked<'_>, head: &StoredHead) -> Option<Answer> {
+pub(crate) fn of_partial(request: &RequestInfo<'_>, head: &StoredHead) -> Option<Answer> {
     let (stored, held) = (head.range?, head.body?.len);
-    let range = ByteRange::of_request(asked.headers)?;
+    let range = ByteRange::of_request(request.headers)?;
     let (first, last) = range.bounds(stored.complete_len)?;
     let inside = first >= stored.first && last < stored.first.saturating_add(held);
     // Answers carry the length of the whole; where it is unknown the request goes to the origin.

@@ -8,7 +8,7 @@ use crate::overrides::CacheMode;
 use crate::policy::conditional::{self, Evaluated, etag, is_strong};
 use crate::policy::freshness::{MAX_SECONDS, current_age, lifetime_millis, under};
 use crate::policy::validation::{completion, validation_of};
-use crate::policy::{Asked, Policy, Validation, range};
+use crate::policy::{Policy, RequestInfo, Validation, range};
 use crate::status::Fwd;
 
 /// What to do with a request, given what is stored under its key.
@@ -70,28 +70,28 @@ pub enum Answer {
 /// What is past its usable time, what these settings would not have stored, and what the request does not select is
 /// as if it were not there.
 #[must_use]
-pub fn reuse(policy: &Policy, asked: &Asked<'_>, stored: &[StoredResponse], now: Timestamp) -> Reuse {
-    let otherwise = |forward: Reuse| if wants_stored(asked) { Reuse::GatewayTimeout } else { forward };
-    if !asked.is_handled(policy) {
-        let fwd = if policy.handles(asked.method) { Fwd::Bypass } else { Fwd::Method };
+pub fn reuse(policy: &Policy, request: &RequestInfo<'_>, stored: &[StoredResponse], now: Timestamp) -> Reuse {
+    let otherwise = |forward: Reuse| if wants_stored(request) { Reuse::GatewayTimeout } else { forward };
+    if !request.is_handled(policy) {
+        let fwd = if policy.handles(request.method) { Fwd::Bypass } else { Fwd::Method };
         return otherwise(Reuse::Forward(fwd));
     }
-    let Some(chosen) = choose(policy, asked, stored, now) else {
-        return otherwise(without_selected(policy, asked, stored, now));
+    let Some(chosen) = choose(policy, request, stored, now) else {
+        return otherwise(without_selected(policy, request, stored, now));
     };
-    if asked.wishes.mode == CacheMode::Reload || asked.conditions.only_for_origin {
+    if request.overrides.mode == CacheMode::Reload || request.conditions.only_for_origin {
         return otherwise(Reuse::Forward(chosen.passed_over(now)));
     }
-    let verdict = judge(asked, &chosen, now);
+    let verdict = judge(request, &chosen, now);
     match verdict {
-        Verdict::Serve { refresh } => Reuse::Serve(Serve { refresh, ..served(asked, &chosen, now) }),
+        Verdict::Serve { refresh } => Reuse::Serve(Serve { refresh, ..served(request, &chosen, now) }),
         // 4.3.2: the tag of a part may be sent because the part has all of the range. A weak one does not tell
         // whether the bytes are the same, and without any a 206 is asked for as well as a 304.
         Verdict::Ask(fwd) if chosen.head.range.is_some() && !has_strong_tag(chosen.head) => {
             otherwise(Reuse::Forward(fwd))
         }
         Verdict::Ask(fwd) => {
-            otherwise(Reuse::Validate(validation_of(fwd, Some(chosen.index), policy, asked, stored, now)))
+            otherwise(Reuse::Validate(validation_of(fwd, Some(chosen.index), policy, request, stored, now)))
         }
     }
 }
@@ -100,11 +100,11 @@ pub fn reuse(policy: &Policy, asked: &Asked<'_>, stored: &[StoredResponse], now:
 ///
 /// `index` must be one of `stored`'s; for any other the answer is an empty whole.
 #[must_use]
-pub fn serve(asked: &Asked<'_>, stored: &[StoredResponse], index: usize, now: Timestamp) -> Serve {
+pub fn serve(request: &RequestInfo<'_>, stored: &[StoredResponse], index: usize, now: Timestamp) -> Serve {
     match stored.get(index) {
         Some(response) => {
             let chosen = Chosen::new(index, response, response.head.freshness);
-            served(asked, &chosen, now)
+            served(request, &chosen, now)
         }
         None => Serve { index, answer: Answer::Full, age: 0, ttl: 0, refresh: false },
     }
@@ -148,16 +148,16 @@ impl<'a> Chosen<'a> {
 /// header field)"; one with a Vary goes before one without (4.1), a whole one before a part.
 pub(crate) fn choose<'a>(
     policy: &Policy,
-    asked: &Asked<'_>,
+    request: &RequestInfo<'_>,
     stored: &'a [StoredResponse],
     now: Timestamp,
 ) -> Option<Chosen<'a>> {
     let mut best: Option<(Rank, Chosen<'a>)> = None;
     for (index, response) in stored.iter().enumerate() {
-        let Some(chosen) = usable(policy, asked, index, response, now) else { continue };
+        let Some(chosen) = usable(policy, request, index, response, now) else { continue };
         let head = chosen.head;
-        if head.range.is_some() && (*asked.method != Method::GET || !range::lies_inside(asked, head))
-            || !head.selecting.matches(asked.headers, &head.key, policy.secret_bytes())
+        if head.range.is_some() && (*request.method != Method::GET || !range::lies_inside(request, head))
+            || !head.selecting.matches(request.headers, &head.key, policy.secret_bytes())
         {
             continue;
         }
@@ -183,39 +183,46 @@ struct Rank {
 /// A stored response that may be looked at at all, whatever it varies on.
 pub(crate) fn usable<'a>(
     policy: &Policy,
-    asked: &Asked<'_>,
+    request: &RequestInfo<'_>,
     index: usize,
     response: &'a StoredResponse,
     now: Timestamp,
 ) -> Option<Chosen<'a>> {
     let head = &*response.head;
-    let allows = head.method == *asked.method || *asked.method == Method::HEAD && head.method == Method::GET;
+    let allows =
+        head.method == *request.method || *request.method == Method::HEAD && head.method == Method::GET;
     if !allows || now >= head.usable_until {
         return None;
     }
     under(policy, head).map(|freshness| Chosen::new(index, response, freshness))
 }
 
-fn wants_stored(asked: &Asked<'_>) -> bool {
-    match asked.wishes.mode {
+fn wants_stored(request: &RequestInfo<'_>) -> bool {
+    match request.overrides.mode {
         CacheMode::OnlyIfCached => true,
         CacheMode::Reload => false,
-        _ => asked.directives.only_if_cached,
+        _ => request.directives.only_if_cached,
     }
 }
 
 /// Nothing is selected: all that is left is to complete a part, or to ask which of the other variants it would be.
-fn without_selected(policy: &Policy, asked: &Asked<'_>, stored: &[StoredResponse], now: Timestamp) -> Reuse {
+fn without_selected(
+    policy: &Policy,
+    request: &RequestInfo<'_>,
+    stored: &[StoredResponse],
+    now: Timestamp,
+) -> Reuse {
     let mut candidates = stored
         .iter()
         .enumerate()
-        .filter_map(|(index, response)| usable(policy, asked, index, response, now))
+        .filter_map(|(index, response)| usable(policy, request, index, response, now))
         .peekable();
     if candidates.peek().is_none() {
         return Reuse::Forward(Fwd::UriMiss);
     }
-    let selects = |head: &StoredHead| head.selecting.matches(asked.headers, &head.key, policy.secret_bytes());
-    let reload = asked.wishes.mode == CacheMode::Reload;
+    let selects =
+        |head: &StoredHead| head.selecting.matches(request.headers, &head.key, policy.secret_bytes());
+    let reload = request.overrides.mode == CacheMode::Reload;
     let (mut parts, mut varied) = (Vec::new(), false);
     for chosen in candidates {
         if chosen.head.range.is_none() {
@@ -226,13 +233,13 @@ fn without_selected(policy: &Policy, asked: &Asked<'_>, stored: &[StoredResponse
     }
     if !parts.is_empty() {
         // If-Range validates what is stale (4.3.1).
-        let completion = if reload { None } else { completion(asked, &parts) };
+        let completion = if reload { None } else { completion(request, &parts) };
         return completion.map_or(Reuse::Forward(Fwd::Partial), Reuse::Validate);
     }
-    if reload || asked.conditions.only_for_origin {
+    if reload || request.conditions.only_for_origin {
         return Reuse::Forward(Fwd::VaryMiss);
     }
-    let validation = validation_of(Fwd::VaryMiss, None, policy, asked, stored, now);
+    let validation = validation_of(Fwd::VaryMiss, None, policy, request, stored, now);
     if varied && !validation.candidates.is_empty() {
         return Reuse::Validate(validation);
     }
@@ -249,22 +256,22 @@ enum Verdict {
 }
 
 /// Section 4: fresh, or allowed to be served stale, or to be validated; and what the request says to that (5.2.1).
-fn judge(asked: &Asked<'_>, chosen: &Chosen<'_>, now: Timestamp) -> Verdict {
-    let (freshness, request) = (&chosen.freshness, &asked.directives);
+fn judge(request: &RequestInfo<'_>, chosen: &Chosen<'_>, now: Timestamp) -> Verdict {
+    let (freshness, directives) = (&chosen.freshness, &request.directives);
     if chosen.invalidated || freshness.no_cache {
         return Verdict::Ask(Fwd::Stale);
     }
     let age = current_age(freshness, chosen.head.response_time, now);
     let lifetime = lifetime_millis(freshness);
     let fresh = lifetime > age;
-    if request.no_cache || asked.wishes.mode == CacheMode::Revalidate {
+    if directives.no_cache || request.overrides.mode == CacheMode::Revalidate {
         return Verdict::Ask(if fresh { Fwd::Request } else { Fwd::Stale });
     }
     // RFC 8246: a reload (max-age=0) does not validate what is fresh and immutable; no-cache does.
-    let too_old = request.max_age.is_some_and(|limit| limit == 0 || age > millis(limit))
+    let too_old = directives.max_age.is_some_and(|limit| limit == 0 || age > millis(limit))
         && !(fresh && freshness.immutable);
     let fresh_too_briefly =
-        request.min_fresh.is_some_and(|least| lifetime.saturating_sub(age) < millis(least));
+        directives.min_fresh.is_some_and(|least| lifetime.saturating_sub(age) < millis(least));
     if fresh {
         return if too_old || fresh_too_briefly {
             Verdict::Ask(Fwd::Request)
@@ -277,10 +284,10 @@ fn judge(asked: &Asked<'_>, chosen: &Chosen<'_>, now: Timestamp) -> Verdict {
     if never {
         return Verdict::Ask(Fwd::Stale);
     }
-    if request.max_stale.is_some_and(|limit| limit == u32::MAX || stale_by <= millis(limit)) {
+    if directives.max_stale.is_some_and(|limit| limit == u32::MAX || stale_by <= millis(limit)) {
         return Verdict::Serve { refresh: false };
     }
-    if request.max_age.is_none() && stale_by < millis(freshness.stale_while_revalidate) {
+    if directives.max_age.is_none() && stale_by < millis(freshness.stale_while_revalidate) {
         return Verdict::Serve { refresh: true };
     }
     Verdict::Ask(Fwd::Stale)
@@ -291,13 +298,13 @@ fn millis(seconds: u32) -> u64 {
 }
 
 /// The answer made of a response that may answer.
-pub(crate) fn served(asked: &Asked<'_>, chosen: &Chosen<'_>, now: Timestamp) -> Serve {
+pub(crate) fn served(request: &RequestInfo<'_>, chosen: &Chosen<'_>, now: Timestamp) -> Serve {
     let age = current_age(&chosen.freshness, chosen.head.response_time, now);
     let signed = |millis: u64| i64::try_from(millis).unwrap_or(i64::MAX);
     let left = signed(lifetime_millis(&chosen.freshness)).saturating_sub(signed(age));
     Serve {
         index: chosen.index,
-        answer: answer(asked, chosen.head),
+        answer: answer(request, chosen.head),
         age: u32::try_from(age / 1000).unwrap_or(MAX_SECONDS),
         ttl: left.div_euclid(1000),
         refresh: false,
@@ -305,23 +312,23 @@ pub(crate) fn served(asked: &Asked<'_>, chosen: &Chosen<'_>, now: Timestamp) -> 
 }
 
 /// RFC 9110 13.2.2: preconditions first, then If-Range and Range.
-fn answer(asked: &Asked<'_>, head: &StoredHead) -> Answer {
-    if asked.conditions.not_modified && conditional::evaluate(asked, head) == Evaluated::NotModified {
+fn answer(request: &RequestInfo<'_>, head: &StoredHead) -> Answer {
+    if request.conditions.not_modified && conditional::evaluate(request, head) == Evaluated::NotModified {
         return Answer::NotModified;
     }
-    if *asked.method == Method::HEAD {
+    if *request.method == Method::HEAD {
         return Answer::Head;
     }
-    if head.range.is_none() && (*asked.method != Method::GET || !asked.conditions.range) {
+    if head.range.is_none() && (*request.method != Method::GET || !request.conditions.range) {
         return Answer::Full;
     }
     if head.range.is_none() {
-        return range::of_complete(asked, head).unwrap_or(Answer::Full);
+        return range::of_complete(request, head).unwrap_or(Answer::Full);
     }
     // If-Range was compared when the part was chosen; a 304 may have brought another Last-Modified since. It has all
     // of the range, or it would not have been chosen. Whatever happens, a part is never a whole.
     let complete_len = head.range.and_then(|range| range.complete_len).unwrap_or(0);
-    range::of_partial(asked, head).unwrap_or(Answer::Unsatisfiable { complete_len })
+    range::of_partial(request, head).unwrap_or(Answer::Unsatisfiable { complete_len })
 }
 
 /// Statuses that stand for a failing origin (RFC 5861 section 4).

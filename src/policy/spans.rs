@@ -8,7 +8,7 @@ const MADE_AT_ONCE: u64 = 16 * 1024 * 1024;
 
 /// Some of the bytes of a stored part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stretch {
+pub struct Slice {
     /// Index of the stored response.
     pub index: usize,
     /// Offset of the first of the bytes in its stored body.
@@ -43,8 +43,8 @@ impl Span {
     }
 
     /// The bytes of this part from one offset of the representation to another.
-    pub(super) fn stretch(self, from: u64, to: u64) -> Stretch {
-        Stretch { index: self.index, skip: from - self.first, len: to - from }
+    pub(super) fn slice(self, from: u64, to: u64) -> Slice {
+        Slice { index: self.index, skip: from - self.first, len: to - from }
     }
 }
 
@@ -106,15 +106,15 @@ impl Spans {
         run
     }
 
-    /// Stretches that lie one after the other from `from` on, and how far they reach, `to` at most.
-    pub(super) fn tile(&self, from: u64, to: u64) -> (Vec<Stretch>, u64) {
+    /// Slices that lie one after the other from `from` on, and how far they reach, `to` at most.
+    pub(super) fn tile(&self, from: u64, to: u64) -> (Vec<Slice>, u64) {
         tile(&self.known, from, to)
     }
 
     /// The same from the end of the representation backwards, down to `from` at most; and where they begin.
-    pub(super) fn tile_back(&self, from: u64, complete_len: Option<u64>) -> (Vec<Stretch>, u64) {
+    pub(super) fn tile_back(&self, from: u64, complete_len: Option<u64>) -> (Vec<Slice>, u64) {
         let Some(mut reached) = complete_len else { return (Vec::new(), u64::MAX) };
-        let mut stretches = Vec::new();
+        let mut slices = Vec::new();
         while let Some(span) = self
             .known
             .iter()
@@ -122,27 +122,27 @@ impl Spans {
             .min_by_key(|span| span.first)
         {
             let start = span.first.max(from);
-            stretches.push(span.stretch(start, reached));
+            slices.push(span.slice(start, reached));
             reached = start;
         }
-        stretches.reverse();
-        (stretches, reached)
+        slices.reverse();
+        (slices, reached)
     }
 }
 
-/// Stretches of these parts that lie one after the other from `from` on, and how far they reach, `to` at most.
-pub(super) fn tile(spans: &[Span], from: u64, to: u64) -> (Vec<Stretch>, u64) {
-    let (mut stretches, mut reached) = (Vec::new(), from);
+/// Slices of these parts that lie one after the other from `from` on, and how far they reach, `to` at most.
+pub(super) fn tile(spans: &[Span], from: u64, to: u64) -> (Vec<Slice>, u64) {
+    let (mut slices, mut reached) = (Vec::new(), from);
     while let Some(span) = spans
         .iter()
         .filter(|span| span.first <= reached && span.end > reached && reached < to)
         .max_by_key(|span| span.end)
     {
         let end = span.end.min(to);
-        stretches.push(span.stretch(reached, end));
+        slices.push(span.slice(reached, end));
         reached = end;
     }
-    (stretches, reached)
+    (slices, reached)
 }
 
 /// The length of the whole representation, as far as a part knows it.

@@ -11,7 +11,7 @@ use crate::policy::directives::ResponseDirectives;
 use crate::policy::freshness::{Facts, assess, initial_age, usable_until};
 use crate::policy::range::{ContentRange, number};
 use crate::policy::settings::seconds;
-use crate::policy::{Asked, Policy, SetCookie, Times, fields, groups};
+use crate::policy::{Policy, RequestInfo, SetCookie, Times, fields, groups};
 
 /// Why a response is not stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,34 +78,34 @@ impl NotStored {
 /// [`NotStored`] is the reason to give.
 pub fn storable(
     policy: &Policy,
-    asked: &Asked<'_>,
+    request: &RequestInfo<'_>,
     key: &CacheKey,
     response: &response::Parts,
     times: Times,
 ) -> Result<StoredHead, NotStored> {
-    if asked.forbids_storing() {
+    if request.forbids_storing() {
         return Err(NotStored::RequestNoStore);
     }
     let directives = ResponseDirectives::parse(&response.headers, policy.target_fields());
-    let method = stored_method(policy, asked, response)?;
-    let range = stored_range(asked, response)?;
+    let method = stored_method(policy, request, response)?;
+    let range = stored_range(request, response)?;
     // RFC 9110 15.3.7.3: what "consists of the entire range of the representation" is "a complete 200 (OK) response".
     let whole = range.filter(|range| range.complete_len == Some(range.len()));
     let status = if whole.is_some() { StatusCode::OK } else { response.status };
     let facts = Facts {
         status,
         headers: &response.headers,
-        authorized: asked.is_authorized(),
-        wished: asked.wishes.lifetime.map(seconds),
+        authorized: request.is_authorized(),
+        overridden: request.overrides.lifetime.map(seconds),
         response_time: times.response,
     };
     let mut freshness = assess(policy, &facts, &directives)?;
     freshness.initial_age = initial_age(&response.headers, freshness.date, times);
-    if method != asked.method && !freshness.explicit {
+    if method != request.method && !freshness.explicit {
         // RFC 9110 9.3.3: responses to POST are only cacheable with explicit freshness information.
         return Err(NotStored::Method);
     }
-    let selecting = selecting(policy, asked, key, &response.headers);
+    let selecting = selecting(policy, request, key, &response.headers);
     if selecting.any {
         return Err(NotStored::VaryStar);
     }
@@ -128,7 +128,7 @@ pub fn storable(
     let mut head = StoredHead::new(key.clone(), status);
     head.method = method.clone();
     head.authorized = facts.authorized;
-    head.uri = target_of(asked.uri, asked.headers).unwrap_or_default();
+    head.uri = target_of(request.uri, request.headers).unwrap_or_default();
     head.version = response.version;
     head.headers = headers;
     head.request_time = times.request;
@@ -136,10 +136,10 @@ pub fn storable(
     head.usable_until = usable_until(policy, &freshness, times.response);
     head.selecting = selecting;
     head.freshness = freshness;
-    head.body = body_len(asked, response, range).map(|len| BodySummary { len, checksum: 0 });
+    head.body = body_len(request, response, range).map(|len| BodySummary { len, checksum: 0 });
     let part = range.filter(|_| whole.is_none());
     head.range = part.map(|range| StoredRange { first: range.first, complete_len: range.complete_len });
-    head.groups = groups::of_response(asked, &response.headers).ok_or(NotStored::LargeHead)?;
+    head.groups = groups::of_response(request, &response.headers).ok_or(NotStored::LargeHead)?;
     if head.is_within_limits() { Ok(head) } else { Err(NotStored::LargeHead) }
 }
 
@@ -147,19 +147,19 @@ pub fn storable(
 /// updates what is stored.
 fn stored_method<'a>(
     policy: &Policy,
-    asked: &Asked<'a>,
+    request: &RequestInfo<'a>,
     response: &response::Parts,
 ) -> Result<&'a Method, NotStored> {
-    if *asked.method != Method::HEAD && asked.is_handled(policy) {
-        return Ok(asked.method);
+    if *request.method != Method::HEAD && request.is_handled(policy) {
+        return Ok(request.method);
     }
     // RFC 9110 9.3.3: a 200 to POST "with a Content-Location that has the same value as the POST's target URI"
     // can answer later GETs.
     let location = response.headers.get(header::CONTENT_LOCATION).and_then(|value| value.to_str().ok());
     let same = location
-        .and_then(|location| resolve(asked.uri, location))
-        .is_some_and(|location| target_uri(&location) == target_uri(asked.uri));
-    if *asked.method == Method::POST && response.status == StatusCode::OK && same {
+        .and_then(|location| resolve(request.uri, location))
+        .is_some_and(|location| target_uri(&location) == target_uri(request.uri));
+    if *request.method == Method::POST && response.status == StatusCode::OK && same {
         return Ok(&Method::GET);
     }
     Err(NotStored::Method)
@@ -167,11 +167,14 @@ fn stored_method<'a>(
 
 /// Section 3, "the response status code is final", and understood where a body depends on the request's range or
 /// precondition.
-fn stored_range(asked: &Asked<'_>, response: &response::Parts) -> Result<Option<ContentRange>, NotStored> {
-    let conditional = asked.conditions.only_for_origin;
+fn stored_range(
+    request: &RequestInfo<'_>,
+    response: &response::Parts,
+) -> Result<Option<ContentRange>, NotStored> {
+    let conditional = request.conditions.only_for_origin;
     match response.status.as_u16() {
         0..=199 | 304 | 412 | 416 => Err(NotStored::Status),
-        206 if *asked.method != Method::GET || !asked.conditions.range => Err(NotStored::Partial),
+        206 if *request.method != Method::GET || !request.conditions.range => Err(NotStored::Partial),
         206 => ContentRange::of_single_part(&response.headers).map(Some).ok_or(NotStored::Partial),
         300..=599 if conditional => Err(NotStored::Status),
         _ => Ok(None),
@@ -180,14 +183,14 @@ fn stored_range(asked: &Asked<'_>, response: &response::Parts) -> Result<Option<
 
 pub(crate) fn selecting(
     policy: &Policy,
-    asked: &Asked<'_>,
+    request: &RequestInfo<'_>,
     key: &CacheKey,
     response: &HeaderMap,
 ) -> Selecting {
     if !response.contains_key(header::VARY) {
         return Selecting::default();
     }
-    Selecting::new(response, asked.headers, key, policy.secret_bytes())
+    Selecting::new(response, request.headers, key, policy.secret_bytes())
 }
 
 /// The fields that this response does not let a cache store, or that the user does not want stored.
@@ -223,8 +226,12 @@ pub(crate) fn complete_fields(headers: &mut HeaderMap, initial_age: u64, times: 
 }
 
 /// How long the body will be, where the response says so.
-fn body_len(asked: &Asked<'_>, response: &response::Parts, range: Option<ContentRange>) -> Option<u64> {
-    if *asked.method == Method::HEAD || response.status == StatusCode::NO_CONTENT {
+fn body_len(
+    request: &RequestInfo<'_>,
+    response: &response::Parts,
+    range: Option<ContentRange>,
+) -> Option<u64> {
+    if *request.method == Method::HEAD || response.status == StatusCode::NO_CONTENT {
         return Some(0);
     }
     if let Some(range) = range {

@@ -13,7 +13,7 @@ use crate::policy::range::ContentRange;
 use crate::policy::reuse::usable;
 use crate::policy::settings::seconds;
 use crate::policy::storable::{complete_fields, content_length, dropped, selecting};
-use crate::policy::{Asked, NotStored, Policy, Times, fields, groups, trailers};
+use crate::policy::{NotStored, Policy, RequestInfo, Times, fields, groups, trailers};
 
 /// What becomes of a stored response that was freshened.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,22 +54,22 @@ pub enum HeadUpdate {
 #[must_use]
 pub fn updated_by_head(
     policy: &Policy,
-    asked: &Asked<'_>,
+    request: &RequestInfo<'_>,
     stored: &[StoredResponse],
     response: &response::Parts,
     times: Times,
 ) -> Vec<HeadUpdate> {
-    if *asked.method != Method::HEAD || response.status != StatusCode::OK {
+    if *request.method != Method::HEAD || response.status != StatusCode::OK {
         return Vec::new();
     }
     let updates = stored.iter().enumerate().filter_map(|(index, one)| {
-        let head = usable(policy, asked, index, one, times.response)?.head;
-        let selected = head.selecting.matches(asked.headers, &head.key, policy.secret_bytes());
+        let head = usable(policy, request, index, one, times.response)?.head;
+        let selected = head.selecting.matches(request.headers, &head.key, policy.secret_bytes());
         if !selected || head.range.is_some() || head.status != StatusCode::OK {
             return None;
         }
         if agrees(head, &response.headers) {
-            match freshened(policy, asked, head, response, times) {
+            match freshened(policy, request, head, response, times) {
                 (newer, UpdateAction::Write) => return Some(HeadUpdate::Freshen(index, newer)),
                 (_, UpdateAction::Leave) => return None,
                 (_, UpdateAction::Remove) => {}
@@ -101,7 +101,7 @@ fn agrees(head: &StoredHead, newer: &HeaderMap) -> bool {
 /// the origin has replaced.
 pub(crate) fn freshened(
     policy: &Policy,
-    asked: &Asked<'_>,
+    request: &RequestInfo<'_>,
     stored: &StoredHead,
     newer: &response::Parts,
     times: Times,
@@ -109,7 +109,7 @@ pub(crate) fn freshened(
     let merged = fields::update_fields(&stored.headers, &newer.headers);
     let mergeable = merged.is_ok();
     let merged = merged.unwrap_or_else(|_| stored.headers.clone());
-    let groups = groups::updated(asked, stored, &merged);
+    let groups = groups::updated(request, stored, &merged);
     // The directives in force: those of the newer response where it states any.
     let directives = ResponseDirectives::parse(&merged, policy.target_fields());
     let mut headers = fields::without(merged, &dropped(policy, &directives));
@@ -117,12 +117,12 @@ pub(crate) fn freshened(
         // The stored Date is that of the response before; the newer one came without.
         headers.remove(header::DATE);
     }
-    let wished = asked.wishes.lifetime.map(seconds);
+    let overridden = request.overrides.lifetime.map(seconds);
     let facts = Facts {
         status: stored.status,
         headers: &headers,
-        authorized: stored.authorized || asked.is_authorized(),
-        wished: wished.or(stored.freshness.wished.then_some(stored.freshness.lifetime)),
+        authorized: stored.authorized || request.is_authorized(),
+        overridden: overridden.or(stored.freshness.overridden.then_some(stored.freshness.lifetime)),
         response_time: times.response,
     };
     let authorized = facts.authorized;
@@ -130,7 +130,7 @@ pub(crate) fn freshened(
     // 5.2.1.5: with no-store the cache "MUST NOT store any part of either this request or any response to it"; nor may a
     // response to an authorized request (3.5) touch one to a request that was not.
     let leaves =
-        asked.forbids_storing() || matches!(assessed, Err(NotStored::Authorization)) && !stored.authorized;
+        request.forbids_storing() || matches!(assessed, Err(NotStored::Authorization)) && !stored.authorized;
     let mut storable = mergeable && assessed.is_ok();
     let mut freshness =
         assessed.unwrap_or(crate::entry::Freshness { lifetime: 0, no_cache: true, ..stored.freshness });
@@ -139,10 +139,10 @@ pub(crate) fn freshened(
 
     let mut head = stored.clone();
     if newer.headers.contains_key(header::VARY) {
-        let selecting = selecting(policy, asked, &stored.key, &headers);
+        let selecting = selecting(policy, request, &stored.key, &headers);
         storable &= !selecting.any;
         // A 304 after a vary-miss confirms a response to another request: what selected that one stays.
-        if selecting.any || stored.selecting.matches(asked.headers, &stored.key, policy.secret_bytes()) {
+        if selecting.any || stored.selecting.matches(request.headers, &stored.key, policy.secret_bytes()) {
             head.selecting = selecting;
         }
     }
@@ -169,13 +169,13 @@ pub(crate) fn freshened(
 /// response, status 200, a new id. `None` when the whole may not be stored.
 pub(crate) fn completed(
     policy: &Policy,
-    asked: &Asked<'_>,
+    request: &RequestInfo<'_>,
     partial: &StoredHead,
     newer: &response::Parts,
     times: Times,
 ) -> Option<StoredHead> {
     let complete_len = ContentRange::of_single_part(&newer.headers)?.complete_len?;
-    let (mut head, action) = freshened(policy, asked, partial, newer, times);
+    let (mut head, action) = freshened(policy, request, partial, newer, times);
     if action != UpdateAction::Write {
         return None;
     }

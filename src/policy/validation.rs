@@ -13,7 +13,7 @@ use crate::policy::conditional::{
 use crate::policy::range::ContentRange;
 use crate::policy::reuse::{Chosen, choose, is_failure, served, usable};
 use crate::policy::update::{Update, completed, freshened};
-use crate::policy::{Asked, Policy, Serve, Times, fields};
+use crate::policy::{Policy, RequestInfo, Serve, Times, fields};
 use crate::status::Fwd;
 
 /// A validation to be made.
@@ -98,19 +98,19 @@ pub(crate) fn validation_of(
     fwd: Fwd,
     selected: Option<usize>,
     policy: &Policy,
-    asked: &Asked<'_>,
+    request: &RequestInfo<'_>,
     stored: &[StoredResponse],
     now: Timestamp,
 ) -> Validation {
     let candidates = stored.iter().enumerate().filter_map(|(index, response)| {
-        let head = usable(policy, asked, index, response, now)?.head;
+        let head = usable(policy, request, index, response, now)?.head;
         let tagged = etag(&head.headers).is_some();
         let dated = head.headers.contains_key(header::LAST_MODIFIED);
         let candidate = match selected {
             // Those that this request selects as well: older responses to the same request, with tags of their own.
             Some(selected) => {
                 index == selected && (tagged || dated)
-                    || tagged && head.selecting.matches(asked.headers, &head.key, policy.secret_bytes())
+                    || tagged && head.selecting.matches(request.headers, &head.key, policy.secret_bytes())
             }
             None => tagged,
         };
@@ -129,10 +129,10 @@ pub(crate) fn validation_of(
 
 /// The validation that makes the most recent part whole, together with others of its representation, where a strong
 /// validator allows it (section 3.4) and the whole is what the client asked for.
-pub(crate) fn completion(asked: &Asked<'_>, parts: &[Chosen<'_>]) -> Option<Validation> {
-    let for_origin = asked.conditions.range || asked.conditions.only_for_origin;
+pub(crate) fn completion(request: &RequestInfo<'_>, parts: &[Chosen<'_>]) -> Option<Validation> {
+    let for_origin = request.conditions.range || request.conditions.only_for_origin;
     // What is put together is stored as it passes, which a request with no-store forbids.
-    if *asked.method != Method::GET || for_origin || asked.forbids_storing() {
+    if *request.method != Method::GET || for_origin || request.forbids_storing() {
         return None;
     }
     let latest = parts.iter().max_by_key(|part| part.freshness.date)?;
@@ -203,7 +203,7 @@ fn ask_for_missing(headers: &mut HeaderMap, missing: &Missing, partial: Option<&
 #[must_use]
 pub fn validated(
     policy: &Policy,
-    asked: &Asked<'_>,
+    request: &RequestInfo<'_>,
     stored: &[StoredResponse],
     validation: &Validation,
     response: &response::Parts,
@@ -212,7 +212,9 @@ pub fn validated(
     match response.status {
         // Nobody asked for a 304, but for a part.
         StatusCode::NOT_MODIFIED if validation.missing.is_some() => return Validated::AskAgain,
-        StatusCode::NOT_MODIFIED => return not_modified(policy, asked, stored, validation, response, times),
+        StatusCode::NOT_MODIFIED => {
+            return not_modified(policy, request, stored, validation, response, times);
+        }
         // RFC 9110 13.1.2 and 14.2: of a precondition, or a range, that the client did not send.
         status if validation.is_conditional() && refuses_conditions(status) => return Validated::AskAgain,
         StatusCode::RANGE_NOT_SATISFIABLE if validation.missing.is_some() => return Validated::AskAgain,
@@ -222,14 +224,14 @@ pub fn validated(
         // A part cannot stand in for the whole that was asked for.
         let selected = validation.selected.filter(|_| validation.missing.is_none());
         let stale = selected.and_then(|index| {
-            let chosen = usable(policy, asked, index, stored.get(index)?, times.response)?;
-            may_stand_in(asked, &chosen, times.response).then(|| served(asked, &chosen, times.response))
+            let chosen = usable(policy, request, index, stored.get(index)?, times.response)?;
+            may_stand_in(request, &chosen, times.response).then(|| served(request, &chosen, times.response))
         });
         return stale.map_or(Validated::Replaced, Validated::Stale);
     }
     match (&validation.missing, validation.selected.and_then(|index| stored.get(index))) {
         (Some(missing), Some(partial)) => {
-            part_received(policy, asked, &partial.head, missing, response, times)
+            part_received(policy, request, &partial.head, missing, response, times)
         }
         _ => Validated::Replaced,
     }
@@ -244,7 +246,7 @@ fn refuses_conditions(status: StatusCode) -> bool {
 /// The answer to a request for the missing part. A client that asked for the whole must not see a part of it.
 fn part_received(
     policy: &Policy,
-    asked: &Asked<'_>,
+    request: &RequestInfo<'_>,
     partial: &StoredHead,
     missing: &Missing,
     response: &response::Parts,
@@ -260,13 +262,13 @@ fn part_received(
         let last = missing.last.or(range.complete_len.and_then(|len| len.checked_sub(1)));
         same_len && range.first == missing.first && Some(range.last) == last
     });
-    let head = (same && fits).then(|| completed(policy, asked, partial, response, times)).flatten();
+    let head = (same && fits).then(|| completed(policy, request, partial, response, times)).flatten();
     head.map_or(Validated::AskAgain, |head| Validated::Completed { head: Box::new(head) })
 }
 
 fn not_modified(
     policy: &Policy,
-    asked: &Asked<'_>,
+    request: &RequestInfo<'_>,
     stored: &[StoredResponse],
     validation: &Validation,
     response: &response::Parts,
@@ -275,24 +277,28 @@ fn not_modified(
     let head_of = |index: usize| stored.get(index).map(|one| &*one.head);
     let candidates =
         || validation.candidates.iter().filter_map(|index| head_of(*index).map(|head| (*index, head)));
-    let identified = identified(asked, candidates, response);
+    let identified = identified(request, candidates, response);
     let Some(latest) = identified
         .iter()
         .copied()
         .find(|index| validation.selected == Some(*index))
         .or_else(|| latest_of(candidates().filter(|(index, _)| identified.contains(index))))
     else {
-        return nothing_identified(asked, stored, validation, response);
+        return nothing_identified(request, stored, validation, response);
     };
     let updates = identified.iter().filter_map(|index| {
-        let (head, action) = freshened(policy, asked, head_of(*index)?, response, times);
+        let (head, action) = freshened(policy, request, head_of(*index)?, response, times);
         Some(Update { index: *index, head, action })
     });
     Validated::Freshened { updates: updates.collect(), serve: latest }
 }
 
 /// 4.3.4: which stored responses a 304 speaks of; "the first (if any)" of its rules that applies.
-fn identified<'a, I>(asked: &Asked<'_>, candidates: impl Fn() -> I, response: &response::Parts) -> Vec<usize>
+fn identified<'a, I>(
+    request: &RequestInfo<'_>,
+    candidates: impl Fn() -> I,
+    response: &response::Parts,
+) -> Vec<usize>
 where
     I: Iterator<Item = (usize, &'a StoredHead)>,
 {
@@ -321,7 +327,7 @@ where
             let mut candidates = candidates();
             match (candidates.next(), candidates.next()) {
                 (Some((index, head)), None)
-                    if !conditional::lists_others(asked.headers, etag(&head.headers)) =>
+                    if !conditional::lists_others(request.headers, etag(&head.headers)) =>
                 {
                     vec![index]
                 }
@@ -339,7 +345,7 @@ fn latest_of<'a>(candidates: impl Iterator<Item = (usize, &'a StoredHead)>) -> O
 
 /// The 304 speaks of nothing that is stored: "the cache MUST NOT use [it] to update any stored responses".
 fn nothing_identified(
-    asked: &Asked<'_>,
+    request: &RequestInfo<'_>,
     stored: &[StoredResponse],
     validation: &Validation,
     response: &response::Parts,
@@ -347,16 +353,16 @@ fn nothing_identified(
     // A 304 that nobody asked for, or one that the client would have got without the cache.
     let tag_of = |index: &usize| stored.get(*index).and_then(|one| etag(&one.head.headers));
     let all_own =
-        || validation.candidates.iter().all(|index| conditional::lists(asked.headers, tag_of(index)));
+        || validation.candidates.iter().all(|index| conditional::lists(request.headers, tag_of(index)));
     let named = etag(&response.headers);
     if validation.candidates.is_empty()
-        || asked.conditions.not_modified && (conditional::lists(asked.headers, named) || all_own())
+        || request.conditions.not_modified && (conditional::lists(request.headers, named) || all_own())
     {
         return Validated::PassOn;
     }
     match (validation.selected, validation.candidates.as_slice()) {
         // One tag was sent and the origin says that it holds, whatever its answer names: used this once.
-        (Some(serve), [_]) if !asked.conditions.not_modified => {
+        (Some(serve), [_]) if !request.conditions.not_modified => {
             Validated::Freshened { updates: Vec::new(), serve }
         }
         _ => Validated::AskAgain,
@@ -367,35 +373,38 @@ fn nothing_identified(
 #[must_use]
 pub fn without_origin(
     policy: &Policy,
-    asked: &Asked<'_>,
+    request: &RequestInfo<'_>,
     stored: &[StoredResponse],
     now: Timestamp,
 ) -> Option<Serve> {
-    if !asked.is_handled(policy) || asked.wishes.mode == CacheMode::Reload || asked.conditions.only_for_origin
+    if !request.is_handled(policy)
+        || request.overrides.mode == CacheMode::Reload
+        || request.conditions.only_for_origin
     {
         return None;
     }
-    let chosen = choose(policy, asked, stored, now)?;
-    let disconnected = policy.serves_disconnected() && !asks_for_more(asked) && !chosen.forbids_stale();
-    (disconnected || may_stand_in(asked, &chosen, now)).then(|| served(asked, &chosen, now))
+    let chosen = choose(policy, request, stored, now)?;
+    let disconnected = policy.serves_disconnected() && !asks_for_more(request) && !chosen.forbids_stale();
+    (disconnected || may_stand_in(request, &chosen, now)).then(|| served(request, &chosen, now))
 }
 
 /// RFC 5861 section 4: `stale-if-error` of the response, the request or the settings, whichever is longest.
-fn may_stand_in(asked: &Asked<'_>, chosen: &Chosen<'_>, now: Timestamp) -> bool {
-    let wished = asked.directives.stale_if_error;
-    let window = chosen.freshness.stale_if_error.max(wished.unwrap_or(0));
+fn may_stand_in(request: &RequestInfo<'_>, chosen: &Chosen<'_>, now: Timestamp) -> bool {
+    let own = request.directives.stale_if_error;
+    let window = chosen.freshness.stale_if_error.max(own.unwrap_or(0));
     let in_time = match chosen.staleness(now) {
         Some(stale_by) => stale_by <= u64::from(window) * 1000,
         None => true,
     };
     // A request that asks for validation takes no substitute, unless it says so itself.
-    let content = wished.is_some() || !asks_for_more(asked);
+    let content = own.is_some() || !asks_for_more(request);
     window > 0 && in_time && content && !chosen.forbids_stale()
 }
 
 /// The request itself sets limits that a stale response does not keep.
-fn asks_for_more(asked: &Asked<'_>) -> bool {
-    let request = &asked.directives;
-    let limits = request.max_age.is_some() && request.max_stale.is_none() || request.min_fresh.is_some();
-    request.no_cache || limits || asked.wishes.mode == CacheMode::Revalidate
+fn asks_for_more(request: &RequestInfo<'_>) -> bool {
+    let directives = &request.directives;
+    let limits =
+        directives.max_age.is_some() && directives.max_stale.is_none() || directives.min_fresh.is_some();
+    directives.no_cache || limits || request.overrides.mode == CacheMode::Revalidate
 }

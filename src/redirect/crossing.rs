@@ -49,7 +49,7 @@ impl Crossing {
         (meant_for_one || secret()) && !self.fields.contains(name)
     }
 
-    /// The extensions that go along: the wishes for the cache, and what the user named.
+    /// The extensions that go along: the overrides for the cache, and what the user named.
     pub(super) fn extensions(&self, of: &Extensions) -> Extensions {
         let mut along = Extensions::new();
         copy::<CacheOverride>(of, &mut along);

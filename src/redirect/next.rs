@@ -45,8 +45,8 @@ pub(crate) fn next<B>(
         }
     }
     // A key names what was asked for first; what that leads to has a name of its own.
-    if let Some(wishes) = next.extensions.get_mut::<CacheOverride>() {
-        wishes.key = None;
+    if let Some(overrides) = next.extensions.get_mut::<CacheOverride>() {
+        overrides.key = None;
     }
     next.method = method;
     next.uri = uri;

@@ -26,7 +26,7 @@ pub(super) fn refresh<S, B, R>(
     principal: Principal,
     origin: S,
     mut request: Request<B>,
-    mut wishes: CacheOverride,
+    mut overrides: CacheOverride,
     of_part: bool,
 ) where
     S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
@@ -38,8 +38,8 @@ pub(super) fn refresh<S, B, R>(
 {
     let Some(refreshing) = config.refreshes.begin(key, config.clock.now()) else { return };
     config.counters.count(|counters| &counters.refreshes);
-    wishes.mode = CacheMode::Revalidate;
-    request.extensions_mut().insert(wishes);
+    overrides.mode = CacheMode::Revalidate;
+    request.extensions_mut().insert(overrides);
     for name in [IF_MATCH, IF_NONE_MATCH, IF_MODIFIED_SINCE, IF_UNMODIFIED_SINCE, IF_RANGE] {
         request.headers_mut().remove(name);
     }

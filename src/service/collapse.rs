@@ -18,7 +18,7 @@ use super::lookup::{Found, look_up};
 use crate::config::Config;
 use crate::key::CacheKey;
 use crate::overrides::CacheOverride;
-use crate::policy::{Asked, Reuse, reuse};
+use crate::policy::{RequestInfo, Reuse, reuse};
 use crate::status::{CacheStatus, Fwd};
 use crate::store::Counters;
 use crate::underway::{LeaderOutcome, Leading, Ticket};
@@ -42,7 +42,7 @@ pub(super) struct Asking<'a> {
     pub(super) config: &'a Arc<Config>,
     pub(super) key: &'a CacheKey,
     pub(super) parts: &'a Parts,
-    pub(super) wishes: &'a CacheOverride,
+    pub(super) overrides: &'a CacheOverride,
 }
 
 /// What is known of a request when its turn has come.
@@ -68,7 +68,7 @@ pub(super) enum Collapsed {
 impl Asking<'_> {
     /// What is stored that could answer. Nothing can answer most methods, so that nothing is looked up for them.
     pub(super) async fn look_up(&self) -> Found {
-        if Asked::new(&head_of(self.parts), self.wishes).is_handled(&self.config.policy) {
+        if RequestInfo::new(&head_of(self.parts), self.overrides).is_handled(&self.config.policy) {
             look_up(self.config, self.key).await
         } else {
             Found::default()
@@ -77,8 +77,8 @@ impl Asking<'_> {
 
     /// Decides by what was found, for a request that waits for none.
     pub(super) fn decide(&self, found: Found) -> Decided {
-        let asked = Asked::new(&head_of(self.parts), self.wishes);
-        let decision = reuse(&self.config.policy, &asked, &found.stored, self.config.clock.now());
+        let info = RequestInfo::new(&head_of(self.parts), self.overrides);
+        let decision = reuse(&self.config.policy, &info, &found.stored, self.config.clock.now());
         Decided { found, decision, leading: None, collapsed: Collapsed::No }
     }
 
@@ -144,7 +144,8 @@ impl Asking<'_> {
         };
         let spared = matches!(fwd, Fwd::UriMiss | Fwd::VaryMiss | Fwd::Miss | Fwd::Stale);
         let collapses = spared && !self.config.collapse.is_zero() && state.found.fence.is_some();
-        (collapses && Asked::new(&head_of(self.parts), self.wishes).takes_anothers_answer()).then_some(fwd)
+        (collapses && RequestInfo::new(&head_of(self.parts), self.overrides).takes_anothers_answer())
+            .then_some(fwd)
     }
 
     /// Requests with the same number probably get the same answer.

@@ -38,11 +38,11 @@ async fn join(
     for id in ids(&stored, &superfluous) {
         store.remove_entry(key, id).await?;
     }
-    let Some(Union { mut head, pieces, replaces }) = union else { return Ok(()) };
+    let Some(Union { mut head, slices, replaces }) = union else { return Ok(()) };
     head.id = id;
     let mark = Some(mark).filter(|_| head.body_len() <= WAITED_FOR);
-    let pieces = pieces.iter().filter_map(|piece| {
-        stored.get(piece.index).map(|stored| Piece { stored, skip: piece.skip, len: piece.len })
+    let pieces = slices.iter().filter_map(|slice| {
+        stored.get(slice.index).map(|stored| Piece { stored, skip: slice.skip, len: slice.len })
     });
     let united = unite(store, head, pieces.collect(), ids(&stored, &replaces), fence).await;
     drop(mark);

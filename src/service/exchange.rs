@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::error::BoxError;
 use crate::key::{CacheKey, Principal, has_content};
 use crate::overrides::CacheOverride;
-use crate::policy::{Asked, Reuse, Times, Validation, is_safe, without_origin};
+use crate::policy::{RequestInfo, Reuse, Times, Validation, is_safe, without_origin};
 use crate::status::{CacheStatus, Fwd};
 
 /// An exchange with the origin, for the steps after it.
@@ -30,7 +30,7 @@ pub(super) struct Exchanged<'a> {
     pub(super) key: &'a CacheKey,
     pub(super) principal: &'a Principal,
     pub(super) original: &'a Parts,
-    pub(super) asked: &'a Asked<'a>,
+    pub(super) info: &'a RequestInfo<'a>,
     pub(super) found: &'a Found,
     pub(super) times: Times,
 }
@@ -56,18 +56,18 @@ where
 {
     // 1. What is asked (RFC 9111 section 5.2.1).
     let (mut parts, body) = request.into_parts();
-    let wishes = parts.extensions.remove::<CacheOverride>().unwrap_or_default();
+    let overrides = parts.extensions.remove::<CacheOverride>().unwrap_or_default();
     // 2. Name it (section 2).
-    rewrite(&config, &mut parts, &wishes);
-    let key = name(&config, &principal, &mut parts, &body, &wishes);
+    rewrite(&config, &mut parts, &overrides);
+    let key = name(&config, &principal, &mut parts, &body, &overrides);
     async move {
         let Some(key) = &key else {
             // Boxed, like what follows below, because hits would carry the room for it.
-            return Box::pin(pass(&config, origin, parts, body, &wishes, &principal)).await;
+            return Box::pin(pass(&config, origin, parts, body, &overrides, &principal)).await;
         };
         // 3. Look it up, both keyspaces in one trip.
         let departures = config.leaders.departures();
-        let asking = Asking { config: &config, key, parts: &parts, wishes: &wishes };
+        let asking = Asking { config: &config, key, parts: &parts, overrides: &overrides };
         // 4. Decide (section 4); again, should another request that asks the same be back first.
         let mut turn = asking.decide(asking.look_up().await);
         asking.take_turn(departures, &mut turn).await;
@@ -82,7 +82,7 @@ where
                         if serve.refresh {
                             let of_part = turn.found.holds_part(serve.index);
                             let request = Request::from_parts(parts, body);
-                            background::refresh(&config, key, principal, origin, request, wishes, of_part);
+                            background::refresh(&config, key, principal, origin, request, overrides, of_part);
                         }
                         return Ok(response);
                     }
@@ -116,9 +116,9 @@ where
     R: Body + Send + 'static,
     R::Error: Into<BoxError>,
 {
-    let Asking { config, key, parts, wishes } = asking;
+    let Asking { config, key, parts, overrides } = asking;
     let Decided { found, leading, collapsed, .. } = turn;
-    let asked = Asked::new(&head_of(parts), wishes);
+    let info = RequestInfo::new(&head_of(parts), overrides);
     let mut status = collapsed.forwarded(report::forwarded(validation.fwd));
     // Preconditions of the cache's own are sent only where their answer, should it be of no use, does no harm.
     let validation = if is_repeatable(parts, &body) { validation } else { validation.plain() };
@@ -129,7 +129,7 @@ where
         let request = Request::from_parts(outgoing(parts, &validation, &found.stored), body);
         let Sent { result, times } = send(config, &mut origin, request, &validation).await;
         let exchanged =
-            Exchanged { config, key, principal, original: parts, asked: &asked, found: &found, times };
+            Exchanged { config, key, principal, original: parts, info: &info, found: &found, times };
         let (response, answer) = match result {
             Ok(response) => response.into_parts(),
             // Disconnected: a stale response may serve (section 4.2.4).
@@ -149,7 +149,7 @@ where
         leading.answered();
     }
     // 8. Spoil others (section 4.4), before the caller can ask for them and before anything new is stored.
-    invalidate::invalidate(config, principal, &asked, parts, &response).await;
+    invalidate::invalidate(config, principal, &info, parts, &response).await;
     invalidate::update_by_head(&exchanged, &response);
     // 6, 7. Keep it as it passes, if it may be kept (section 3).
     let (mut response, kept) = match answers_get(&exchanged, &response, before).await {
@@ -171,7 +171,7 @@ fn is_repeatable<B: Body>(parts: &Parts, body: &B) -> bool {
 
 /// The stale response that may answer without the origin, if there is one.
 async fn disconnected<R>(exchanged: &Exchanged<'_>, status: CacheStatus) -> Option<Response<CacheBody<R>>> {
-    let Exchanged { config, key, asked, found, times, .. } = *exchanged;
-    let serve = without_origin(&config.policy, asked, &found.stored, times.response)?;
+    let Exchanged { config, key, info, found, times, .. } = *exchanged;
+    let serve = without_origin(&config.policy, info, &found.stored, times.response)?;
     answer(config, key, found, &serve, report::stale(config, status, &serve), None).await.ok()
 }

@@ -128,7 +128,7 @@ fn sent<B>(config: &Config, request: &Request<B>) -> Parts {
     parts
 }
 
-/// The caller's extensions that say who asks. Wishes and content are for each request anew.
+/// The caller's extensions that say who asks. Overrides and content are for each request anew.
 fn naming(mut extensions: Extensions) -> Extensions {
     extensions.remove::<CacheOverride>();
     extensions.remove::<RequestContent>();

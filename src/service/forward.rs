@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::entry::StoredResponse;
 use crate::key::{Principal, RequestHead};
 use crate::overrides::CacheOverride;
-use crate::policy::{Asked, Times, Validation, preconditions};
+use crate::policy::{RequestInfo, Times, Validation, preconditions};
 use crate::status::{CacheStatus, Fwd};
 
 /// What of a request decides.
@@ -27,7 +27,7 @@ pub(super) async fn pass<S, B, R>(
     mut origin: S,
     parts: Parts,
     body: B,
-    wishes: &CacheOverride,
+    overrides: &CacheOverride,
     principal: &Principal,
 ) -> Result<Response<CacheBody<R>>, S::Error>
 where
@@ -36,8 +36,8 @@ where
     config.counters.count(|counters| &counters.passed);
     let original = parts.clone();
     let (response, body) = origin.call(Request::from_parts(parts, body)).await?.into_parts();
-    let asked = Asked::new(&head_of(&original), wishes);
-    invalidate::invalidate(config, principal, &asked, &original, &response).await;
+    let info = RequestInfo::new(&head_of(&original), overrides);
+    invalidate::invalidate(config, principal, &info, &original, &response).await;
     let status = CacheStatus { fwd_status: Some(response.status), ..report::forwarded(Fwd::Bypass) };
     let mut response = Response::from_parts(response, CacheBody::passing(body));
     report::attach(config, None, &mut response, status);

@@ -10,14 +10,16 @@ use super::name::key_of;
 use crate::config::Config;
 use crate::entry::StoredHead;
 use crate::key::Principal;
-use crate::policy::{Asked, HeadUpdate, invalidated, invalidated_groups, target_groups, updated_by_head};
+use crate::policy::{
+    HeadUpdate, RequestInfo, invalidated, invalidated_groups, target_groups, updated_by_head,
+};
 use crate::redirect::{answered_by, answered_elsewhere};
 
 /// Invalidates what an unsafe method has made out of date, and waits for it: the caller must not read its own past.
 pub(super) async fn invalidate(
     config: &Config,
     principal: &Principal,
-    asked: &Asked<'_>,
+    info: &RequestInfo<'_>,
     original: &Parts,
     response: &response::Parts,
 ) {
@@ -31,14 +33,14 @@ pub(super) async fn invalidate(
     } else {
         response
     };
-    let mut groups = invalidated_groups(&config.policy, asked, response);
+    let mut groups = invalidated_groups(&config.policy, info, response);
     if groups.is_empty() {
         return;
     }
     if let Some(uri) = answered_by {
-        groups.extend(target_groups(&config.policy, asked, uri));
+        groups.extend(target_groups(&config.policy, info, uri));
     }
-    let uris = invalidated(asked, response);
+    let uris = invalidated(info, response);
     let keys = uris.iter().filter_map(|uri| key_of(config, principal, original, uri)).collect();
     config.store.invalidate(groups, keys).await;
 }
@@ -55,15 +57,15 @@ fn without_fields(response: &response::Parts) -> response::Parts {
 
 /// Brings stored responses to GET up to date with a response to HEAD.
 pub(super) fn update_by_head(exchanged: &Exchanged<'_>, response: &response::Parts) {
-    let Exchanged { config, asked, found, times, original, .. } = *exchanged;
+    let Exchanged { config, info, found, times, original, .. } = *exchanged;
     // A HEAD with content may be about something else than what is stored for GET.
-    if *asked.method != http::Method::HEAD
-        || !asked.is_handled(&config.policy)
+    if *info.method != http::Method::HEAD
+        || !info.is_handled(&config.policy)
         || answered_elsewhere(original, &response.extensions)
     {
         return;
     }
-    for update in updated_by_head(&config.policy, asked, &found.stored, response, times) {
+    for update in updated_by_head(&config.policy, info, &found.stored, response, times) {
         let (index, head) = match update {
             // Only a validator says that the body is still the one that was stored: without, what was invalidated since
             // stays invalidated.

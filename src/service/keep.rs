@@ -60,12 +60,12 @@ pub(super) async fn answers_get(
     response: &response::Parts,
     before: Moment,
 ) -> Option<(CacheKey, Found)> {
-    let Exchanged { config, asked, original, principal, times, .. } = *exchanged;
-    let may = *asked.method == Method::POST
-        && !asked.is_handled(&config.policy)
+    let Exchanged { config, info, original, principal, times, .. } = *exchanged;
+    let may = *info.method == Method::POST
+        && !info.is_handled(&config.policy)
         && response.headers.contains_key(CONTENT_LOCATION);
-    let key = may.then(|| key_of(config, principal, original, asked.uri)).flatten()?;
-    let head = storable(&config.policy, asked, &key, response, times).ok()?;
+    let key = may.then(|| key_of(config, principal, original, info.uri)).flatten()?;
+    let head = storable(&config.policy, info, &key, response, times).ok()?;
     let found = look_up(config, &key).await;
     (!config.store.invalidated_again(&head, before, found.as_of)).then_some((key, found))
 }
@@ -137,15 +137,15 @@ fn fill<R: Body>(
     response: &response::Parts,
     body: &R,
 ) -> Result<Fill, &'static str> {
-    let Exchanged { config, key, principal, asked, found, times, original } = *exchanged;
+    let Exchanged { config, key, principal, info, found, times, original } = *exchanged;
     if redirect::answered_elsewhere(original, &response.extensions) {
         // What this URI said by itself, nobody has seen.
         return Err("redirected below the cache");
     }
-    let mut head = storable(&config.policy, asked, key, response, times).map_err(NotStored::as_str)?;
+    let mut head = storable(&config.policy, info, key, response, times).map_err(NotStored::as_str)?;
     head.as_of = found.as_of;
     let fence = found.fence.ok_or("storage failed")?;
-    if let Some((index, head)) = held_already(&config.policy, asked, &found.stored, &head, response, times) {
+    if let Some((index, head)) = held_already(&config.policy, info, &found.stored, &head, response, times) {
         found.write_head(config, index, Arc::new(StoredHead { as_of: found.as_of, ..head }));
         return Err("held already");
     }
@@ -154,7 +154,7 @@ fn fill<R: Body>(
         return Err("too large for the storage");
     }
     takes_writes(config)?;
-    let target = redirect::target(asked.uri, head.status, &head.headers)
+    let target = redirect::target(info.uri, head.status, &head.headers)
         .and_then(|target| key_of(config, principal, original, &target));
     no_vary_search::note(exchanged, &head);
     let replaces = found.replaced_by(&head);

@@ -134,7 +134,7 @@ impl<S> Cache<S> {
     }
 }
 
-/// Methods whose responses a cache neither stores nor is spoiled by, and a request without wishes of its own.
+/// Methods whose responses a cache neither stores nor is spoiled by, and a request without overrides.
 fn passes_by<B>(request: &Request<B>) -> bool {
     matches!(*request.method(), Method::OPTIONS | Method::TRACE | Method::CONNECT)
         && request.extensions().get::<CacheOverride>().is_none()

@@ -6,7 +6,7 @@ use super::lookup::Found;
 use crate::body::{Piece, StoredSlice, open_piece};
 use crate::config::Config;
 use crate::entry::StoredBody;
-use crate::policy::{Stretch, Validation};
+use crate::policy::{Slice, Validation};
 use crate::status::Fwd;
 use crate::storage::StorageError;
 
@@ -55,30 +55,26 @@ async fn opened(
 }
 
 /// The body of the selected response, where it did not come with its head.
-fn streamed(found: &Found, validation: &Validation) -> Option<Stretch> {
+fn streamed(found: &Found, validation: &Validation) -> Option<Slice> {
     let index = validation.selected.filter(|_| validation.is_conditional())?;
     let stored = found.stored.get(index)?;
     let is_streamed = matches!(stored.body, StoredBody::Streamed);
-    is_streamed.then(|| Stretch { index, skip: 0, len: stored.head.body_len() })
+    is_streamed.then(|| Slice { index, skip: 0, len: stored.head.body_len() })
 }
 
-async fn all(
-    config: &Config,
-    found: &Found,
-    stretches: &[Stretch],
-) -> Result<Vec<StoredSlice>, StorageError> {
-    let mut slices = Vec::with_capacity(stretches.len());
-    for stretch in stretches {
-        slices.extend(one(config, found, *stretch).await?);
+async fn all(config: &Config, found: &Found, slices: &[Slice]) -> Result<Vec<StoredSlice>, StorageError> {
+    let mut opened = Vec::with_capacity(slices.len());
+    for slice in slices {
+        opened.extend(one(config, found, *slice).await?);
     }
-    Ok(slices)
+    Ok(opened)
 }
 
 /// Some bytes of a stored body. One that cannot be read is removed from the store.
 async fn one(
     config: &Config,
     found: &Found,
-    Stretch { index, skip, len }: Stretch,
+    Slice { index, skip, len }: Slice,
 ) -> Result<Option<StoredSlice>, StorageError> {
     let Some(stored) = found.stored.get(index) else { return Ok(None) };
     let opening = open_piece(&config.store, Piece { stored, skip, len });

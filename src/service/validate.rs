@@ -42,8 +42,8 @@ where
     if !validation.asks() {
         return Verdict::Forwarded(body);
     }
-    let Exchanged { config, asked, found, times, .. } = *exchanged;
-    let verdict = match validated(&config.policy, asked, &found.stored, validation, response, times) {
+    let Exchanged { config, info, found, times, .. } = *exchanged;
+    let verdict = match validated(&config.policy, info, &found.stored, validation, response, times) {
         // What another URI confirms or completes is its own, whatever the validators look like.
         Validated::Freshened { .. } | Validated::Completed { .. }
             if answered_elsewhere(exchanged.original, &response.extensions) =>
@@ -92,12 +92,12 @@ async fn freshened<R>(
     opened: Option<StoredSlice>,
     status: &CacheStatus,
 ) -> Option<Response<CacheBody<R>>> {
-    let Exchanged { config, key, asked, times, .. } = *exchanged;
+    let Exchanged { config, key, info, times, .. } = *exchanged;
     config.counters.count(|counters| &counters.confirmed);
     let removed: Vec<_> =
         updates.iter().filter(|one| one.action == UpdateAction::Remove).map(|one| one.index).collect();
     let found = exchanged.found.freshened(config, updates);
-    let serve = serve(asked, &found.stored, index, times.response);
+    let serve = serve(info, &found.stored, index, times.response);
     let from_store = report::from_store(status.clone(), &serve);
     let answered = answer(config, key, &found, &serve, from_store, opened).await;
     // Only now, because the answer's body may be among them.

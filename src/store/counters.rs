@@ -36,7 +36,7 @@ counters! {
     validations,
     /// Validations that the origin answered with 304.
     confirmed,
-    /// Requests that went past the cache: by their method or the user's wish.
+    /// Requests that went past the cache: by their method or the user's override.
     passed,
     /// Stale responses served because the origin failed.
     served_stale,

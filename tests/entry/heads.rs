@@ -117,7 +117,7 @@ pub(crate) fn any_head() -> impl Strategy<Value = StoredHead> {
                 freshness.must_revalidate,
                 freshness.immutable,
                 freshness.explicit,
-                freshness.wished,
+                freshness.overridden,
                 freshness.outdated,
                 _,
             ] = flags;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use larder::entry::{Alias, BodyEnd, StoredBody, StoredHead, StoredResponse};
 use larder::key::{CacheKey, DefaultKey, MakeKey, RequestContent, RequestHead, Selecting};
-use larder::policy::Asked;
+use larder::policy::RequestInfo;
 use larder::redirect::AnsweredBy;
 use larder::{CacheLayer, CacheOverride, Policy};
 
@@ -68,9 +68,12 @@ fn debug_shows_no_query_no_userinfo_and_no_secret_value() {
     let request = request();
     let asked = RequestHead::from(&request);
     tells(&asked, &["https://example.com/path?..", "authorization", "max-age=60"]);
-    let wishes = CacheOverride::new().with_key(head.key.clone());
-    tells(&Asked::new(&asked, &wishes), &["https://example.com/path?..", "authorization", "max-age=60"]);
-    tells(&wishes, &[]);
+    let overrides = CacheOverride::new().with_key(head.key.clone());
+    tells(
+        &RequestInfo::new(&asked, &overrides),
+        &["https://example.com/path?..", "authorization", "max-age=60"],
+    );
+    tells(&overrides, &[]);
     tells(&RequestContent::new(&Method::POST, request.headers(), b"s3cret"), &["POST"]);
     tells(&CacheKey::builder().part("mine", "s3cret"), &["CacheKeyBuilder"]);
 

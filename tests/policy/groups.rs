@@ -13,7 +13,7 @@ fn group(name: &str) -> Group {
 fn a_response_belongs_to_the_groups_it_and_the_user_name() {
     let model = Model::private();
     let mut request = model.request("GET", &[]);
-    request.wishes.groups = vec!["mine".into(), "scripts".into()];
+    request.overrides.groups = vec!["mine".into(), "scripts".into()];
     let fields = [("cache-control", "max-age=60"), ("cache-groups", "\"scripts\"; x=1, \"Scripts\"")];
     let head = model.storable(&request, &model.response(200, &fields)).unwrap();
     assert_eq!(head.groups, [group("Scripts"), group("mine"), group("scripts")]);
@@ -42,7 +42,7 @@ fn unsafe_methods_invalidate_the_groups_that_the_response_names() {
     let named = |method| {
         model
             .request(method, &[])
-            .asked(|asked| policy::invalidated_groups(&larder::Policy::private(), asked, &response))
+            .with_info(|info| policy::invalidated_groups(&larder::Policy::private(), info, &response))
     };
     for group in ["a", "b"] {
         assert!(named("POST").contains(&GroupId::of(&self::group(group))), "{group}");
@@ -52,7 +52,7 @@ fn unsafe_methods_invalidate_the_groups_that_the_response_names() {
     assert!(
         model
             .request("POST", &[])
-            .asked(|asked| policy::invalidated_groups(&larder::Policy::private(), asked, &failed))
+            .with_info(|info| policy::invalidated_groups(&larder::Policy::private(), info, &failed))
             .is_empty()
     );
 }

@@ -1,4 +1,4 @@
-//! The policy beyond the tables of `tests/rfc9111`: settings, wishes, groups, and what must hold for any input.
+//! The policy beyond the tables of `tests/rfc9111`: settings, overrides, groups, and what must hold for any input.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,6 +13,6 @@ mod groups;
 mod growth;
 #[path = "../rfc9111/model.rs"]
 mod model;
+mod overrides;
 mod properties;
 mod settings;
-mod wishes;

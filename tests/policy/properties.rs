@@ -214,20 +214,20 @@ proptest! {
             Reuse::Validate(validation) => Some(validation.clone()),
             _ => None,
         };
-        let without = request.asked(|asked| policy::without_origin(&model.policy, asked, &model.stored, model.now));
+        let without = request.with_info(|info| policy::without_origin(&model.policy, info, &model.stored, model.now));
         if let Some(serve) = without {
             check_serve(&model, &serve)?;
         }
         if let Some(validation) = validation {
             check_validation(&model, &request, &validation, &response)?;
         }
-        let updates = request.asked(|asked| policy::updated_by_head(&model.policy, asked, &model.stored, &response, model.times()));
+        let updates = request.with_info(|info| policy::updated_by_head(&model.policy, info, &model.stored, &response, model.times()));
         for update in &updates {
             let (HeadUpdate::Freshen(index, head) | HeadUpdate::Outdated(index, head)) = update;
             let before = &model.stored[*index].head;
             prop_assert_eq!((head.id, &head.key, head.status), (before.id, &before.key, before.status));
         }
-        let invalidated = request.asked(|asked| policy::invalidated(asked, &response));
+        let invalidated = request.with_info(|info| policy::invalidated(info, &response));
         prop_assert!(invalidated.is_empty() || !["GET", "HEAD", "QUERY"].contains(&method));
         prop_assert!(invalidated.is_empty() || (200..400).contains(&answer_status));
         prop_assert!(invalidated.iter().all(|uri| same_origin(uri, &request.uri)), "{:?}", invalidated);
@@ -263,8 +263,8 @@ fn check_validation(
 ) -> Result<(), TestCaseError> {
     let mut sent = request.headers.clone();
     policy::preconditions(&mut sent, validation, &model.stored);
-    let judged = request.asked(|asked| {
-        policy::validated(&model.policy, asked, &model.stored, validation, response, model.times())
+    let judged = request.with_info(|info| {
+        policy::validated(&model.policy, info, &model.stored, validation, response, model.times())
     });
     match judged {
         Validated::Freshened { updates, serve, .. } => {

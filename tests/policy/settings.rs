@@ -42,12 +42,12 @@ fn override_lifetime_wins_but_unlocks_nothing() {
 fn no_lifetime_of_the_users_makes_a_bare_error_or_redirect_storable() {
     let plain = Model::private();
     let overriding = Model::new(Policy::private().override_lifetime(MINUTE).default_lifetime(MINUTE));
-    let mut wished = plain.request("GET", &[]);
-    wished.wishes.lifetime = Some(MINUTE);
+    let mut overridden = plain.request("GET", &[]);
+    overridden.overrides.lifetime = Some(MINUTE);
     let validators = [("etag", "\"a\""), ("last-modified", "@-1000")];
     for status in [201, 202, 302, 303, 307, 400, 401, 403, 429, 500, 502, 503, 504] {
         for (model, request) in
-            [(&plain, &wished), (&overriding, &plain.request("GET", &[])), (&overriding, &wished)]
+            [(&plain, &overridden), (&overriding, &plain.request("GET", &[])), (&overriding, &overridden)]
         {
             let of = |fields: Fields<'_>| model.storable(request, &model.response(status, fields));
             assert_eq!(of(&validators).err(), Some(NotStored::NotCacheable), "{status}");
@@ -62,18 +62,18 @@ fn no_lifetime_of_the_users_makes_a_bare_error_or_redirect_storable() {
         let mut named =
             Model::new(Policy::private().status_lifetime(plain.response(status, &[]).status, MINUTE));
         assert_eq!(named.get(status, &[]).unwrap().freshness.lifetime, 60);
-        assert_eq!(named.exchange(&wished, status, &[]).unwrap().freshness.lifetime, 60);
+        assert_eq!(named.exchange(&overridden, status, &[]).unwrap().freshness.lifetime, 60);
     }
     for status in [200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501] {
         assert_eq!(
-            overriding.storable(&wished, &overriding.response(status, &[])).unwrap().freshness.lifetime,
+            overriding.storable(&overridden, &overriding.response(status, &[])).unwrap().freshness.lifetime,
             60
         );
     }
     // For a shared cache, `private` is no leave.
     let shared = Model::new(Policy::shared().override_lifetime(MINUTE));
     let answer = shared.response(403, &[("cache-control", "private=\"set-cookie\"")]);
-    assert_eq!(shared.storable(&wished, &answer).err(), Some(NotStored::NotCacheable));
+    assert_eq!(shared.storable(&overridden, &answer).err(), Some(NotStored::NotCacheable));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Section 3.4 and RFC 9110 section 15.3.7.3: combining partial content, and section 4.3 for what is partial.
 
 use larder::entry::{EntryId, StoredHead, StoredRange};
-use larder::policy::{self, Answer, Combination, Reuse, Stretch, Validated};
+use larder::policy::{self, Answer, Combination, Reuse, Slice, Validated};
 use larder::status::Fwd;
 
 use crate::model::{Fields, Model, Outcome, answer, outcome};
@@ -28,20 +28,20 @@ fn parts(ranges: &[&str]) -> (Model, EntryId) {
     (model, newest)
 }
 
-/// The union's content as `first-last` in the representation, in the order of its pieces; `+` before the newest part's.
+/// The union's content as `first-last` in the representation, in the order of its slices; `+` before the newest part's.
 fn described(model: &Model, combination: &Combination, newest: EntryId) -> Option<(u16, String)> {
     let union = combination.union.as_ref()?;
-    let pieces = union.pieces.iter().map(|Stretch { index, skip, len }| {
+    let slices = union.slices.iter().map(|Slice { index, skip, len }| {
         let head = &model.stored[*index].head;
         let first = head.range.unwrap().first + skip;
         assert!(skip + len <= head.body_len() && *len > 0, "no more than is held");
         let mark = if head.id == newest { "+" } else { "" };
         format!("{mark}{first}-{}", first + len - 1)
     });
-    Some((union.head.status.as_u16(), pieces.collect::<Vec<_>>().join(" ")))
+    Some((union.head.status.as_u16(), slices.collect::<Vec<_>>().join(" ")))
 }
 
-/// Status and pieces of a union.
+/// Status and slices of a union.
 type Described = Option<(u16, &'static str)>;
 
 #[test]
@@ -86,7 +86,7 @@ fn parts_that_touch_or_overlap_become_one() {
         assert_eq!(described, *expected, "{ranges:?}");
         let Some(union) = combination.union else { continue };
         let (len, content) = (union.head.body_len(), &union.head.headers["content-length"]);
-        assert_eq!(union.pieces.iter().map(|piece| piece.len).sum::<u64>(), len, "{ranges:?}");
+        assert_eq!(union.slices.iter().map(|slice| slice.len).sum::<u64>(), len, "{ranges:?}");
         assert_eq!(content, &len.to_string(), "{ranges:?}");
         assert_eq!(union.head.range.is_none(), union.head.status == 200, "{ranges:?}");
         assert_eq!(
@@ -260,12 +260,12 @@ fn one_request_asks_for_what_lies_between_parts() {
         let headers = model.preconditions(validation, &[]);
         assert_eq!((headers["range"].to_str().ok(), &headers["if-range"]), (sent, &"\"a\"".parse().unwrap()));
         let missing = validation.missing.as_ref().unwrap();
-        let places = |stretches: &[Stretch]| {
-            let place = |stretch: &Stretch| {
-                let first = model.stored[stretch.index].head.range.unwrap().first + stretch.skip;
-                format!("{first}-{}", first + stretch.len - 1)
+        let places = |slices: &[Slice]| {
+            let place = |slice: &Slice| {
+                let first = model.stored[slice.index].head.range.unwrap().first + slice.skip;
+                format!("{first}-{}", first + slice.len - 1)
             };
-            stretches.iter().map(place).collect::<Vec<_>>().join(" ")
+            slices.iter().map(place).collect::<Vec<_>>().join(" ")
         };
         assert_eq!(
             (places(&missing.before).as_str(), places(&missing.after).as_str()),
@@ -305,8 +305,8 @@ fn a_part_of_what_is_held_already_brings_newer_fields_only() {
         let fields = [FRESH, ("content-range", content_range), ("etag", tag), ("b", "2")];
         let response = model.response(206, &fields);
         let part = model.storable(&request, &response).unwrap();
-        request.asked(|asked| {
-            policy::held_already(&model.policy, asked, &model.stored, &part, &response, model.times())
+        request.with_info(|info| {
+            policy::held_already(&model.policy, info, &model.stored, &part, &response, model.times())
         })
     };
     let mut whole = Model::private();

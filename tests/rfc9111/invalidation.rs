@@ -7,7 +7,7 @@ use crate::model::Model;
 fn invalidated(method: &str, status: u16, fields: &[(&str, &str)]) -> Vec<String> {
     let model = Model::private();
     let (request, response) = (model.request(method, &[]), model.response(status, fields));
-    request.asked(|asked| policy::invalidated(asked, &response)).iter().map(ToString::to_string).collect()
+    request.with_info(|info| policy::invalidated(info, &response)).iter().map(ToString::to_string).collect()
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn a_method_the_user_names_is_reused_for_itself_only() {
     let mut model = Model::new(Policy::private().methods([http::Method::POST]));
     let mut request = model.request("POST", &[]);
     // A key of one's own stands for the content too.
-    request.wishes.key = Some(larder::key::CacheKey::builder().part("mine", "1").build());
+    request.overrides.key = Some(larder::key::CacheKey::builder().part("mine", "1").build());
     model.exchange(&request, 200, FRESH).unwrap();
     assert_eq!(outcome(&model.reuse(&request)), Outcome::Hit);
     assert_eq!(outcome(&model.ask(&[])), Outcome::Forward(Fwd::UriMiss));

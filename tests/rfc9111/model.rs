@@ -9,7 +9,9 @@ use larder::clock::Timestamp;
 use larder::entry::{StoredBody, StoredHead, StoredResponse};
 use larder::key::{CacheKey, RequestHead};
 use larder::overrides::CacheOverride;
-use larder::policy::{self, Answer, Asked, NotStored, Policy, Reuse, Serve, Times, Validated, Validation};
+use larder::policy::{
+    self, Answer, NotStored, Policy, RequestInfo, Reuse, Serve, Times, Validated, Validation,
+};
 use larder::status::Fwd;
 
 /// Header fields of a test. A value `@N` is the date N seconds from now.
@@ -20,7 +22,7 @@ pub struct Request {
     pub method: Method,
     pub uri: Uri,
     pub headers: HeaderMap,
-    pub wishes: CacheOverride,
+    pub overrides: CacheOverride,
 }
 
 impl Request {
@@ -29,14 +31,14 @@ impl Request {
             method: Method::from_bytes(method.as_bytes()).unwrap(),
             uri: Uri::from_static("https://example.com/a?b"),
             headers: HeaderMap::new(),
-            wishes: CacheOverride::default(),
+            overrides: CacheOverride::default(),
         }
     }
 
-    pub fn asked<T>(&self, with: impl FnOnce(&Asked<'_>) -> T) -> T {
+    pub fn with_info<T>(&self, with: impl FnOnce(&RequestInfo<'_>) -> T) -> T {
         let extensions = Extensions::new();
         let head = RequestHead::new(&self.method, &self.uri, &self.headers, &extensions);
-        with(&Asked::new(&head, &self.wishes))
+        with(&RequestInfo::new(&head, &self.overrides))
     }
 }
 
@@ -94,7 +96,7 @@ impl Model {
 
     pub fn storable(&self, request: &Request, response: &response::Parts) -> Result<StoredHead, NotStored> {
         let key = CacheKey::builder().part(CacheKey::URI, request.uri.to_string()).build();
-        request.asked(|asked| policy::storable(&self.policy, asked, &key, response, self.times()))
+        request.with_info(|info| policy::storable(&self.policy, info, &key, response, self.times()))
     }
 
     /// Stores the response to a plain GET, as a body of ten bytes where nothing else is said.
@@ -132,7 +134,7 @@ impl Model {
     }
 
     pub fn reuse(&self, request: &Request) -> Reuse {
-        request.asked(|asked| policy::reuse(&self.policy, asked, &self.stored, self.now))
+        request.with_info(|info| policy::reuse(&self.policy, info, &self.stored, self.now))
     }
 
     pub fn ask(&self, fields: Fields<'_>) -> Reuse {
@@ -141,7 +143,7 @@ impl Model {
 
     pub fn without_origin(&self, fields: Fields<'_>) -> Option<Serve> {
         let request = self.request("GET", fields);
-        request.asked(|asked| policy::without_origin(&self.policy, asked, &self.stored, self.now))
+        request.with_info(|info| policy::without_origin(&self.policy, info, &self.stored, self.now))
     }
 
     /// The fields that a validation sends in place of these.
@@ -159,8 +161,8 @@ impl Model {
         };
         let response = self.response(status, fields);
         let times = self.times();
-        let validated = request.asked(|asked| {
-            policy::validated(&self.policy, asked, &self.stored, &validation, &response, times)
+        let validated = request.with_info(|info| {
+            policy::validated(&self.policy, info, &self.stored, &validation, &response, times)
         });
         if let Validated::Freshened { updates, .. } = &validated {
             for update in updates {
@@ -172,7 +174,7 @@ impl Model {
 
     pub fn serve(&self, fields: Fields<'_>, index: usize) -> Serve {
         let request = self.request("GET", fields);
-        request.asked(|asked| policy::serve(asked, &self.stored, index, self.now))
+        request.with_info(|info| policy::serve(info, &self.stored, index, self.now))
     }
 }
 

@@ -7,8 +7,9 @@ use crate::model::{Model, Outcome, outcome};
 
 fn updated(model: &Model, status: u16, fields: &[(&str, &str)]) -> Vec<HeadUpdate> {
     let (request, response) = (model.request("HEAD", &[]), model.response(status, fields));
-    request
-        .asked(|asked| policy::updated_by_head(&model.policy, asked, &model.stored, &response, model.times()))
+    request.with_info(|info| {
+        policy::updated_by_head(&model.policy, info, &model.stored, &response, model.times())
+    })
 }
 
 #[test]

@@ -12,7 +12,7 @@ use larder::CacheOverride;
 use larder::clock::Timestamp;
 use larder::entry::{BodySummary, StoredBody, StoredHead, StoredResponse};
 use larder::key::{CacheKey, RequestHead};
-use larder::policy::Asked;
+use larder::policy::RequestInfo;
 
 /// The day on which the targets begin.
 pub const START: i64 = 1_800_000_000;
@@ -169,19 +169,19 @@ pub struct Request {
     pub method: Method,
     pub uri: Uri,
     pub headers: HeaderMap,
-    pub wishes: CacheOverride,
+    pub overrides: CacheOverride,
 }
 
 impl Request {
     pub fn get(headers: HeaderMap) -> Self {
         let uri = Uri::from_static("https://example.com/a?b");
-        Self { method: Method::GET, uri, headers, wishes: CacheOverride::new() }
+        Self { method: Method::GET, uri, headers, overrides: CacheOverride::new() }
     }
 
-    pub fn asked<T>(&self, with: impl FnOnce(&Asked<'_>) -> T) -> T {
+    pub fn with_info<T>(&self, with: impl FnOnce(&RequestInfo<'_>) -> T) -> T {
         let extensions = Extensions::new();
         let head = RequestHead::new(&self.method, &self.uri, &self.headers, &extensions);
-        with(&Asked::new(&head, &self.wishes))
+        with(&RequestInfo::new(&head, &self.overrides))
     }
 }
 

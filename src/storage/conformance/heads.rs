@@ -52,7 +52,7 @@ pub async fn every_field_survives(fixture: Fixture) {
             stale_while_revalidate: 5,
             stale_if_error: 6,
             explicit: true,
-            wished: true,
+            overridden: true,
             outdated: true,
             date: Timestamp::from_millis(1_699_999_998_000),
         };

@@ -24,7 +24,7 @@ fn modes_ask_the_origin_or_never() {
         (CacheMode::OnlyIfCached, Outcome::Hit, Outcome::Timeout),
     ] {
         let mut request = model.request("GET", &[]);
-        request.wishes.mode = mode;
+        request.overrides.mode = mode;
         assert_eq!(outcome(&model.reuse(&request)), fresh, "{mode:?}");
         model.wait(10);
         assert_eq!(outcome(&model.reuse(&request)), stale, "{mode:?}");
@@ -36,7 +36,7 @@ fn modes_ask_the_origin_or_never() {
 fn no_store_stores_nothing() {
     let mut model = Model::private();
     let mut request = model.request("GET", &[]);
-    request.wishes.no_store = true;
+    request.overrides.no_store = true;
     let fields = [("cache-control", "max-age=10")];
     assert_eq!(model.exchange(&request, 200, &fields).err(), Some(NotStored::RequestNoStore));
 }
@@ -45,7 +45,7 @@ fn no_store_stores_nothing() {
 fn a_lifetime_wins_and_outlives_other_settings() {
     let mut model = Model::private();
     let mut request = model.request("GET", &[]);
-    request.wishes.lifetime = Some(Duration::from_secs(100));
+    request.overrides.lifetime = Some(Duration::from_secs(100));
     model.exchange(&request, 200, &[("cache-control", "max-age=10")]).unwrap();
     model.wait(99);
     assert!(is_hit(&model.ask(&[])));
