@@ -70,6 +70,7 @@ mod open;
 pub mod redis;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+mod url;
 
 pub use copy::Copied;
 pub use dynamic::{AnyReader, AnyWriter, DynStorage};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::options::{DynamoBuilder, invalid};
 use crate::storage::StorageError;
-use crate::storage::open::Options;
+use crate::storage::url::Options;
 
 /// The builder that a URL describes: `dynamodb://table?region=...`.
 ///

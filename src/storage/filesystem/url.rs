@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{FileStorage, FileStorageBuilder, Format};
-use crate::storage::open::{OptionValue, Options};
+use crate::storage::url::{OptionValue, Options};
 use crate::storage::{StorageError, StorageErrorKind};
 
 impl OptionValue for Format {

@@ -19,8 +19,8 @@ mod body;
 mod fences;
 mod groups;
 mod map;
+mod options;
 mod size;
-mod url;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -11,7 +11,7 @@ use mongodb::options::{ClientOptions, ReadPreference, WriteConcern};
 use super::error::kind_of;
 use super::settings::Settings;
 use super::store::Store;
-use crate::storage::open::check_credentials;
+use crate::storage::url::check_credentials;
 use crate::storage::{StorageError, StorageErrorKind};
 
 const DEFAULT_DATABASE: &str = "larder";

@@ -5,8 +5,8 @@ use std::time::Duration;
 use mongodb::options::{ReadPreference, WriteConcern};
 
 use crate::storage::StorageError;
-use crate::storage::open::OptionValue;
-use crate::storage::open::Options;
+use crate::storage::url::OptionValue;
+use crate::storage::url::Options;
 
 /// Lookups bring up to this much of every variant's body along.
 const DEFAULT_INLINE_THRESHOLD: usize = 64 * 1024;

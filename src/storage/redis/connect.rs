@@ -13,7 +13,7 @@ use super::link::{Link, Managers, Source};
 use super::options::RedisBuilder;
 use super::source::plan;
 use super::{RedisStorage, Shared};
-use crate::storage::open::Options;
+use crate::storage::url::Options;
 use crate::storage::{StorageError, StorageErrorKind};
 
 impl RedisBuilder {

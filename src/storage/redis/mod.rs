@@ -117,7 +117,7 @@ use self::layout::Names;
 use self::link::{Lane, Link};
 use self::list::Ahead;
 use super::kit::check_head;
-use super::open::{Options, check_credentials};
+use super::url::{Options, check_credentials};
 use super::{Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage, StorageError, Usage};
 use crate::clock::Timestamp;
 use crate::entry::{Alias, EntryId, GroupId, StoredHead};

@@ -7,7 +7,7 @@ use redis::{Client, ConnectionInfo, IntoConnectionInfo, RedisError, TlsCertifica
 use super::error::{NAME, error};
 use super::link::Source;
 use super::options::RedisBuilder;
-use crate::storage::open::check_credentials;
+use crate::storage::url::check_credentials;
 use crate::storage::{StorageError, StorageErrorKind};
 
 /// The parts of a URL whose authority may name several hosts.

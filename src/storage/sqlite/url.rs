@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{SqliteBuilder, SqliteStorage, Synchronous};
 use crate::storage::StorageError;
-use crate::storage::open::{OptionValue, Options};
+use crate::storage::url::{OptionValue, Options};
 
 impl OptionValue for Synchronous {
     const EXPECTED: &'static str = "`off`, `normal` or `full`";

@@ -2,7 +2,7 @@
 
 use super::MemoryStorage;
 use crate::storage::StorageError;
-use crate::storage::open::Options;
+use crate::storage::url::Options;
 
 impl MemoryStorage {
     pub(crate) fn from_url(mut options: Options) -> Result<Self, StorageError> {

@@ -1,17 +1,13 @@
 //! Opening a storage by a URL.
 
-mod options;
-
-pub(crate) use options::Options;
-#[allow(unused_imports, reason = "for the backends whose options have values of their own")]
-pub(crate) use options::{OptionValue, check_credentials};
-
 #[cfg(feature = "redis")]
 use std::pin::Pin;
 use std::sync::Arc;
 
 #[cfg(feature = "redis")]
 use super::RedisStorage;
+#[allow(unused_imports, reason = "for the backends that live in files")]
+use super::url::{Options, path};
 use super::{DynStorage, MemoryStorage, StorageError, StorageErrorKind};
 
 /// A backend's scheme, the feature it needs, whether that is on, and an example.
@@ -74,12 +70,12 @@ pub async fn open(url: &str) -> Result<Arc<dyn DynStorage>, StorageError> {
         }
         #[cfg(feature = "sqlite")]
         "sqlite" => {
-            let (path, options) = (options::path(place)?, Options::parse("sqlite", query)?);
+            let (path, options) = (path(place)?, Options::parse("sqlite", query)?);
             blocking(move || super::sqlite::from_url(&path, options)).await
         }
         #[cfg(all(feature = "filesystem", unix))]
         "file" => {
-            let (path, options) = (options::path(place)?, Options::parse("file", query)?);
+            let (path, options) = (path(place)?, Options::parse("file", query)?);
             blocking(move || super::filesystem::from_url(&path, options)).await
         }
         #[cfg(feature = "mongodb")]
