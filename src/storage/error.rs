@@ -83,7 +83,8 @@ impl StorageError {
         self.kind
     }
 
-    /// The backend's [name](super::Storage::name).
+    /// The backend's [name](super::Storage::name). Empty where there is none: [`open`](fn@super::open) was given a URL
+    /// that names no backend.
     #[must_use]
     pub const fn backend(&self) -> &'static str {
         self.backend
@@ -92,7 +93,10 @@ impl StorageError {
 
 impl fmt::Display for StorageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} storage: {} ({})", self.backend, self.action, self.kind.as_str())
+        if !self.backend.is_empty() {
+            write!(f, "{} ", self.backend)?;
+        }
+        write!(f, "storage: {} ({})", self.action, self.kind.as_str())
     }
 }
 

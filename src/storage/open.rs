@@ -1,31 +1,43 @@
 //! Opening a storage by a URL.
 
-#[cfg(feature = "redis")]
-use std::pin::Pin;
 use std::sync::Arc;
 
-#[cfg(feature = "redis")]
-use super::RedisStorage;
-#[allow(unused_imports, reason = "for the backends that live in files")]
-use super::url::{Options, path};
-use super::{DynStorage, MemoryStorage, StorageError, StorageErrorKind};
+use super::url::{Schemes, Url};
+use super::{DynStorage, StorageError, StorageErrorKind};
 
-/// A backend's scheme, the feature it needs, whether that is on, and an example.
-const BACKENDS: &[(&str, &str, bool, &str)] = &[
-    ("memory", "", true, "memory:?max_bytes=64MiB"),
-    ("sqlite", "sqlite", cfg!(feature = "sqlite"), "sqlite:cache.db"),
-    ("file", "filesystem", cfg!(all(feature = "filesystem", unix)), "file:directory"),
-    ("mongodb", "mongodb", cfg!(feature = "mongodb"), "mongodb://localhost/web?collection=cache"),
-    ("mongodb+srv", "mongodb", false, ""),
-    ("gridfs+mongodb", "gridfs", cfg!(feature = "gridfs"), "gridfs+mongodb://localhost/web"),
-    ("gridfs+mongodb+srv", "gridfs", false, ""),
-    ("dynamodb", "dynamodb", cfg!(feature = "dynamodb"), "dynamodb://table?region=eu-central-1"),
-    ("redis", "redis", cfg!(feature = "redis"), "redis://host/"),
-    ("rediss", "redis", cfg!(feature = "redis"), "rediss://host/"),
-    ("redis+unix", "redis", cfg!(feature = "redis"), "redis+unix:///socket"),
-    ("redis+cluster", "redis", cfg!(feature = "redis"), "redis+cluster://host,host"),
-    ("redis+sentinel", "redis", cfg!(feature = "redis"), "redis+sentinel://host,host/service"),
-];
+/// A backend, compiled in or not.
+struct Backend {
+    /// The feature it needs, called like its module.
+    feature: &'static str,
+    /// What its schemes begin with, up to the first `+`.
+    words: &'static [&'static str],
+    /// `None` where it is not compiled in.
+    schemes: Option<&'static Schemes>,
+}
+
+/// Names each backend: its module, the condition for it, and what its schemes begin with.
+macro_rules! backends {
+    ($($module:ident if $condition:meta: $words:expr;)*) => {
+        const BACKENDS: &[Backend] = &[$(Backend {
+            feature: stringify!($module),
+            words: &$words,
+            #[cfg($condition)]
+            schemes: Some(&super::$module::SCHEMES),
+            #[cfg(not($condition))]
+            schemes: None,
+        }),*];
+    };
+}
+
+backends! {
+    memory if all(): ["memory"];
+    sqlite if feature = "sqlite": ["sqlite"];
+    filesystem if all(feature = "filesystem", unix): ["file"];
+    mongodb if feature = "mongodb": ["mongodb"];
+    gridfs if feature = "gridfs": ["gridfs"];
+    dynamodb if feature = "dynamodb": ["dynamodb"];
+    redis if feature = "redis": ["redis", "rediss", "valkey", "valkeys"];
+}
 
 /// Opens the storage that a URL names: for command lines and configuration files.
 ///
@@ -60,68 +72,38 @@ const BACKENDS: &[(&str, &str, bool, &str)] = &[
 /// [`StorageErrorKind::Invalid`] for a scheme, option or value that makes no sense, or a backend that is not compiled
 /// in: the message lists what is possible. Otherwise when the storage cannot be opened.
 pub async fn open(url: &str) -> Result<Arc<dyn DynStorage>, StorageError> {
-    let Some((scheme, rest)) = url.split_once(':') else {
-        return Err(no_such_backend(url, "it names no backend"));
+    let Some(url) = Url::split(url) else {
+        return Err(no_such_backend(None, "it names no backend"));
     };
-    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
-    match scheme {
-        "memory" if place.is_empty() => {
-            Ok(Arc::new(MemoryStorage::from_url(Options::parse("memory", query)?)?))
-        }
-        #[cfg(feature = "sqlite")]
-        "sqlite" => {
-            let (path, options) = (path(place)?, Options::parse("sqlite", query)?);
-            blocking(move || super::sqlite::from_url(&path, options)).await
-        }
-        #[cfg(all(feature = "filesystem", unix))]
-        "file" => {
-            let (path, options) = (path(place)?, Options::parse("file", query)?);
-            blocking(move || super::filesystem::from_url(&path, options)).await
-        }
-        #[cfg(feature = "mongodb")]
-        "mongodb" | "mongodb+srv" => Ok(Arc::new(super::MongoStorage::connect(url).await?)),
-        #[cfg(feature = "gridfs")]
-        "gridfs+mongodb" | "gridfs+mongodb+srv" => Ok(Arc::new(super::GridFsStorage::connect(url).await?)),
-        #[cfg(feature = "dynamodb")]
-        "dynamodb" => Ok(Arc::new(super::DynamoStorage::connect(url).await?)),
-        #[cfg(feature = "redis")]
-        _ if super::redis::is_scheme(scheme) => {
-            let opening: Pin<Box<dyn Future<Output = _> + Send + '_>> = Box::pin(RedisStorage::connect(url));
-            let storage: RedisStorage = opening.await?;
-            Ok(Arc::new(storage))
-        }
-        _ => {
-            let missing = BACKENDS.iter().find(|(name, _, on, _)| *name == scheme && !on);
-            Err(match missing {
-                Some((_, feature, ..)) => {
-                    no_such_backend(url, &format!("it needs the feature `{feature}`, which is off"))
-                }
-                None => no_such_backend(url, "there is no such backend"),
-            })
-        }
+    match schemes().find(|(_, (name, _))| *name == url.scheme) {
+        Some((schemes, _)) => (schemes.open)(url).await,
+        None => Err(not_there(url.scheme)),
     }
 }
 
-/// Opening files may wait for the disk.
-#[cfg(any(feature = "sqlite", all(feature = "filesystem", unix)))]
-async fn blocking<S: super::Storage>(
-    open: impl FnOnce() -> Result<S, StorageError> + Send + 'static,
-) -> Result<Arc<dyn DynStorage>, StorageError> {
-    match tokio::task::spawn_blocking(open).await {
-        Ok(opened) => Ok(Arc::new(opened?)),
-        Err(error) => {
-            Err(StorageError::new(StorageErrorKind::Other, "any", "opening the storage").with_source(error))
+/// All schemes, each with what opens it and its example.
+fn schemes() -> impl Iterator<Item = (&'static Schemes, (&'static str, &'static str))> {
+    let there = BACKENDS.iter().filter_map(|backend| backend.schemes);
+    there.flat_map(|schemes| schemes.names.iter().map(move |name| (schemes, *name)))
+}
+
+fn not_there(scheme: &str) -> StorageError {
+    let first = scheme.split('+').next().unwrap_or_default();
+    let mut words =
+        BACKENDS.iter().flat_map(|backend| backend.words.iter().map(move |word| (backend, *word)));
+    match words.find(|(backend, word)| *word == first && backend.schemes.is_none()) {
+        Some((backend, word)) => {
+            no_such_backend(Some(word), &format!("it needs the feature `{}`, which is off", backend.feature))
         }
+        None => no_such_backend(None, "there is no such backend"),
     }
 }
 
-/// The URL may carry a password, and one that is malformed may have it anywhere: only a scheme that is known is shown.
-fn no_such_backend(url: &str, why: &str) -> StorageError {
-    let known: Vec<_> =
-        BACKENDS.iter().filter(|(_, _, on, _)| *on).map(|(.., example)| format!("`{example}`")).collect();
-    let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
-    let shown = BACKENDS.iter().find(|(name, ..)| *name == scheme);
-    let what = shown.map_or_else(|| "a storage".to_owned(), |(name, ..)| format!("`{name}:`"));
+/// The URL may carry a password, and one that is malformed may have it anywhere: only a word that is known is shown.
+fn no_such_backend(word: Option<&str>, why: &str) -> StorageError {
+    let examples = schemes().map(|(_, (_, example))| example).filter(|example| !example.is_empty());
+    let known: Vec<_> = examples.map(|example| format!("`{example}`")).collect();
+    let what = word.map_or_else(|| "a storage".to_owned(), |word| format!("`{word}:`"));
     let action = format!("opening {what}: {why}; possible are {}", known.join(", "));
-    StorageError::new(StorageErrorKind::Invalid, "any", action)
+    StorageError::new(StorageErrorKind::Invalid, "", action)
 }

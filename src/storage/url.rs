@@ -1,10 +1,88 @@
-//! The query of a storage's URL.
+//! A storage's URL: what a backend is told of it, and the options in its query.
 
 use std::fmt;
 use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::storage::{StorageError, StorageErrorKind};
+use super::contract::Storage;
+use super::dynamic::DynStorage;
+use super::error::{StorageError, StorageErrorKind};
+
+/// How a backend is named in URLs, and what opens it. Every backend has one, `SCHEMES` in its `options.rs`, which
+/// [`open`](fn@super::open) knows.
+pub(crate) struct Schemes {
+    /// Each scheme with an example of a URL for error messages; an empty example is not shown.
+    pub(crate) names: &'static [(&'static str, &'static str)],
+    /// Opens the storage that a URL with one of these schemes names.
+    pub(crate) open: for<'a> fn(Url<'a>) -> Opening<'a>,
+}
+
+pub(crate) type Opening<'a> =
+    Pin<Box<dyn Future<Output = Result<Arc<dyn DynStorage>, StorageError>> + Send + 'a>>;
+
+/// A URL, split as far as it is the same for all backends. It may carry a password.
+#[derive(Clone, Copy)]
+pub(crate) struct Url<'a> {
+    #[allow(dead_code, reason = "for the networked backends; not every set of features has one")]
+    pub(crate) whole: &'a str,
+    pub(crate) scheme: &'a str,
+    /// What stands between the scheme's colon and the query, as it was written.
+    pub(crate) place: &'a str,
+    query: &'a str,
+}
+
+impl<'a> Url<'a> {
+    /// `None` where there is no scheme.
+    pub(crate) fn split(whole: &'a str) -> Option<Self> {
+        let (scheme, rest) = whole.split_once(':')?;
+        let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+        Some(Self { whole, scheme, place, query })
+    }
+
+    /// # Errors
+    ///
+    /// When the query is not well-formed.
+    pub(crate) fn options(self, backend: &'static str) -> Result<Options, StorageError> {
+        Options::parse(backend, self.query)
+    }
+
+    /// The place as a path: `dir/x`, `/dir/x` and `///dir/x` as in `file:` URLs.
+    ///
+    /// # Errors
+    ///
+    /// When it is not well-formed.
+    #[allow(dead_code, reason = "for the backends that live in files; not every set of features has one")]
+    pub(crate) fn path(self, backend: &'static str) -> Result<PathBuf, StorageError> {
+        path(backend, self.place)
+    }
+}
+
+/// A storage as [`open`](fn@super::open) returns it.
+///
+/// # Errors
+///
+/// As it was opened.
+pub(crate) fn opened<S: Storage>(
+    storage: Result<S, StorageError>,
+) -> Result<Arc<dyn DynStorage>, StorageError> {
+    Ok(Arc::new(storage?))
+}
+
+/// Opens a storage on a thread for blocking work: opening files may wait for the disk.
+#[allow(dead_code, reason = "for the backends that live in files; not every set of features has one")]
+pub(crate) async fn open_blocking<S: Storage>(
+    backend: &'static str,
+    open: impl FnOnce() -> Result<S, StorageError> + Send + 'static,
+) -> Result<Arc<dyn DynStorage>, StorageError> {
+    match tokio::task::spawn_blocking(open).await {
+        Ok(storage) => opened(storage),
+        Err(error) => {
+            Err(StorageError::new(StorageErrorKind::Other, backend, "opening the storage").with_source(error))
+        }
+    }
+}
 
 /// The options of a URL, to be taken one by one.
 ///
@@ -122,21 +200,15 @@ fn invalid(backend: &'static str, action: String) -> StorageError {
     StorageError::new(StorageErrorKind::Invalid, backend, action)
 }
 
-/// A path from a URL: `dir/x`, `/dir/x` and `///dir/x` as in `file:` URLs.
-///
-/// # Errors
-///
-/// When it is not well-formed.
-#[allow(dead_code, reason = "for the backends that live in files; not every set of features has one")]
-pub(super) fn path(place: &str) -> Result<PathBuf, StorageError> {
+fn path(backend: &'static str, place: &str) -> Result<PathBuf, StorageError> {
     let authority = place.strip_prefix("//").filter(|rest| !rest.starts_with('/'));
     if authority.is_some_and(|rest| rest.contains('@')) {
-        return Err(invalid("any", "the URL has a user and a host, and is to have a path".to_owned()));
+        return Err(invalid(backend, "the URL has a user and a host, and is to have a path".to_owned()));
     }
     let place = place.strip_prefix("//").filter(|rest| rest.starts_with('/')).unwrap_or(place);
     let decoded = decode(place).ok_or_else(|| {
         let what = "the path of the URL is not well-formed: `%` stands before two hexadecimal digits";
-        invalid("any", what.to_owned())
+        invalid(backend, what.to_owned())
     })?;
     Ok(PathBuf::from(decoded))
 }
@@ -250,9 +322,9 @@ mod tests {
         for (place, expected) in
             [("a/b", "a/b"), ("/a", "/a"), ("///a", "/a"), ("a%20b%3F", "a b?"), ("", "")]
         {
-            assert_eq!(path(place)?.to_str(), Some(expected), "{place}");
+            assert_eq!(path("x", place)?.to_str(), Some(expected), "{place}");
         }
-        assert!(path("%zz").is_err() && path("%4").is_err() && path("%ff").is_err());
+        assert!(["%zz", "%4", "%ff"].iter().all(|place| path("x", place).is_err()));
         Ok(())
     }
 

@@ -30,7 +30,7 @@ async fn a_path_may_be_encoded_and_nothing_is_created_for_a_wrong_option() {
 async fn what_makes_no_sense_is_told_with_what_would() {
     for (url, expected) in [
         ("", "memory:"),
-        ("cache.db", "names no backend"),
+        ("cache.db", "storage: opening a storage: it names no backend"),
         ("mysql://root:secret@host/", "memory:"),
         ("memory:?max_bites=1", "max_bytes, max_entries, max_body"),
         ("memory:?max_bytes=lots", "KiB"),

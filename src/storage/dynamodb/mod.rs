@@ -19,6 +19,7 @@ mod url;
 mod writer;
 
 pub use options::DynamoBuilder;
+pub(crate) use options::SCHEMES;
 pub use reader::DynamoReader;
 pub use writer::DynamoWriter;
 

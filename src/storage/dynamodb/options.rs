@@ -11,12 +11,18 @@ use aws_sdk_dynamodb::config::{Builder as ClientConfig, Region, StalledStreamPro
 
 use super::error::NAME;
 use super::{DynamoStorage, http};
+use crate::storage::url::{Schemes, opened};
 use crate::storage::{StorageError, StorageErrorKind};
 
 /// DynamoDB's limit for one item is 400 KiB, names included.
 const MAX_INLINE: usize = 350 * 1024;
 const CHUNKS: std::ops::RangeInclusive<usize> = 1024..=384 * 1024;
 const MAX_NAMESPACE: usize = 128;
+
+pub(crate) const SCHEMES: Schemes = Schemes {
+    names: &[("dynamodb", "dynamodb://table?region=eu-central-1")],
+    open: |url| Box::pin(async move { opened(DynamoStorage::connect(url.whole).await) }),
+};
 
 /// Options of a [`DynamoStorage`]. Every one has a default.
 ///

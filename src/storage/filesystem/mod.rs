@@ -78,9 +78,9 @@ mod temp;
 mod url;
 mod writer;
 
+pub(crate) use options::SCHEMES;
 pub use options::{FileStorageBuilder, Format};
 pub use reader::FileReader;
-pub(crate) use url::from_url;
 pub use writer::FileWriter;
 
 use std::path::{Path, PathBuf};

@@ -2,9 +2,21 @@
 
 use std::path::Path;
 
-use crate::storage::StorageError;
-
 use super::FileStorage;
+use super::error::BACKEND;
+use super::url::from_url;
+use crate::storage::StorageError;
+use crate::storage::url::{Schemes, open_blocking};
+
+pub(crate) const SCHEMES: Schemes = Schemes {
+    names: &[("file", "file:directory")],
+    open: |url| {
+        Box::pin(async move {
+            let (path, options) = (url.path(BACKEND)?, url.options(BACKEND)?);
+            open_blocking(BACKEND, move || from_url(&path, options)).await
+        })
+    },
+};
 
 /// How the heads and bodies are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

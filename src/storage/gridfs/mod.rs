@@ -35,10 +35,16 @@ use super::{Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storag
 use crate::clock::Timestamp;
 use crate::entry::{Alias, EntryId, GroupId, StoredHead};
 use crate::key::CacheKey;
+use crate::storage::url::{Schemes, opened};
 
 const NAME: &str = "gridfs";
 const PREFIX: &str = "gridfs+";
 const FILES: bool = true;
+
+pub(crate) const SCHEMES: Schemes = Schemes {
+    names: &[("gridfs+mongodb", "gridfs+mongodb://localhost/web"), ("gridfs+mongodb+srv", "")],
+    open: |url| Box::pin(async move { opened(GridFsStorage::connect(url.whole).await) }),
+};
 
 /// Keeps stored responses in MongoDB, larger bodies as GridFS files. See the [module](self).
 ///

@@ -22,6 +22,8 @@ mod map;
 mod options;
 mod size;
 
+pub(crate) use options::SCHEMES;
+
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

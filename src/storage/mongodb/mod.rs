@@ -89,6 +89,7 @@ mod writer;
 pub(crate) use contract::storage_over_store;
 pub(crate) use options::FromStore;
 pub use options::MongoBuilder;
+pub(crate) use options::SCHEMES;
 pub use reader::MongoReader;
 pub(crate) use store::Store;
 pub use writer::MongoWriter;

@@ -11,7 +11,8 @@ use mongodb::options::{ClientOptions, ReadPreference, WriteConcern};
 use super::error::kind_of;
 use super::settings::Settings;
 use super::store::Store;
-use crate::storage::url::check_credentials;
+use crate::storage::MongoStorage;
+use crate::storage::url::{Schemes, check_credentials, opened};
 use crate::storage::{StorageError, StorageErrorKind};
 
 const DEFAULT_DATABASE: &str = "larder";
@@ -23,6 +24,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const HEARTBEAT: Duration = Duration::from_secs(2);
 /// Large bodies keep a connection busy for a while; the driver's ten are few for them.
 const MAX_POOL_SIZE: u32 = 64;
+
+pub(crate) const SCHEMES: Schemes = Schemes {
+    names: &[("mongodb", "mongodb://localhost/web?collection=cache"), ("mongodb+srv", "")],
+    open: |url| Box::pin(async move { opened(MongoStorage::connect(url.whole).await) }),
+};
 
 /// A storage that stands on the shared store.
 pub(crate) trait FromStore {

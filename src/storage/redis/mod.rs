@@ -101,8 +101,8 @@ mod source;
 mod writer;
 
 pub use options::RedisBuilder;
+pub(crate) use options::SCHEMES;
 pub use reader::RedisReader;
-pub(crate) use source::is_scheme;
 pub use writer::RedisWriter;
 
 use std::fmt;

@@ -6,10 +6,34 @@ use std::time::Duration;
 
 use redis::TlsCertificates;
 
+use super::RedisStorage;
 use super::layout::MIN_CHUNK;
+use crate::storage::url::{Schemes, opened};
 
 /// No body is kept with its head beyond this length, whatever is set.
 pub(super) const MAX_INLINE: usize = 16 * 1024 * 1024;
+
+pub(crate) const SCHEMES: Schemes = Schemes {
+    names: &[
+        ("redis", "redis://host/"),
+        ("redis+unix", "redis+unix:///socket"),
+        ("redis+cluster", "redis+cluster://host,host"),
+        ("redis+sentinel", "redis+sentinel://host,host/service"),
+        ("rediss", "rediss://host/"),
+        ("rediss+unix", ""),
+        ("rediss+cluster", ""),
+        ("rediss+sentinel", ""),
+        ("valkey", ""),
+        ("valkey+unix", ""),
+        ("valkey+cluster", ""),
+        ("valkey+sentinel", ""),
+        ("valkeys", ""),
+        ("valkeys+unix", ""),
+        ("valkeys+cluster", ""),
+        ("valkeys+sentinel", ""),
+    ],
+    open: |url| Box::pin(async move { opened(RedisStorage::connect(url.whole).await) }),
+};
 
 /// Sets up a [`RedisStorage`].
 ///

@@ -58,7 +58,7 @@ pub(super) fn plan(url: &str, options: &RedisBuilder) -> Result<(Source, String)
     let secure = match base {
         "redis" | "valkey" => false,
         "rediss" | "valkeys" => true,
-        _ => return Err(invalid(SCHEMES)),
+        _ => return Err(invalid(POSSIBLE)),
     };
     let certificates = certificates(options, secure)?;
     let source = match kind {
@@ -70,7 +70,7 @@ pub(super) fn plan(url: &str, options: &RedisBuilder) -> Result<(Source, String)
         "cluster" => cluster(&parts, base, certificates, options).map_err(failed)?,
         "sentinel" => sentinel(&parts, base, secure, certificates, options, &failed)?,
         "" => return Err(invalid("a URL of one server names one host")),
-        _ => return Err(invalid(SCHEMES)),
+        _ => return Err(invalid(POSSIBLE)),
     };
     Ok((source, place))
 }
@@ -90,14 +90,7 @@ fn is_host(text: &str) -> bool {
     !host.is_empty() && sound && port.is_none_or(|port| port.parse::<u16>().is_ok())
 }
 
-/// Whether a URL of this scheme is for this backend.
-pub(crate) fn is_scheme(scheme: &str) -> bool {
-    let (base, kind) = scheme.split_once('+').unwrap_or((scheme, ""));
-    matches!(base, "redis" | "rediss" | "valkey" | "valkeys")
-        && matches!(kind, "" | "unix" | "cluster" | "sentinel")
-}
-
-const SCHEMES: &str = "possible are `redis`, `rediss`, `redis+unix`, `redis+cluster`, `rediss+cluster`, \
+const POSSIBLE: &str = "possible are `redis`, `rediss`, `redis+unix`, `redis+cluster`, `rediss+cluster`, \
                        `redis+sentinel`, `rediss+sentinel`, and the same with `valkey`";
 
 /// The driver's error quotes what it does not understand, so that is left out, and the error is no cause of this one.

@@ -78,8 +78,8 @@ mod reclaim;
 mod url;
 mod writer;
 
+pub(crate) use options::SCHEMES;
 pub use options::{SqliteBuilder, Synchronous};
-pub(crate) use url::from_url;
 pub use writer::{SqliteReader, SqliteWriter};
 
 use std::path::Path;

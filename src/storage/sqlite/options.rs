@@ -3,8 +3,21 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::error::BACKEND;
+use super::url::from_url;
 use super::{SqliteStorage, place};
+use crate::storage::url::{Schemes, open_blocking};
 use crate::storage::{StorageError, StorageErrorKind};
+
+pub(crate) const SCHEMES: Schemes = Schemes {
+    names: &[("sqlite", "sqlite:cache.db")],
+    open: |url| {
+        Box::pin(async move {
+            let (path, options) = (url.path(BACKEND)?, url.options(BACKEND)?);
+            open_blocking(BACKEND, move || from_url(&path, options)).await
+        })
+    },
+};
 
 /// How soon SQLite asks the operating system to bring what it wrote to the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -232,6 +245,6 @@ impl SqliteBuilder {
         } else {
             return Ok(());
         };
-        Err(StorageError::new(StorageErrorKind::Invalid, super::error::BACKEND, wrong))
+        Err(StorageError::new(StorageErrorKind::Invalid, BACKEND, wrong))
     }
 }
