@@ -1,4 +1,4 @@
-//! Bodies in pieces, laid out as GridFS lays out files.
+//! Bodies in chunks, laid out as GridFS lays out files.
 
 use bytes::Bytes;
 use mongodb::bson::oid::ObjectId;
@@ -11,12 +11,12 @@ use crate::clock::Timestamp;
 use crate::entry::StoredHead;
 use crate::storage::{StorageError, StorageErrorKind};
 
-/// Pieces asked for in one trip are together about this long.
+/// Chunks asked for in one trip are together about this long.
 const READ_AT_ONCE: usize = 1024 * 1024;
 
 impl Store {
-    /// The document of one piece. What GridFS has no field for stands beside its fields, where its tools do not look.
-    pub(super) fn piece(&self, entry: &str, n: i32, data: Vec<u8>, usable_until: Timestamp) -> Document {
+    /// The document of one chunk. What GridFS has no field for stands beside its fields, where its tools do not look.
+    pub(super) fn chunk(&self, entry: &str, n: i32, data: Vec<u8>, usable_until: Timestamp) -> Document {
         doc! {
             "_id": ObjectId::new(),
             "files_id": entry,
@@ -30,15 +30,15 @@ impl Store {
         }
     }
 
-    pub(super) async fn insert_pieces(&self, pieces: &[Document]) -> Result<(), StorageError> {
-        if pieces.is_empty() {
+    pub(super) async fn insert_chunks(&self, chunks: &[Document]) -> Result<(), StorageError> {
+        if chunks.is_empty() {
             return Ok(());
         }
         self.ready().await?;
-        self.call("storing a body", self.chunks.insert_many(pieces).ordered(false)).await.map(drop)
+        self.call("storing a body", self.chunks.insert_many(chunks).ordered(false)).await.map(drop)
     }
 
-    /// Lets the pieces be seen as a file, where they are to be one.
+    /// Lets the chunks be seen as a file, where they are to be one.
     pub(super) async fn insert_file(&self, head: &StoredHead) -> Result<(), StorageError> {
         let Some(files) = &self.files else { return Ok(()) };
         let content_type = head.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
@@ -58,47 +58,47 @@ impl Store {
         self.call("storing a file", files.insert_one(file)).await.map(drop)
     }
 
-    /// Some pieces from the `from`th on, each verified. The first is the `from`th, or it is an error.
-    pub(super) async fn read_pieces(&self, entry: &str, from: i32) -> Result<Vec<Bytes>, StorageError> {
+    /// Some chunks from the `from`th on, each verified. The first is the `from`th, or it is an error.
+    pub(super) async fn read_chunks(&self, entry: &str, from: i32) -> Result<Vec<Bytes>, StorageError> {
         let doing = "reading a body";
         let at_once = (READ_AT_ONCE / self.settings.chunk_size).max(1);
         let asked = doc! { "files_id": entry, "n": { "$gte": from } };
-        let mut pieces = Vec::new();
+        let mut chunks = Vec::new();
         let reading = async {
-            // No cursor stays open on the server between two pieces, however slow their reader is.
+            // No cursor stays open on the server between two chunks, however slow their reader is.
             let find =
                 self.chunks.find(asked).sort(doc! { "n": 1 }).limit(i64::try_from(at_once).unwrap_or(1));
             let mut cursor = find.projection(doc! { "n": 1, "data": 1, "sum": 1 }).await?;
             while cursor.advance().await? {
                 let found = cursor.current();
                 let data = found.get_binary("data").map(|data| Bytes::copy_from_slice(data.bytes));
-                pieces.push((found.get_i32("n").ok(), data.unwrap_or_default(), found.get_i64("sum").ok()));
+                chunks.push((found.get_i32("n").ok(), data.unwrap_or_default(), found.get_i64("sum").ok()));
             }
             Ok(())
         };
         self.call(doing, reading).await?;
-        let mut verified = Vec::with_capacity(pieces.len());
-        for ((n, data, sum), expected) in pieces.into_iter().zip(from..) {
+        let mut verified = Vec::with_capacity(chunks.len());
+        for ((n, data, sum), expected) in chunks.into_iter().zip(from..) {
             if n != Some(expected) {
                 break;
             }
             if sum != Some(checksum(expected, &data)) {
-                let what = format!("{doing}: piece {expected} of {entry} is not what was written");
+                let what = format!("{doing}: chunk {expected} of {entry} is not what was written");
                 return Err(self.error(StorageErrorKind::Corrupt, what));
             }
             verified.push(data);
         }
         if verified.is_empty() {
-            let what = format!("{doing}: piece {from} of {entry} is gone");
+            let what = format!("{doing}: chunk {from} of {entry} is gone");
             return Err(self.error(StorageErrorKind::Missing, what));
         }
         Ok(verified)
     }
 
-    /// How many pieces there are.
-    pub(super) async fn count_pieces(&self, entry: &str) -> Result<u64, StorageError> {
+    /// How many chunks there are.
+    pub(super) async fn count_chunks(&self, entry: &str) -> Result<u64, StorageError> {
         let count = self.chunks.count_documents(doc! { "files_id": entry }).selection_criteria(primary());
-        self.call("counting pieces", count).await
+        self.call("counting chunks", count).await
     }
 
     /// A small body, asked for by itself.
@@ -112,7 +112,7 @@ impl Store {
         }))
     }
 
-    /// Deletes what is in pieces of these bodies; small bodies go with their documents.
+    /// Deletes what is in chunks of these bodies; small bodies go with their documents.
     pub(super) async fn delete_bodies(&self, entries: &[String]) -> Result<u64, StorageError> {
         if entries.is_empty() {
             return Ok(0);
@@ -122,8 +122,8 @@ impl Store {
             let mine = doc! { "_id": { "$in": entries }, "metadata.cache": &self.settings.collection };
             self.call(doing, files.delete_many(mine)).await?;
         }
-        let pieces = self.chunks.delete_many(doc! { "files_id": { "$in": entries } });
-        self.call(doing, pieces).await.map(|deleted| deleted.deleted_count)
+        let chunks = self.chunks.delete_many(doc! { "files_id": { "$in": entries } });
+        self.call(doing, chunks).await.map(|deleted| deleted.deleted_count)
     }
 
     /// Keeps the server from deleting a body before this time.
@@ -141,7 +141,7 @@ impl Store {
     }
 }
 
-/// The sum of a piece in its place: a piece that stands in another's place is noticed too.
+/// The sum of a chunk in its place: a chunk that stands in another's place is noticed too.
 fn checksum(n: i32, data: &[u8]) -> i64 {
     xxh3_64_with_seed(data, u64::from(n.unsigned_abs())).cast_signed()
 }

@@ -56,9 +56,9 @@ pub(super) struct Found {
 
 /// How much of the documents is asked for.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Part {
+pub(super) enum Fields {
     /// All that a lookup answers.
-    Whole,
+    All,
     /// What decides about fences and limits.
     State,
 }
@@ -111,7 +111,7 @@ impl Store {
         &self,
         doing: &str,
         digest: &str,
-        part: Part,
+        part: Fields,
         member: Option<SelectionCriteria>,
     ) -> Result<Found, StorageError> {
         self.under_with_slots(doing, digest, &[], part, member).await
@@ -123,7 +123,7 @@ impl Store {
         doing: &str,
         digest: &str,
         groups: &[GroupId],
-        part: Part,
+        part: Fields,
         member: Option<SelectionCriteria>,
     ) -> Result<Found, StorageError> {
         let keys = [NAMESPACE.to_owned(), digest.to_owned()];
@@ -141,12 +141,12 @@ impl Store {
         &self,
         doing: &str,
         keys: &[String],
-        part: Part,
+        part: Fields,
         member: Option<SelectionCriteria>,
     ) -> Result<Option<Found>, StorageError> {
         let mut find = self.heads.find(doc! { "key": { "$in": keys } });
         // Picking fields costs the server more than sending those for people, unless a body is among them.
-        if matches!(part, Part::State) || self.settings.decode {
+        if matches!(part, Fields::State) || self.settings.decode {
             find = find.projection(fields(part));
         }
         if let Some(member) = member {
@@ -184,13 +184,13 @@ impl Store {
     }
 }
 
-fn fields(part: Part) -> Document {
+fn fields(part: Fields) -> Document {
     let mut fields = doc! {
         "kind": 1, "key": 1, "variant": 1, "entry": 1, "fence": 1, "published": 1, "removed": 1,
         "schema": 1, "clock": 1, "responses_cleared": 1, "aliases_cleared": 1, "floor": 1, "invalidations": 1,
         "number": 1,
     };
-    if matches!(part, Part::Whole) {
+    if matches!(part, Fields::All) {
         fields.insert("exact", 1);
         fields.insert("body", 1);
     }

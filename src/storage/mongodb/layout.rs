@@ -22,8 +22,8 @@ pub(super) static ALIAS_VARIANT: LazyLock<String> = LazyLock::new(|| format!("al
 pub(super) enum Kept<'a> {
     /// In the document, and as text or BSON too when that is wanted and possible.
     Inline { body: &'a [u8], decode: bool },
-    /// In pieces.
-    Pieces,
+    /// In chunks.
+    Chunks,
 }
 
 /// The document of a response.
@@ -40,7 +40,7 @@ pub(super) fn response(head: &StoredHead, exact: Vec<u8>, kept: Kept<'_>, fence:
             }
             document.insert("body", binary(body.to_vec()));
         }
-        Kept::Pieces => bytes += head.body_len(),
+        Kept::Chunks => bytes += head.body_len(),
     }
     document.insert("bytes", number(bytes));
     document.insert("exact", binary(exact));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mongodb::bson::{Bson, doc};
 
-use super::found::{Found, Part, Row};
+use super::found::{Fields, Found, Row};
 use super::layout::entry_id;
 use super::store::Store;
 use crate::entry::codec::{self, DecodeError};
@@ -28,7 +28,7 @@ impl Store {
     pub(crate) async fn lookup(&self, key: &CacheKey) -> Result<Lookup, StorageError> {
         // What is stored under a key nearly always has the target that the key was made of.
         let usual: Vec<_> = key.uri().map(usual_groups).into_iter().flatten().collect();
-        let found = self.under_with_slots(DOING, &key.hex_digest(), &usual, Part::Whole, None).await?;
+        let found = self.under_with_slots(DOING, &key.hex_digest(), &usual, Fields::All, None).await?;
         let Found { namespace, rows, mut slots, .. } = found;
         slots.asked.extend(usual);
         let (fence, as_of) = (namespace.clock.unsigned_abs(), namespace.invalidations.unsigned_abs());

@@ -10,7 +10,7 @@ use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::storage::{Maintained, StorageError};
 
 const DOING: &str = "maintaining";
-/// Pieces without a head may be those of a writer at work, while the newest of them is younger than this.
+/// Chunks without a head may be those of a writer at work, while the newest of them is younger than this.
 const WRITER_MILLIS: i64 = 3600 * 1000;
 
 impl Store {
@@ -47,7 +47,7 @@ impl Store {
         Ok(responses + aliases)
     }
 
-    /// Deletes bodies in pieces that no document names. Only an index is read to find them.
+    /// Deletes bodies in chunks that no document names. Only an index is read to find them.
     async fn sweep_bodies(&self, before: i64) -> Result<u64, StorageError> {
         let without_head = [
             doc! { "$match": { "cache": &self.settings.collection } },
@@ -75,7 +75,7 @@ impl Store {
         self.call(DOING, reading).await?;
         let mut orphans = 0;
         for entry in without {
-            if self.newest_piece(&entry).await? < before {
+            if self.newest_chunk(&entry).await? < before {
                 self.delete_bodies(&[entry]).await?;
                 orphans += 1;
             }
@@ -84,11 +84,11 @@ impl Store {
     }
 
     /// When the server stored it. What has no such time is no writer's.
-    async fn newest_piece(&self, entry: &str) -> Result<i64, StorageError> {
+    async fn newest_chunk(&self, entry: &str) -> Result<i64, StorageError> {
         let newest = self.chunks.find_one(doc! { "files_id": entry }).sort(doc! { "n": -1 });
         let newest = newest.projection(doc! { "stored": 1 }).selection_criteria(primary());
         let newest = self.call(DOING, newest).await?;
-        let stored = newest.and_then(|piece| piece.get_timestamp("stored").ok());
+        let stored = newest.and_then(|chunk| chunk.get_timestamp("stored").ok());
         Ok(stored.map_or(i64::MIN, |stored| i64::from(stored.time).saturating_mul(1000)))
     }
 }

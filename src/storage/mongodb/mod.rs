@@ -39,7 +39,7 @@
 //! db.larder.find({"headers": {$elemMatch: {name: "server", value: "nginx"}}})
 //! ```
 //!
-//! Bodies over the threshold are pieces in `larder.chunks`, laid out as GridFS lays out its chunks, each with a
+//! Bodies over the threshold are chunks in `larder.chunks`, laid out as GridFS lays out its chunks, each with a
 //! checksum. Indexes, made once: `key` and `variant` (unique), `usable_until` (TTL), `url`, `groups`, `entry`, and one
 //! for listing and counting.
 //!

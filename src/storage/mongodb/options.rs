@@ -36,7 +36,7 @@ pub(crate) trait FromStore {
     const NAME: &'static str;
     /// What its URLs have in front of the driver's scheme.
     const PREFIX: &'static str;
-    /// Whether bodies in pieces are files.
+    /// Whether bodies in chunks are files.
     const FILES: bool;
 
     fn from_store(store: Arc<Store>) -> Self;
@@ -112,7 +112,7 @@ impl<S> MongoBuilder<S> {
         self
     }
 
-    /// The length of a larger body's pieces; 255 KiB unless set, from 1 KiB to 8 MiB.
+    /// The length of a larger body's chunks; 255 KiB unless set, from 1 KiB to 8 MiB.
     pub fn chunk_size(mut self, bytes: usize) -> Self {
         self.settings.set_chunk_size(bytes);
         self

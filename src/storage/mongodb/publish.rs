@@ -4,7 +4,7 @@ use std::future::IntoFuture;
 
 use mongodb::bson::{Document, doc};
 
-use super::found::{Found, Part, kind};
+use super::found::{Fields, Found, kind};
 use super::layout::{self, Kept};
 use super::namespace::lost_race;
 use super::store::{Store, primary};
@@ -19,7 +19,7 @@ const MAX_HEAD: usize = 1024 * 1024;
 const TURNS: usize = 20;
 
 impl Store {
-    /// Publishes a response; its pieces, if any, are stored already.
+    /// Publishes a response; its chunks, if any, are stored already.
     pub(super) async fn publish(
         &self,
         head: &StoredHead,
@@ -28,7 +28,7 @@ impl Store {
     ) -> Result<Published, StorageError> {
         let exact = codec::encode(head);
         self.check_head(exact.len())?;
-        let kept = body.map_or(Kept::Pieces, |body| Kept::Inline { body, decode: self.settings.decode });
+        let kept = body.map_or(Kept::Chunks, |body| Kept::Inline { body, decode: self.settings.decode });
         let fence = fence_number(fence);
         self.publish_document(layout::response(head, exact, kept, fence), fence).await
     }
@@ -76,7 +76,7 @@ impl Store {
                     self.delete_bodies(&[before.to_owned()]).await.ok();
                 }
             }
-            let found = self.under(doing, key, Part::State, Some(primary())).await?;
+            let found = self.under(doing, key, Fields::State, Some(primary())).await?;
             if found.refuses(fence, is_alias) {
                 self.withdraw(key, entry).await?;
                 return Ok(Published::Superseded);
@@ -118,7 +118,7 @@ impl Store {
     pub(crate) async fn freshen(&self, mut head: StoredHead, fence: Fence) -> Result<bool, StorageError> {
         let doing = "freshening";
         let (key, entry) = (head.key.hex_digest(), head.id.to_string());
-        let found = self.under(doing, &key, Part::Whole, Some(primary())).await?;
+        let found = self.under(doing, &key, Fields::All, Some(primary())).await?;
         // A removal after this makes the document invisible, whatever is done to it.
         if found.refuses(fence_number(fence), false) {
             return Ok(false);
@@ -131,7 +131,7 @@ impl Store {
         let exact = codec::encode(&head);
         self.check_head(exact.len())?;
         if row.body.is_none() && stored.usable_until < head.usable_until {
-            // The pieces first: a head must not outlive its body.
+            // The chunks first: a head must not outlive its body.
             self.keep_body_until(&entry, head.usable_until).await?;
         }
         let set = layout::freshened(&head, exact);

@@ -1,4 +1,4 @@
-//! Reading a body, piece by verified piece.
+//! Reading a body, chunk by verified chunk.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,8 +16,8 @@ pub struct MongoReader {
     entry: String,
     expected: u64,
     /// Verified and not yet handed out.
-    pieces: VecDeque<Bytes>,
-    /// The next piece to ask the server for.
+    chunks: VecDeque<Bytes>,
+    /// The next chunk to ask the server for.
     next: i32,
     seen: u64,
 }
@@ -29,7 +29,7 @@ impl MongoReader {
             return Err(store.error(StorageErrorKind::Missing, "opening a body: it was never published"));
         };
         let entry = head.id.to_string();
-        let mut reader = Self { store, entry, expected: body.len, pieces: VecDeque::new(), next: 0, seen: 0 };
+        let mut reader = Self { store, entry, expected: body.len, chunks: VecDeque::new(), next: 0, seen: 0 };
         // The threshold may have been another one when the body was stored, so it tells only where to look first.
         let small = body.len <= reader.store.settings.inline_threshold as u64;
         if small && reader.take_inline(head, body).await? {
@@ -50,15 +50,15 @@ impl MongoReader {
             return Err(self.store.error(StorageErrorKind::Corrupt, what));
         }
         if !body.is_empty() {
-            self.pieces.push_back(body);
+            self.chunks.push_back(body);
         }
         Ok(true)
     }
 
     async fn fetch(&mut self) -> Result<(), StorageError> {
-        let pieces = self.store.read_pieces(&self.entry, self.next).await?;
-        self.next = self.next.saturating_add(i32::try_from(pieces.len()).unwrap_or(i32::MAX));
-        self.pieces.extend(pieces);
+        let chunks = self.store.read_chunks(&self.entry, self.next).await?;
+        self.next = self.next.saturating_add(i32::try_from(chunks.len()).unwrap_or(i32::MAX));
+        self.chunks.extend(chunks);
         Ok(())
     }
 }
@@ -68,15 +68,15 @@ impl BodyReader for MongoReader {
         if self.seen == self.expected {
             return Ok(None);
         }
-        if self.pieces.is_empty() {
+        if self.chunks.is_empty() {
             self.fetch().await?;
         }
-        let piece = self.pieces.pop_front().unwrap_or_default();
-        self.seen += piece.len() as u64;
-        if piece.is_empty() || self.seen > self.expected {
+        let chunk = self.chunks.pop_front().unwrap_or_default();
+        self.seen += chunk.len() as u64;
+        if chunk.is_empty() || self.seen > self.expected {
             let what = format!("reading a body: {} is longer or shorter than its head says", self.entry);
             return Err(self.store.error(StorageErrorKind::Corrupt, what));
         }
-        Ok(Some(piece))
+        Ok(Some(chunk))
     }
 }

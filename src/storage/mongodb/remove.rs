@@ -2,7 +2,7 @@
 
 use mongodb::bson::{DateTime, Document, doc};
 
-use super::found::{Part, kind};
+use super::found::{Fields, kind};
 use super::namespace::CLOCK;
 use super::store::{Store, primary};
 use crate::entry::EntryId;
@@ -147,7 +147,7 @@ impl Store {
             }
             self.raise("floor", floor).await?;
             for key in &keys {
-                let found = self.under(doing, key, Part::State, Some(primary())).await?;
+                let found = self.under(doing, key, Fields::State, Some(primary())).await?;
                 let stale = doc! {
                     "key": key,
                     "kind": { "$in": [kind::RESPONSE, kind::ALIAS] },

@@ -24,9 +24,9 @@ pub(crate) struct Store {
     pub(super) database: Database,
     /// One document for each response and alias, and a few of the storage's own.
     pub(super) heads: Collection<Document>,
-    /// Bodies over the inline threshold, in pieces.
+    /// Bodies over the inline threshold, in chunks.
     pub(super) chunks: Collection<Document>,
-    /// One document for each body in pieces, where it is to be a GridFS file.
+    /// One document for each body in chunks, where it is to be a GridFS file.
     pub(super) files: Option<Collection<Document>>,
     pub(super) opening: Opening,
     place: String,

@@ -1,4 +1,4 @@
-//! Writing a body: small ones wait for their head, larger ones go ahead of it in pieces.
+//! Writing a body: small ones wait for their head, larger ones go ahead of it in chunks.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,9 +12,9 @@ use super::store::Store;
 use crate::entry::{BodyEnd, BodySummary, StoredHead};
 use crate::storage::{BodyWriter, Fence, Published, StorageError, StorageErrorKind};
 
-/// Pieces are sent when so many bytes of them have come together.
+/// Chunks are sent when so many bytes of them have come together.
 const SEND_AT: usize = 1024 * 1024;
-/// Maintenance takes pieces without a head for remains when they are much older than this. Whoever took longer
+/// Maintenance takes chunks without a head for remains when they are much older than this. Whoever took longer
 /// makes sure that they are still there.
 const CHECKED_AFTER: Duration = Duration::from_secs(600);
 
@@ -28,11 +28,11 @@ struct Writing {
     head: StoredHead,
     entry: String,
     fence: Fence,
-    /// What is not yet a whole piece; all of the body while that is small.
+    /// What is not yet a whole chunk; all of the body while that is small.
     pending: Vec<u8>,
-    /// Whole pieces that are not yet sent.
-    pieces: Vec<Document>,
-    /// How many pieces were cut.
+    /// Whole chunks that are not yet sent.
+    chunks: Vec<Document>,
+    /// How many chunks were cut.
     cut: i32,
     sum: Xxh3,
     len: u64,
@@ -55,7 +55,7 @@ impl MongoWriter {
             head,
             fence,
             pending: Vec::new(),
-            pieces: Vec::new(),
+            chunks: Vec::new(),
             cut: 0,
             sum: Xxh3::new(),
             len: 0,
@@ -142,12 +142,12 @@ impl Writing {
         }
         if self.cut == 0 {
             let small = std::mem::take(&mut self.pending);
-            self.cut_pieces(&small).await?;
+            self.cut_chunks(&small).await?;
         }
-        self.cut_pieces(data).await
+        self.cut_chunks(data).await
     }
 
-    async fn cut_pieces(&mut self, mut data: &[u8]) -> Result<(), StorageError> {
+    async fn cut_chunks(&mut self, mut data: &[u8]) -> Result<(), StorageError> {
         let size = self.store.settings.chunk_size;
         while !data.is_empty() {
             if self.pending.capacity() < size {
@@ -157,8 +157,8 @@ impl Writing {
             self.pending.extend_from_slice(taken);
             data = rest;
             if self.pending.len() == size {
-                self.cut_piece()?;
-                if self.pieces.len() * size >= SEND_AT {
+                self.cut_chunk()?;
+                if self.chunks.len() * size >= SEND_AT {
                     self.send().await?;
                 }
             }
@@ -166,25 +166,25 @@ impl Writing {
         Ok(())
     }
 
-    fn cut_piece(&mut self) -> Result<(), StorageError> {
+    fn cut_chunk(&mut self) -> Result<(), StorageError> {
         let data = std::mem::take(&mut self.pending);
-        self.pieces.push(self.store.piece(&self.entry, self.cut, data, self.head.usable_until));
+        self.chunks.push(self.store.chunk(&self.entry, self.cut, data, self.head.usable_until));
         self.cut = self
             .cut
             .checked_add(1)
-            .ok_or_else(|| self.store.error(StorageErrorKind::TooLarge, "storing a body: too many pieces"))?;
+            .ok_or_else(|| self.store.error(StorageErrorKind::TooLarge, "storing a body: too many chunks"))?;
         Ok(())
     }
 
     async fn send(&mut self) -> Result<(), StorageError> {
-        self.store.insert_pieces(&self.pieces).await?;
-        self.pieces.clear();
+        self.store.insert_chunks(&self.chunks).await?;
+        self.chunks.clear();
         Ok(())
     }
 
     async fn publish(&mut self, end: BodyEnd) -> Result<Published, StorageError> {
         if self.failed {
-            let what = "publishing: an earlier piece of the body could not be stored";
+            let what = "publishing: an earlier chunk of the body could not be stored";
             return Err(self.store.error(StorageErrorKind::Other, what));
         }
         self.publishing = true;
@@ -193,11 +193,11 @@ impl Writing {
             return self.store.publish(&self.head, Some(&self.pending), self.fence).await;
         }
         if !self.pending.is_empty() {
-            self.cut_piece()?;
+            self.cut_chunk()?;
         }
         self.send().await?;
         if self.began.elapsed() > CHECKED_AFTER
-            && self.store.count_pieces(&self.entry).await? != u64::from(self.cut.unsigned_abs())
+            && self.store.count_chunks(&self.entry).await? != u64::from(self.cut.unsigned_abs())
         {
             let what = "publishing: the body was taken for a dead writer's remains";
             return Err(self.store.error(StorageErrorKind::Missing, what));
