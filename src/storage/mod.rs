@@ -80,7 +80,7 @@ pub use gridfs::GridFsStorage;
 pub use key_value::{ByteStore, KeyValueStorage};
 pub use memory::{MemoryReader, MemoryStorage, MemoryWriter};
 #[cfg(feature = "mongodb")]
-pub use mongodb::{MongoBuilder, MongoStorage};
+pub use mongodb::{MongoStorage, MongoStorageBuilder};
 pub use open::open;
 #[cfg(feature = "redis")]
 pub use redis::{RedisBuilder, RedisStorage};

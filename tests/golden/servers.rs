@@ -63,7 +63,7 @@ async fn the_documents_of_mongodb() {
             writeln!(found, "{name} {shown}").unwrap();
         }
     }
-    check("mongodb", "SCHEMA in mongodb/namespace.rs", &found);
+    check("mongodb", "SCHEMA in mongodb/layout.rs", &found);
 }
 
 #[tokio::test]

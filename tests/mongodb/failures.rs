@@ -12,7 +12,7 @@ const NOWHERE: &str = "mongodb://ann:s3cret@127.0.0.1:1/web?serverSelectionTimeo
 
 #[tokio::test]
 async fn an_absent_server_is_told_when_asked_strictly_and_tolerated_otherwise() {
-    let error = MongoStorage::builder(NOWHERE).strict().connect().await.unwrap_err();
+    let error = MongoStorage::builder().url(NOWHERE).strict().connect().await.unwrap_err();
     assert_eq!(error.kind(), StorageErrorKind::Unavailable, "{error}");
     let told = format!("{error}");
     assert!(told.contains("127.0.0.1:1/web.larder") && !told.contains("s3cret"), "{told}");

@@ -15,6 +15,7 @@ mod files;
 mod foreign;
 #[path = "../support/layered.rs"]
 mod layered;
+mod options;
 mod outage;
 mod planted;
 #[path = "../support/mongo.rs"]

@@ -193,12 +193,12 @@ async fn mongodb_builders_show_no_secret() {
     let url = format!("mongodb://user:{SECRET}@127.0.0.1:1/web");
     let options = ClientOptions::parse(&url).await.unwrap();
     let client = mongodb::Client::with_options(options.clone()).unwrap();
-    shows(&MongoStorage::builder(&url));
-    shows(&MongoStorage::builder(&format!("mongodb://user:a/{SECRET}@host")));
-    shows(&GridFsStorage::builder(&format!("gridfs+{url}")));
-    shows(&MongoStorage::with_options(options));
-    shows(&MongoStorage::with_client(client.clone()));
-    shows(&MongoStorage::with_client(client).connect().await.unwrap());
+    shows(&MongoStorage::builder().url(&url));
+    shows(&MongoStorage::builder().url(format!("mongodb://user:a/{SECRET}@host")));
+    shows(&GridFsStorage::builder().url(format!("gridfs+{url}")));
+    shows(&MongoStorage::builder().client_options(options));
+    shows(&MongoStorage::builder().client(client.clone()));
+    shows(&MongoStorage::builder().client(client).connect().await.unwrap());
 }
 
 #[cfg(feature = "dynamodb")]

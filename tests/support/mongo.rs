@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use larder::storage::{DynStorage, GridFsStorage, MongoBuilder, MongoStorage, StorageError};
+use larder::storage::{DynStorage, GridFsStorage, MongoStorage, MongoStorageBuilder, StorageError};
 use mongodb::Client;
 use mongodb::bson::Document;
 use mongodb::{Collection, Database};
@@ -44,12 +44,12 @@ impl Scratch {
         Self { url, name: format!("larder_test_{}_{number}", std::process::id()) }
     }
 
-    pub(crate) fn mongo(&self) -> MongoBuilder<MongoStorage> {
-        MongoStorage::builder(&self.url).database(&self.name)
+    pub(crate) fn mongo(&self) -> MongoStorageBuilder<MongoStorage> {
+        MongoStorage::builder().url(&self.url).database(&self.name)
     }
 
-    pub(crate) fn gridfs(&self) -> MongoBuilder<GridFsStorage> {
-        GridFsStorage::builder(&self.url).database(&self.name)
+    pub(crate) fn gridfs(&self) -> MongoStorageBuilder<GridFsStorage> {
+        GridFsStorage::builder().url(&self.url).database(&self.name)
     }
 
     /// Opens one of [`KINDS`] by a URL with these options, in a collection called like it.

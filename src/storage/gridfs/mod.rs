@@ -19,28 +19,16 @@
 //! use larder::storage::GridFsStorage;
 //!
 //! # async fn example() -> Result<(), larder::storage::StorageError> {
-//! let storage = GridFsStorage::builder("gridfs+mongodb://localhost/web").bucket("fs").connect().await?;
+//! let storage = GridFsStorage::builder().url("mongodb://localhost/web").bucket("fs").connect().await?;
 //! # let _ = storage;
 //! # Ok(())
 //! # }
 //! ```
 
-use std::sync::Arc;
+use super::mongodb::{Bodies, DocumentStorage, Sealed};
+use super::url::{Schemes, opened};
 
-use mongodb::Client;
-use mongodb::options::ClientOptions;
-
-use super::mongodb::{MongoBuilder, Store, storage_over_store};
-use super::{Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, StorageError, Usage};
-use crate::clock::Timestamp;
-use crate::entry::{Alias, EntryId, GroupId, StoredHead};
-use crate::key::CacheKey;
-use crate::storage::url::{Schemes, opened};
-
-const NAME: &str = "gridfs";
-const PREFIX: &str = "gridfs+";
-const FILES: bool = true;
-
+/// How a GridFS storage is named in URLs.
 pub(crate) const SCHEMES: Schemes = Schemes {
     names: &[("gridfs+mongodb", "gridfs+mongodb://localhost/web"), ("gridfs+mongodb+srv", "")],
     open: |url| Box::pin(async move { opened(GridFsStorage::connect(url.whole).await) }),
@@ -49,36 +37,17 @@ pub(crate) const SCHEMES: Schemes = Schemes {
 /// Keeps stored responses in MongoDB, larger bodies as GridFS files. See the [module](self).
 ///
 /// Clones are handles on the same connections.
+pub type GridFsStorage = DocumentStorage<Files>;
+
+/// Keeps larger bodies as GridFS files.
 #[derive(Clone, Debug)]
-pub struct GridFsStorage {
-    store: Arc<Store>,
+#[non_exhaustive]
+pub struct Files;
+
+impl Sealed for Files {}
+
+impl Bodies for Files {
+    const NAME: &'static str = "gridfs";
+    const URL_PREFIX: &'static str = "gridfs+";
+    const FILES: bool = true;
 }
-
-impl GridFsStorage {
-    /// Connects to the server that a URL names: `gridfs+mongodb://host/database?collection=...`, or `gridfs+mongodb+srv://`.
-    ///
-    /// # Errors
-    ///
-    /// When the URL makes no sense; with `strict=true` in it also when the server cannot be used.
-    pub async fn connect(url: &str) -> Result<Self, StorageError> {
-        Self::builder(url).connect().await
-    }
-
-    /// Options on top of those in a URL, whose own win.
-    pub fn builder(url: &str) -> MongoBuilder<Self> {
-        MongoBuilder::url(url)
-    }
-
-    /// A storage with options of the driver's own; as
-    /// [`MongoStorage::with_options`](super::MongoStorage::with_options).
-    pub fn with_options(options: ClientOptions) -> MongoBuilder<Self> {
-        MongoBuilder::options(options)
-    }
-
-    /// A storage over a client of yours, just as it is.
-    pub fn with_client(client: Client) -> MongoBuilder<Self> {
-        MongoBuilder::client(client)
-    }
-}
-
-storage_over_store!(GridFsStorage);

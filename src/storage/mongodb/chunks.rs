@@ -26,7 +26,7 @@ impl Store {
             "stored": bson::Timestamp { time: 0, increment: 0 },
             "data": binary(data),
             "usable_until": date(usable_until.as_millis()),
-            "cache": &self.settings.collection,
+            "cache": &self.options.collection,
         }
     }
 
@@ -45,11 +45,11 @@ impl Store {
         let file = doc! {
             "_id": head.id.to_string(),
             "length": number(head.body_len()),
-            "chunkSize": i32::try_from(self.settings.chunk_size).unwrap_or(i32::MAX),
+            "chunkSize": i32::try_from(self.options.chunk_size).unwrap_or(i32::MAX),
             "uploadDate": DateTime::now(),
             "filename": &head.uri,
             "metadata": {
-                "cache": &self.settings.collection,
+                "cache": &self.options.collection,
                 "key": head.key.hex_digest(),
                 "content_type": content_type.map_or(Bson::Null, Bson::from),
                 "usable_until": date(head.usable_until.as_millis()),
@@ -61,7 +61,7 @@ impl Store {
     /// Some chunks from the `from`th on, each verified. The first is the `from`th, or it is an error.
     pub(super) async fn read_chunks(&self, entry: &str, from: i32) -> Result<Vec<Bytes>, StorageError> {
         let doing = "reading a body";
-        let at_once = (READ_AT_ONCE / self.settings.chunk_size).max(1);
+        let at_once = (READ_AT_ONCE / self.options.chunk_size).max(1);
         let asked = doc! { "files_id": entry, "n": { "$gte": from } };
         let mut chunks = Vec::new();
         let reading = async {
@@ -119,7 +119,7 @@ impl Store {
         }
         let doing = "deleting bodies";
         if let Some(files) = &self.files {
-            let mine = doc! { "_id": { "$in": entries }, "metadata.cache": &self.settings.collection };
+            let mine = doc! { "_id": { "$in": entries }, "metadata.cache": &self.options.collection };
             self.call(doing, files.delete_many(mine)).await?;
         }
         let chunks = self.chunks.delete_many(doc! { "files_id": { "$in": entries } });

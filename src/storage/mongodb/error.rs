@@ -31,6 +31,11 @@ pub(super) fn is_duplicate(error: &Error) -> bool {
     code_of(error) == Some(DUPLICATE_KEY)
 }
 
+/// An error that stands for "someone else was faster".
+pub(super) fn lost_race<T>(result: &Result<T, Error>) -> bool {
+    result.as_ref().is_err_and(is_duplicate)
+}
+
 /// Whether an index of this name stands there with other options.
 pub(super) fn is_other_index(error: &Error) -> bool {
     matches!(code_of(error), Some(85 | 86))

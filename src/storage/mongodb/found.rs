@@ -1,46 +1,15 @@
 //! The documents under one key, read in one trip.
 
-use bytes::Bytes;
-use mongodb::bson::oid::ObjectId;
-use mongodb::bson::{Document, RawBsonRef, RawDocument, Timestamp, doc};
+use mongodb::bson::{Document, RawBsonRef, doc};
 use mongodb::options::SelectionCriteria;
 
 use super::groups::{Slots, slot_key};
-use super::namespace::{NAMESPACE, Namespace};
+use super::layout::{NAMESPACE, kind};
+use super::namespace::Namespace;
+use super::row::Row;
 use super::store::Store;
 use crate::entry::GroupId;
 use crate::storage::StorageError;
-
-/// What a document is.
-pub(super) mod kind {
-    pub(in super::super) const RESPONSE: &str = "response";
-    pub(in super::super) const ALIAS: &str = "alias";
-    pub(in super::super) const REMOVAL: &str = "removal";
-    pub(in super::super) const SLOT: &str = "slot";
-    pub(in super::super) const NAMESPACE: &str = "namespace";
-}
-
-/// Every kind of document that is ours.
-pub(super) const KINDS: [&str; 5] = [kind::RESPONSE, kind::ALIAS, kind::REMOVAL, kind::SLOT, kind::NAMESPACE];
-
-/// A stored response or alias as it stands in its document.
-#[derive(Clone, Debug)]
-pub(super) struct Row {
-    pub(super) object: ObjectId,
-    pub(super) is_alias: bool,
-    pub(super) key: String,
-    pub(super) variant: String,
-    /// The id of the response, in hexadecimal digits.
-    pub(super) entry: String,
-    /// The clock of removals as the fill saw it.
-    pub(super) fence: i64,
-    /// Set by the server, so that it grows whoever publishes.
-    pub(super) published: Option<Timestamp>,
-    /// The head in its exact form; an alias' has its body in it.
-    pub(super) exact: Bytes,
-    /// A small body.
-    pub(super) body: Option<Bytes>,
-}
 
 /// What stands under one key.
 #[derive(Debug)]
@@ -63,45 +32,16 @@ pub(super) enum Fields {
     State,
 }
 
-impl Row {
-    pub(super) fn read(found: &RawDocument) -> Option<Self> {
-        let is_alias = match found.get_str("kind").ok()? {
-            kind::RESPONSE => false,
-            kind::ALIAS => true,
-            _ => return None,
-        };
-        let text = |name| found.get_str(name).unwrap_or_default().to_owned();
-        let bytes = |name| found.get_binary(name).ok().map(|binary| Bytes::copy_from_slice(binary.bytes));
-        Some(Self {
-            object: found.get_object_id("_id").ok()?,
-            is_alias,
-            key: text("key"),
-            variant: text("variant"),
-            entry: text("entry"),
-            fence: found.get_i64("fence").ok()?,
-            published: found.get_timestamp("published").ok(),
-            exact: bytes("exact").unwrap_or_default(),
-            body: bytes("body"),
-        })
-    }
-}
-
 impl Found {
     /// Whether something with this fence may no longer be stored.
     pub(super) fn refuses(&self, fence: i64, is_alias: bool) -> bool {
-        fence < self.removed || fence < self.namespace.floor || fence < self.cleared(is_alias)
-    }
-
-    fn cleared(&self, is_alias: bool) -> i64 {
-        if is_alias { self.namespace.aliases_cleared } else { self.namespace.responses_cleared }
+        fence < self.removed || fence < self.namespace.floor || fence < self.namespace.cleared(is_alias)
     }
 
     fn drop_invisible(&mut self) {
-        let removed = self.removed;
-        let mut rows = std::mem::take(&mut self.rows);
-        rows.retain(|row| row.fence >= removed && row.fence >= self.cleared(row.is_alias));
+        let Self { namespace, removed, rows, .. } = self;
+        rows.retain(|row| row.fence >= *removed && row.fence >= namespace.cleared(row.is_alias));
         rows.sort_by_key(|row| std::cmp::Reverse(row.published.map(|at| (at.time, at.increment))));
-        self.rows = rows;
     }
 }
 
@@ -111,10 +51,10 @@ impl Store {
         &self,
         doing: &str,
         digest: &str,
-        part: Fields,
+        fields: Fields,
         member: Option<SelectionCriteria>,
     ) -> Result<Found, StorageError> {
-        self.under_with_slots(doing, digest, &[], part, member).await
+        self.under_with_slots(doing, digest, &[], fields, member).await
     }
 
     /// The same, and the numbers of the slots of these groups.
@@ -123,31 +63,31 @@ impl Store {
         doing: &str,
         digest: &str,
         groups: &[GroupId],
-        part: Fields,
+        fields: Fields,
         member: Option<SelectionCriteria>,
     ) -> Result<Found, StorageError> {
         let keys = [NAMESPACE.to_owned(), digest.to_owned()];
         let keys: Vec<_> = keys.into_iter().chain(groups.iter().copied().map(slot_key)).collect();
         self.ready().await?;
-        if let Some(found) = self.try_under(doing, &keys, part, member.clone()).await? {
+        if let Some(found) = self.try_under(doing, &keys, fields, member.clone()).await? {
             return Ok(found);
         }
-        self.forget_opening();
+        self.opening.forget();
         self.ready().await?;
-        self.try_under(doing, &keys, part, member).await?.ok_or_else(|| self.lost(doing))
+        self.try_under(doing, &keys, fields, member).await?.ok_or_else(|| self.lost(doing))
     }
 
     async fn try_under(
         &self,
         doing: &str,
         keys: &[String],
-        part: Fields,
+        fields: Fields,
         member: Option<SelectionCriteria>,
     ) -> Result<Option<Found>, StorageError> {
         let mut find = self.heads.find(doc! { "key": { "$in": keys } });
         // Picking fields costs the server more than sending those for people, unless a body is among them.
-        if matches!(part, Fields::State) || self.settings.decode {
-            find = find.projection(fields(part));
+        if matches!(fields, Fields::State) || self.options.decode {
+            find = find.projection(projection(fields));
         }
         if let Some(member) = member {
             find = find.selection_criteria(member);
@@ -184,15 +124,15 @@ impl Store {
     }
 }
 
-fn fields(part: Fields) -> Document {
-    let mut fields = doc! {
+fn projection(fields: Fields) -> Document {
+    let mut projection = doc! {
         "kind": 1, "key": 1, "variant": 1, "entry": 1, "fence": 1, "published": 1, "removed": 1,
         "schema": 1, "clock": 1, "responses_cleared": 1, "aliases_cleared": 1, "floor": 1, "invalidations": 1,
         "number": 1,
     };
-    if matches!(part, Fields::All) {
-        fields.insert("exact", 1);
-        fields.insert("body", 1);
+    if matches!(fields, Fields::All) {
+        projection.insert("exact", 1);
+        projection.insert("body", 1);
     }
-    fields
+    projection
 }

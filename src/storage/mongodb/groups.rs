@@ -5,10 +5,7 @@ use std::collections::HashMap;
 use mongodb::bson::{Document, RawDocument, doc, serialize_to_bson};
 
 use super::error::{DUPLICATE_KEY, kind_of_code};
-use super::found::kind;
-use super::layout::number;
-use super::lookup::DOING;
-use super::namespace::INVALIDATIONS;
+use super::layout::{INVALIDATIONS, kind, number};
 use super::store::Store;
 use crate::entry::{GroupId, StoredHead, StoredResponse};
 use crate::storage::{StorageError, StorageErrorKind};
@@ -54,6 +51,7 @@ impl Store {
     /// asked for yet: a usual hit costs one trip.
     pub(super) async fn mark_invalidated(
         &self,
+        doing: &str,
         found: Vec<&mut StoredResponse>,
         count: u64,
         mut slots: Slots,
@@ -77,7 +75,7 @@ impl Store {
                 }
                 Ok(())
             };
-            self.call(DOING, reading).await?;
+            self.call(doing, reading).await?;
         }
         for response in found {
             response.invalidated = slots.cover(&response.head);
@@ -86,7 +84,7 @@ impl Store {
     }
 
     /// Counts an invalidation, and gives its number to the groups' slots, many in one trip.
-    pub(crate) async fn invalidate(&self, groups: &[GroupId]) -> Result<(), StorageError> {
+    pub(super) async fn invalidate(&self, groups: &[GroupId]) -> Result<(), StorageError> {
         if groups.is_empty() {
             return Ok(());
         }

@@ -6,15 +6,15 @@ use bytes::Bytes;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{RawDocumentBuf, doc};
 
-use super::found::{Row, kind};
-use super::lookup::Decoded;
-use super::namespace::{NAMESPACE, Namespace};
+use super::layout::{NAMESPACE, kind};
+use super::namespace::Namespace;
+use super::row::{Decoded, Row};
 use super::store::Store;
 use crate::entry::{Alias, StoredHead};
 use crate::storage::{Cursor, Page, StorageError, StorageErrorKind, Usage};
 
 impl Store {
-    pub(crate) async fn responses(
+    pub(super) async fn responses(
         &self,
         after: Option<&Cursor>,
         limit: usize,
@@ -23,7 +23,7 @@ impl Store {
         Ok(Page { items: rows.iter().filter_map(Row::decode_head).collect(), next })
     }
 
-    pub(crate) async fn aliases(
+    pub(super) async fn aliases(
         &self,
         after: Option<&Cursor>,
         limit: usize,
@@ -100,13 +100,13 @@ impl Store {
         self.call(doing, reading).await?;
         let Some(namespace) = namespace else { return Err(self.lost(doing)) };
         rows.retain(|row| {
-            let cleared = if row.is_alias { namespace.aliases_cleared } else { namespace.responses_cleared };
-            row.fence >= cleared && removals.get(&row.key).is_none_or(|removed| row.fence >= *removed)
+            row.fence >= namespace.cleared(row.is_alias)
+                && removals.get(&row.key).is_none_or(|removed| row.fence >= *removed)
         });
         Ok(())
     }
 
-    pub(crate) async fn usage(&self) -> Result<Usage, StorageError> {
+    pub(super) async fn usage(&self) -> Result<Usage, StorageError> {
         self.ready().await?;
         // An index holds all that is added up.
         let sum = [

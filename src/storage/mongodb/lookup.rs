@@ -4,28 +4,17 @@ use std::sync::Arc;
 
 use mongodb::bson::{Bson, doc};
 
-use super::found::{Fields, Found, Row};
-use super::layout::entry_id;
+use super::found::{Fields, Found};
+use super::row::{Decoded, Row};
 use super::store::Store;
-use crate::entry::codec::{self, DecodeError};
-use crate::entry::{Alias, BodySummary, StoredBody, StoredHead, StoredResponse, usual_groups};
+use crate::entry::usual_groups;
 use crate::key::CacheKey;
 use crate::storage::{Fence, Lookup, StorageError};
 
-pub(super) const DOING: &str = "looking up";
-
-/// A document that holds a stored response or alias, decoded.
-pub(super) enum Decoded {
-    Response(StoredResponse),
-    Alias(Alias),
-    /// Written by another version of the exact form: to be left alone.
-    OtherVersion,
-    /// Not what was written.
-    Garbage,
-}
+const DOING: &str = "looking up";
 
 impl Store {
-    pub(crate) async fn lookup(&self, key: &CacheKey) -> Result<Lookup, StorageError> {
+    pub(super) async fn lookup(&self, key: &CacheKey) -> Result<Lookup, StorageError> {
         // What is stored under a key nearly always has the target that the key was made of.
         let usual: Vec<_> = key.uri().map(usual_groups).into_iter().flatten().collect();
         let found = self.under_with_slots(DOING, &key.hex_digest(), &usual, Fields::All, None).await?;
@@ -44,7 +33,7 @@ impl Store {
             }
         }
         let found = lookup.responses.iter_mut().chain(alias.as_mut().map(|alias| &mut alias.response));
-        self.mark_invalidated(found.collect(), as_of, slots).await?;
+        self.mark_invalidated(DOING, found.collect(), as_of, slots).await?;
         lookup.alias = alias.map(Arc::new);
         self.drop_garbage(&garbage).await;
         Ok(lookup)
@@ -60,44 +49,5 @@ impl Store {
                 self.delete_bodies(std::slice::from_ref(&row.entry)).await.ok();
             }
         }
-    }
-}
-
-impl Row {
-    pub(super) fn decode(&self) -> Decoded {
-        let decoded = if self.is_alias { self.decode_alias() } else { self.decode_response() };
-        match decoded {
-            Ok(Some(decoded)) => decoded,
-            Err(DecodeError::Version(_)) => Decoded::OtherVersion,
-            Ok(None) | Err(_) => Decoded::Garbage,
-        }
-    }
-
-    /// The head alone, for a listing.
-    pub(super) fn decode_head(&self) -> Option<StoredHead> {
-        let head = codec::decode(&self.exact).ok()?;
-        self.is_of(&head).then_some(head)
-    }
-
-    fn decode_alias(&self) -> Result<Option<Decoded>, DecodeError> {
-        let alias = codec::decode_alias(&self.exact)?;
-        Ok(self.is_of(&alias.response.head).then_some(Decoded::Alias(alias)))
-    }
-
-    fn decode_response(&self) -> Result<Option<Decoded>, DecodeError> {
-        let head = codec::decode(&self.exact)?;
-        let body = match &self.body {
-            None => StoredBody::Streamed,
-            Some(body) if head.body == Some(BodySummary::of(body)) => StoredBody::Inline(body.clone()),
-            Some(_) => return Ok(None),
-        };
-        let sound = self.is_of(&head) && head.body.is_some();
-        let response = StoredResponse { head: Arc::new(head), body, invalidated: false };
-        Ok(sound.then_some(Decoded::Response(response)))
-    }
-
-    /// A document copied under another key, or with another's head, is not what was written.
-    fn is_of(&self, head: &StoredHead) -> bool {
-        entry_id(&self.entry) == Some(head.id) && head.key.hex_digest() == self.key
     }
 }

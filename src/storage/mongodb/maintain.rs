@@ -2,8 +2,7 @@
 
 use mongodb::bson::{DateTime, Document, doc};
 
-use super::found::kind;
-use super::layout::LAST_TIME;
+use super::layout::{LAST_TIME, kind};
 use super::namespace::Namespace;
 use super::store::{Store, primary};
 use crate::clock::{Clock, SystemClock, Timestamp};
@@ -14,7 +13,7 @@ const DOING: &str = "maintaining";
 const WRITER_MILLIS: i64 = 3600 * 1000;
 
 impl Store {
-    pub(crate) async fn maintain(&self, now: Timestamp) -> Result<Maintained, StorageError> {
+    pub(super) async fn maintain(&self, now: Timestamp) -> Result<Maintained, StorageError> {
         self.ready().await?;
         // The caller's time may be another than the present. How far off it is, is known from one machine's clock; what
         // others did is compared with the server's.
@@ -24,7 +23,7 @@ impl Store {
         let cleared = self.remove_cleared().await?;
         let now = self.server_time(DOING).await?.saturating_add(ahead);
         let orphans = self.sweep_bodies(now.saturating_sub(WRITER_MILLIS)).await?;
-        self.forget_removals(now).await?;
+        self.forget_fences(now).await?;
         Ok(Maintained::new(expired, cleared + orphans))
     }
 
@@ -50,7 +49,7 @@ impl Store {
     /// Deletes bodies in chunks that no document names. Only an index is read to find them.
     async fn sweep_bodies(&self, before: i64) -> Result<u64, StorageError> {
         let without_head = [
-            doc! { "$match": { "cache": &self.settings.collection } },
+            doc! { "$match": { "cache": &self.options.collection } },
             doc! { "$group": { "_id": "$files_id" } },
             doc! { "$lookup": {
                 "from": self.heads.name(),

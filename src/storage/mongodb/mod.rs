@@ -66,81 +66,147 @@
 //! group. An invalidation costs two trips, however many groups it has: a count in the namespace's document, and its
 //! number in the slots of the groups. Nothing of it is ever deleted, and it takes some 10 MB at most.
 
+mod bodies;
 mod chunks;
-mod contract;
+mod connect;
 mod decode;
+mod document;
 mod error;
+mod fence;
 mod found;
+mod freshen;
 mod groups;
+mod indexes;
 mod layout;
 mod list;
 mod lookup;
 mod maintain;
 mod namespace;
+mod opening;
 mod options;
 mod publish;
 mod reader;
 mod remove;
-mod settings;
+mod row;
 mod store;
 mod writer;
 
 #[cfg(feature = "gridfs")]
-pub(crate) use contract::storage_over_store;
-pub(crate) use options::FromStore;
-pub use options::MongoBuilder;
+pub(crate) use bodies::sealed::Sealed;
+pub use bodies::{Bodies, Chunks};
+pub use options::MongoStorageBuilder;
 pub(crate) use options::SCHEMES;
 pub use reader::MongoReader;
-pub(crate) use store::Store;
 pub use writer::MongoWriter;
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 
-use mongodb::Client;
-use mongodb::options::ClientOptions;
-
-use super::{Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, StorageError, Usage};
+use self::store::Store;
+use super::kit::check_head;
+use super::{Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage, StorageError, Usage};
 use crate::clock::Timestamp;
 use crate::entry::{Alias, EntryId, GroupId, StoredHead};
 use crate::key::CacheKey;
 
-const NAME: &str = "mongodb";
-const PREFIX: &str = "";
-const FILES: bool = false;
-
 /// Keeps stored responses as documents in MongoDB. See the [module](self) for the layout and the guarantees.
+pub type MongoStorage = DocumentStorage<Chunks>;
+
+/// [`MongoStorage`] and `GridFsStorage`: what both have in common. `B` says where larger bodies live.
 ///
 /// Clones are handles on the same connections.
 #[derive(Clone, Debug)]
-pub struct MongoStorage {
+pub struct DocumentStorage<B> {
     store: Arc<Store>,
+    bodies: PhantomData<B>,
 }
 
-impl MongoStorage {
-    /// Connects to the server that a URL names: `mongodb://host/database?collection=...`, or `mongodb+srv://`.
+impl<B: Bodies> DocumentStorage<B> {
+    /// Connects to the server that a URL names: `mongodb://host/database?collection=...`, or `mongodb+srv://`. For a
+    /// `GridFsStorage`, `gridfs+` may stand before either.
     ///
     /// # Errors
     ///
-    /// When the URL makes no sense; with `strict=true` in it also when the server cannot be used.
+    /// [`StorageErrorKind::Invalid`](super::StorageErrorKind::Invalid) when the URL or an option in it is impossible;
+    /// with `strict=true` in it also when the server cannot be used.
     pub async fn connect(url: &str) -> Result<Self, StorageError> {
-        Self::builder(url).connect().await
+        Self::builder().url(url).connect().await
     }
 
-    /// Options on top of those in a URL, whose own win.
-    pub fn builder(url: &str) -> MongoBuilder<Self> {
-        MongoBuilder::url(url)
-    }
-
-    /// A storage with options of the driver's own. Those that are not set get the defaults of this crate: 3 s to find
-    /// and to reach a server, a heartbeat every 2 s, 64 connections.
-    pub fn with_options(options: ClientOptions) -> MongoBuilder<Self> {
-        MongoBuilder::options(options)
-    }
-
-    /// A storage over a client of yours, just as it is.
-    pub fn with_client(client: Client) -> MongoBuilder<Self> {
-        MongoBuilder::client(client)
+    /// A builder with all options.
+    pub fn builder() -> MongoStorageBuilder<Self> {
+        MongoStorageBuilder::new()
     }
 }
 
-contract::storage_over_store!(MongoStorage);
+impl<B: Bodies> Storage for DocumentStorage<B> {
+    type Writer = MongoWriter;
+    type Reader = MongoReader;
+
+    fn name(&self) -> &'static str {
+        B::NAME
+    }
+
+    fn max_body(&self) -> u64 {
+        self.store.options.max_body.unwrap_or(u64::MAX)
+    }
+
+    async fn lookup(&self, key: &CacheKey) -> Result<Lookup, StorageError> {
+        self.store.lookup(key).await
+    }
+
+    async fn open(&self, head: &StoredHead) -> Result<MongoReader, StorageError> {
+        MongoReader::open(Arc::clone(&self.store), head).await
+    }
+
+    async fn begin(&self, head: StoredHead, fence: Fence) -> Result<MongoWriter, StorageError> {
+        check_head(B::NAME, &head)?;
+        MongoWriter::new(Arc::clone(&self.store), head, fence)
+    }
+
+    async fn freshen(&self, head: StoredHead, fence: Fence) -> Result<bool, StorageError> {
+        check_head(B::NAME, &head)?;
+        self.store.freshen(head, fence).await
+    }
+
+    async fn put_alias(&self, alias: Alias, fence: Fence) -> Result<Published, StorageError> {
+        check_head(B::NAME, &alias.response.head)?;
+        self.store.put_alias(&alias, fence).await
+    }
+
+    async fn remove(&self, key: &CacheKey) -> Result<bool, StorageError> {
+        self.store.remove(key).await
+    }
+
+    async fn remove_entry(&self, key: &CacheKey, id: EntryId) -> Result<bool, StorageError> {
+        self.store.remove_entry(key, id).await
+    }
+
+    async fn invalidate(&self, groups: &[GroupId]) -> Result<(), StorageError> {
+        self.store.invalidate(groups).await
+    }
+
+    async fn responses(
+        &self,
+        after: Option<&Cursor>,
+        limit: usize,
+    ) -> Result<Page<StoredHead>, StorageError> {
+        self.store.responses(after, limit).await
+    }
+
+    async fn aliases(&self, after: Option<&Cursor>, limit: usize) -> Result<Page<Alias>, StorageError> {
+        self.store.aliases(after, limit).await
+    }
+
+    async fn usage(&self) -> Result<Usage, StorageError> {
+        self.store.usage().await
+    }
+
+    async fn clear(&self, keyspace: Option<Keyspace>) -> Result<(), StorageError> {
+        self.store.clear(keyspace).await
+    }
+
+    async fn maintain(&self, now: Timestamp) -> Result<Maintained, StorageError> {
+        self.store.maintain(now).await
+    }
+}

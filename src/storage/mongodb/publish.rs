@@ -4,15 +4,14 @@ use std::future::IntoFuture;
 
 use mongodb::bson::{Document, doc};
 
-use super::found::{Fields, Found, kind};
-use super::layout::{self, Kept};
-use super::namespace::lost_race;
+use super::document::{self, Kept};
+use super::error::lost_race;
+use super::found::{Fields, Found};
+use super::layout::{fence_number, kind};
 use super::store::{Store, primary};
 use crate::entry::{Alias, StoredHead, codec};
 use crate::storage::{Fence, Published, StorageError, StorageErrorKind};
 
-/// The most variants kept under one key.
-const MAX_VARIANTS: usize = 16;
 /// The longest exact head that is stored; its readable copy can take three times as much.
 const MAX_HEAD: usize = 1024 * 1024;
 /// Writers of one variant that keep overtaking each other give up after so many turns.
@@ -28,21 +27,21 @@ impl Store {
     ) -> Result<Published, StorageError> {
         let exact = codec::encode(head);
         self.check_head(exact.len())?;
-        let kept = body.map_or(Kept::Chunks, |body| Kept::Inline { body, decode: self.settings.decode });
+        let kept = body.map_or(Kept::Chunks, |body| Kept::Inline { body, decode: self.options.decode });
         let fence = fence_number(fence);
-        self.publish_document(layout::response(head, exact, kept, fence), fence).await
+        self.publish_document(document::response(head, exact, kept, fence), fence).await
     }
 
-    pub(crate) async fn put_alias(&self, alias: &Alias, fence: Fence) -> Result<Published, StorageError> {
+    pub(super) async fn put_alias(&self, alias: &Alias, fence: Fence) -> Result<Published, StorageError> {
         let exact = codec::encode_alias(alias).ok_or_else(|| {
             self.error(StorageErrorKind::Invalid, "storing an alias: its body must be at hand")
         })?;
         self.check_head(exact.len())?;
         let fence = fence_number(fence);
-        self.publish_document(layout::alias(alias, exact, fence), fence).await
+        self.publish_document(document::alias(alias, exact, fence), fence).await
     }
 
-    fn check_head(&self, len: usize) -> Result<(), StorageError> {
+    pub(super) fn check_head(&self, len: usize) -> Result<(), StorageError> {
         if len <= MAX_HEAD {
             return Ok(());
         }
@@ -103,7 +102,7 @@ impl Store {
             .rows
             .into_iter()
             .filter(|row| !row.is_alias)
-            .skip(MAX_VARIANTS)
+            .skip(self.options.max_variants)
             .map(|row| row.entry)
             .collect();
         if surplus.is_empty() {
@@ -114,66 +113,4 @@ impl Store {
             self.delete_bodies(&surplus).await.ok();
         }
     }
-
-    pub(crate) async fn freshen(&self, mut head: StoredHead, fence: Fence) -> Result<bool, StorageError> {
-        let doing = "freshening";
-        let (key, entry) = (head.key.hex_digest(), head.id.to_string());
-        let found = self.under(doing, &key, Fields::All, Some(primary())).await?;
-        // A removal after this makes the document invisible, whatever is done to it.
-        if found.refuses(fence_number(fence), false) {
-            return Ok(false);
-        }
-        let Some(row) = found.rows.into_iter().find(|row| !row.is_alias && row.entry == entry) else {
-            return Ok(false);
-        };
-        let Some(stored) = row.decode_head() else { return Ok(false) };
-        head.body = stored.body;
-        let exact = codec::encode(&head);
-        self.check_head(exact.len())?;
-        if row.body.is_none() && stored.usable_until < head.usable_until {
-            // The chunks first: a head must not outlive its body.
-            self.keep_body_until(&entry, head.usable_until).await?;
-        }
-        let set = layout::freshened(&head, exact);
-        let same = doc! { "key": &key, "entry": &entry, "kind": kind::RESPONSE };
-        for _ in 0..TURNS {
-            let update = self.heads.update_one(same.clone(), doc! { "$set": &set });
-            let updated = self.in_time(doing, update.into_future()).await?;
-            if !lost_race(&updated) {
-                let updated = updated.map_err(|error| self.failure(doing, error))?;
-                return Ok(updated.matched_count > 0);
-            }
-            // The 304 named other selecting fields, and another variant has just these: the later one stays.
-            let variant = layout::variant(&head);
-            let other = doc! { "key": &key, "variant": variant, "entry": { "$ne": &entry } };
-            let other = self.heads.find_one_and_delete(other).projection(doc! { "entry": 1 });
-            let other = self.call(doing, other).await?;
-            if let Some(other) = other.as_ref().and_then(|other| other.get_str("entry").ok()) {
-                self.delete_bodies(&[other.to_owned()]).await.ok();
-            }
-        }
-        Err(self.error(StorageErrorKind::Unavailable, "freshening: too many writers of one key"))
-    }
-
-    /// An update that inserts where nothing is. Two that insert at once meet at the unique index.
-    pub(super) async fn upsert(
-        &self,
-        doing: &str,
-        which: Document,
-        update: Document,
-    ) -> Result<(), StorageError> {
-        for _ in 0..TURNS {
-            let upsert = self.heads.update_one(which.clone(), update.clone()).upsert(true);
-            let done = self.in_time(doing, upsert.into_future()).await?;
-            if !lost_race(&done) {
-                return done.map(drop).map_err(|error| self.failure(doing, error));
-            }
-        }
-        Err(self.error(StorageErrorKind::Unavailable, format!("{doing}: too many writers at once")))
-    }
-}
-
-/// A fence is the clock as a lookup saw it; the driver's numbers have a sign.
-pub(super) fn fence_number(Fence(fence): Fence) -> i64 {
-    i64::try_from(fence).unwrap_or(0)
 }

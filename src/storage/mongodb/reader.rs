@@ -31,7 +31,7 @@ impl MongoReader {
         let entry = head.id.to_string();
         let mut reader = Self { store, entry, expected: body.len, chunks: VecDeque::new(), next: 0, seen: 0 };
         // The threshold may have been another one when the body was stored, so it tells only where to look first.
-        let small = body.len <= reader.store.settings.inline_threshold as u64;
+        let small = body.len <= reader.store.options.inline_threshold as u64;
         if small && reader.take_inline(head, body).await? {
             return Ok(reader);
         }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
-use std::sync::Arc;
 
 use mongodb::bson::{Document, doc};
 use mongodb::error::Error;
@@ -10,17 +9,14 @@ use mongodb::options::{CollectionOptions, ReadPreference, SelectionCriteria};
 use mongodb::{Collection, Database};
 
 use super::error::kind_of;
-use super::namespace::Opening;
-use super::reader::MongoReader;
-use super::settings::Settings;
-use super::writer::MongoWriter;
-use crate::entry::StoredHead;
-use crate::storage::{Fence, StorageError, StorageErrorKind};
+use super::opening::Opening;
+use super::options::Options;
+use crate::storage::{StorageError, StorageErrorKind};
 
 /// The collections of one cache. Its methods stand in the modules of their subjects.
-pub(crate) struct Store {
+pub(super) struct Store {
     pub(super) name: &'static str,
-    pub(super) settings: Settings,
+    pub(super) options: Options,
     pub(super) database: Database,
     /// One document for each response and alias, and a few of the storage's own.
     pub(super) heads: Collection<Document>,
@@ -35,42 +31,26 @@ pub(crate) struct Store {
 impl Store {
     pub(super) fn new(
         name: &'static str,
-        settings: Settings,
+        options: Options,
         database: &Database,
         with_files: bool,
         hosts: &str,
     ) -> Self {
-        let options = CollectionOptions::builder()
-            .write_concern(settings.write_concern.clone())
-            .selection_criteria(settings.read_preference.clone().map(SelectionCriteria::ReadPreference))
+        let collection_options = CollectionOptions::builder()
+            .write_concern(options.write_concern.clone())
+            .selection_criteria(options.read_preference.clone().map(SelectionCriteria::ReadPreference))
             .build();
-        let collection = |name: &str| database.collection_with_options(name, options.clone());
+        let collection = |name: &str| database.collection_with_options(name, collection_options.clone());
         Self {
             name,
             database: database.clone(),
-            heads: collection(&settings.collection),
-            chunks: collection(&format!("{}.chunks", settings.bucket())),
-            files: with_files.then(|| collection(&format!("{}.files", settings.bucket()))),
+            heads: collection(&options.collection),
+            chunks: collection(&format!("{}.chunks", options.bucket())),
+            files: with_files.then(|| collection(&format!("{}.files", options.bucket()))),
             opening: Opening::default(),
-            place: format!("{hosts}{}.{}", database.name(), settings.collection),
-            settings,
+            place: format!("{hosts}{}.{}", database.name(), options.collection),
+            options,
         }
-    }
-
-    pub(crate) fn max_body(&self) -> u64 {
-        self.settings.max_body.unwrap_or(u64::MAX)
-    }
-
-    pub(crate) async fn open(self: &Arc<Self>, head: &StoredHead) -> Result<MongoReader, StorageError> {
-        MongoReader::open(Arc::clone(self), head).await
-    }
-
-    pub(crate) fn begin(
-        self: &Arc<Self>,
-        head: StoredHead,
-        fence: Fence,
-    ) -> Result<MongoWriter, StorageError> {
-        MongoWriter::new(Arc::clone(self), head, fence)
     }
 
     /// Awaits one call of the driver, not for ever, and says what failed and where.
@@ -90,7 +70,7 @@ impl Store {
         doing: &str,
         operation: impl Future<Output = T> + Send,
     ) -> Result<T, StorageError> {
-        let limit = self.settings.timeout;
+        let limit = self.options.timeout;
         tokio::time::timeout(limit, operation).await.map_err(|_| {
             self.error(StorageErrorKind::Timeout, format!("{doing}: no answer within {limit:?}"))
         })

@@ -44,7 +44,7 @@ struct Writing {
 
 impl MongoWriter {
     pub(super) fn new(store: Arc<Store>, head: StoredHead, fence: Fence) -> Result<Self, StorageError> {
-        if let (Some(body), Some(limit)) = (head.body, store.settings.max_body)
+        if let (Some(body), Some(limit)) = (head.body, store.options.max_body)
             && body.len > limit
         {
             return Err(too_large(&store, limit));
@@ -130,13 +130,13 @@ impl Drop for MongoWriter {
 impl Writing {
     async fn write(&mut self, data: &[u8]) -> Result<(), StorageError> {
         self.len += data.len() as u64;
-        if let Some(limit) = self.store.settings.max_body
+        if let Some(limit) = self.store.options.max_body
             && self.len > limit
         {
             return Err(too_large(&self.store, limit));
         }
         self.sum.update(data);
-        if self.cut == 0 && self.len <= self.store.settings.inline_threshold as u64 {
+        if self.cut == 0 && self.len <= self.store.options.inline_threshold as u64 {
             self.pending.extend_from_slice(data);
             return Ok(());
         }
@@ -148,7 +148,7 @@ impl Writing {
     }
 
     async fn cut_chunks(&mut self, mut data: &[u8]) -> Result<(), StorageError> {
-        let size = self.store.settings.chunk_size;
+        let size = self.store.options.chunk_size;
         while !data.is_empty() {
             if self.pending.capacity() < size {
                 self.pending.reserve_exact(size - self.pending.len());
@@ -189,7 +189,7 @@ impl Writing {
         }
         self.publishing = true;
         self.head.finish(BodySummary { len: self.len, checksum: self.sum.digest() }, end);
-        if self.cut == 0 && self.len <= self.store.settings.inline_threshold as u64 {
+        if self.cut == 0 && self.len <= self.store.options.inline_threshold as u64 {
             return self.store.publish(&self.head, Some(&self.pending), self.fence).await;
         }
         if !self.pending.is_empty() {
