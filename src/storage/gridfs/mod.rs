@@ -1,19 +1,20 @@
-//! Stored responses in MongoDB with their bodies as GridFS files.
+//! Stored responses in MongoDB with larger bodies as GridFS files.
 //!
 //! [`GridFsStorage`] keeps heads, aliases, fences and groups as [`MongoStorage`](super::MongoStorage) does: the module
-//! [`mongodb`](super::mongodb) tells of layout, guarantees and options. It differs in where bodies over the inline
-//! threshold live: each is a file in a GridFS bucket (called like the collection unless the builder's `bucket` names
-//! another), named after its URL, with the id of the response as its id. Any tool for GridFS reads it:
+//! [`mongodb`](super::mongodb) describes layout, guarantees, limits and options. The difference is where bodies over
+//! the inline threshold are: each is a file in a GridFS bucket, with its URL as the file's name and the response's id as
+//! the file's id. The bucket has the collection's name unless
+//! [`bucket`](super::MongoStorageBuilder::bucket) says otherwise. Every GridFS tool reads it:
 //!
 //! ```text
 //! mongofiles --db web --prefix larder list https://api.example/
 //! mongofiles --db web --prefix larder get https://api.example/report.pdf
 //! ```
 //!
-//! Choose it when people or other programs are to get at the bodies; otherwise `MongoStorage` does the same with one
-//! write less for each body. A bucket may be shared with files of others, which are never touched. A file stands there
-//! before its response is published, and the file of a replaced response is deleted right after. `inline_threshold(0)`
-//! makes a file of every body but empty ones.
+//! Choose it when people or other programs read the bodies. Otherwise choose `MongoStorage`, which needs one write less
+//! for each body. Other programs may use the same bucket; their files are never touched. A file is there shortly before
+//! its response is published, and the file of a replaced response is deleted right after the replacement. With
+//! `inline_threshold(0)` every body that is not empty is a file.
 //!
 //! ```no_run
 //! use larder::storage::GridFsStorage;

@@ -1,4 +1,4 @@
-//! Bodies in chunks, laid out as GridFS lays out files.
+//! Bodies in chunks, in the layout of GridFS.
 
 use bytes::Bytes;
 use mongodb::bson::oid::ObjectId;
@@ -11,18 +11,18 @@ use crate::clock::Timestamp;
 use crate::entry::StoredHead;
 use crate::storage::{StorageError, StorageErrorKind};
 
-/// Chunks asked for in one trip are together about this long.
+/// About how many bytes of chunks one round trip reads.
 const READ_AT_ONCE: usize = 1024 * 1024;
 
 impl Store {
-    /// The document of one chunk. What GridFS has no field for stands beside its fields, where its tools do not look.
+    /// The document of one chunk. Fields that GridFS does not know are beside its own; its tools ignore them.
     pub(super) fn chunk(&self, entry: &str, n: i32, data: Vec<u8>, usable_until: Timestamp) -> Document {
         doc! {
             "_id": ObjectId::new(),
             "files_id": entry,
             "n": n,
             "sum": checksum(n, &data),
-            // The server puts its own time in the place of this one.
+            // The server replaces this with its own time.
             "stored": bson::Timestamp { time: 0, increment: 0 },
             "data": binary(data),
             "usable_until": date(usable_until.as_millis()),
@@ -38,7 +38,7 @@ impl Store {
         self.call("storing a body", self.chunks.insert_many(chunks).ordered(false)).await.map(drop)
     }
 
-    /// Lets the chunks be seen as a file, where they are to be one.
+    /// Makes the chunks a GridFS file, in a storage that keeps bodies as files.
     pub(super) async fn insert_file(&self, head: &StoredHead) -> Result<(), StorageError> {
         let Some(files) = &self.files else { return Ok(()) };
         let content_type = head.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
@@ -58,14 +58,14 @@ impl Store {
         self.call("storing a file", files.insert_one(file)).await.map(drop)
     }
 
-    /// Some chunks from the `from`th on, each verified. The first is the `from`th, or it is an error.
+    /// Some chunks from number `from` on, each verified: at least one, or an error.
     pub(super) async fn read_chunks(&self, entry: &str, from: i32) -> Result<Vec<Bytes>, StorageError> {
         let doing = "reading a body";
         let at_once = (READ_AT_ONCE / self.options.chunk_size).max(1);
         let asked = doc! { "files_id": entry, "n": { "$gte": from } };
         let mut chunks = Vec::new();
         let reading = async {
-            // No cursor stays open on the server between two chunks, however slow their reader is.
+            // Each read has a cursor of its own: none stays open on the server while a reader is slow.
             let find =
                 self.chunks.find(asked).sort(doc! { "n": 1 }).limit(i64::try_from(at_once).unwrap_or(1));
             let mut cursor = find.projection(doc! { "n": 1, "data": 1, "sum": 1 }).await?;
@@ -95,13 +95,13 @@ impl Store {
         Ok(verified)
     }
 
-    /// How many chunks there are.
+    /// How many chunks of a body are stored.
     pub(super) async fn count_chunks(&self, entry: &str) -> Result<u64, StorageError> {
         let count = self.chunks.count_documents(doc! { "files_id": entry }).selection_criteria(primary());
         self.call("counting chunks", count).await
     }
 
-    /// A small body, asked for by itself.
+    /// A body that is in its document, read alone.
     pub(super) async fn read_inline(&self, head: &StoredHead) -> Result<Option<Bytes>, StorageError> {
         let entry = doc! { "key": head.key.hex_digest(), "entry": head.id.to_string() };
         let found = self.heads.find_one(entry).projection(doc! { "body": 1 });
@@ -112,7 +112,7 @@ impl Store {
         }))
     }
 
-    /// Deletes what is in chunks of these bodies; small bodies go with their documents.
+    /// Deletes the chunks of these bodies. Inline bodies are deleted with their documents.
     pub(super) async fn delete_bodies(&self, entries: &[String]) -> Result<u64, StorageError> {
         if entries.is_empty() {
             return Ok(0);
@@ -126,7 +126,7 @@ impl Store {
         self.call(doing, chunks).await.map(|deleted| deleted.deleted_count)
     }
 
-    /// Keeps the server from deleting a body before this time.
+    /// Moves the time when the server deletes a body; it is never moved back.
     pub(super) async fn keep_body_until(&self, entry: &str, until: Timestamp) -> Result<(), StorageError> {
         let doing = "keeping a body";
         let until = date(until.as_millis());
@@ -141,7 +141,7 @@ impl Store {
     }
 }
 
-/// The sum of a chunk in its place: a chunk that stands in another's place is noticed too.
+/// The checksum of a chunk and its number: it also detects a chunk in another chunk's place.
 fn checksum(n: i32, data: &[u8]) -> i64 {
     xxh3_64_with_seed(data, u64::from(n.unsigned_abs())).cast_signed()
 }

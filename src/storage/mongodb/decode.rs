@@ -1,16 +1,16 @@
-//! Bodies for people: text as text, JSON as BSON.
+//! Bodies decoded for people: text as text, JSON as BSON.
 
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use mongodb::bson::{Bson, Document, doc};
 use serde_json::Value;
 
-/// JSON can take ten times its length as BSON; beyond this it is shown as text.
+/// JSON can take ten times its length as BSON. Longer bodies are decoded as text.
 const MAX_JSON: usize = 256 * 1024;
-/// The server takes a hundred levels.
+/// The server accepts a hundred levels.
 const MAX_DEPTH: usize = 64;
 
-/// The fields to add to a document for this body: `json`, `text` or none.
+/// The field to add to a document for this body: `json`, `text` or none.
 pub(super) fn decoded(headers: &HeaderMap, body: &[u8]) -> Document {
     let plain = headers.get(CONTENT_ENCODING).is_none_or(|coding| coding.as_bytes() == b"identity");
     let media_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();

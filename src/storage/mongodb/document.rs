@@ -8,10 +8,10 @@ use super::layout::{ALIAS_VARIANT, binary, date, kind, number, variant};
 use crate::entry::{Alias, Group, StoredHead};
 use crate::key::{Selecting, SelectingValue};
 
-/// How a response's body is kept.
+/// Where a response's body is.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kept<'a> {
-    /// In the document, and as text or BSON too when that is wanted and possible.
+    /// In the document; with `decode` also as text or BSON, where that is possible.
     Inline { body: &'a [u8], decode: bool },
     /// In chunks.
     Chunks,
@@ -50,7 +50,7 @@ pub(super) fn alias(alias: &Alias, exact: Vec<u8>, fence: i64) -> Document {
     document
 }
 
-/// What a freshened head changes in its document.
+/// The fields that a freshened head changes in its document.
 pub(super) fn freshened(head: &StoredHead, exact: Vec<u8>) -> Document {
     let mut document = readable(head);
     document.insert("variant", variant(head));
@@ -65,7 +65,7 @@ fn common(kind: &str, head: &StoredHead, variant: &str, fence: i64) -> Document 
         "variant": variant,
         "entry": head.id.to_string(),
         "fence": fence,
-        // The server puts its own, ever growing time in the place of this one.
+        // The server replaces this with its own time, which only grows.
         "published": Timestamp { time: 0, increment: 0 },
     }
 }
@@ -94,7 +94,7 @@ fn readable(head: &StoredHead) -> Document {
     }
 }
 
-/// All lines in their order; a value that is no text stays bytes.
+/// All field lines in order; a value that is not text stays binary.
 fn fields(fields: &HeaderMap) -> Vec<Bson> {
     fields
         .iter()

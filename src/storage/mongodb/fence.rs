@@ -1,4 +1,4 @@
-//! What a removal leaves: one document for each key, which refuses the fills from before it.
+//! Fences: a removal leaves one document for its key, which refuses fills from before it.
 
 use std::future::IntoFuture;
 
@@ -10,22 +10,23 @@ use super::layout::kind;
 use super::store::{Store, primary};
 use crate::storage::{StorageError, StorageErrorKind};
 
-/// Removals are remembered one by one for a day; no fill takes longer.
+/// Fences are kept for a day; no fill takes longer.
 const REMEMBERED_MILLIS: i64 = 24 * 3600 * 1000;
-/// One removal in so many forgets the old ones, for users who never maintain.
+/// One removal in this many deletes old fences, for users who never call `maintain`.
 const FORGET_ONE_IN: u32 = 1000;
-/// Fences forgotten in one trip.
+/// Fences deleted in one round trip.
 const BATCH: i64 = 500;
-/// Two that insert at once meet at the unique index, and one of them has to come again.
+/// Of two writers that insert at once, the unique index refuses one, which tries again.
 const TURNS: usize = 20;
 
 impl Store {
-    /// From here on nothing with an earlier fence is visible under the key, stored already or not.
+    /// Writes the fence of a key. From then on no document with an earlier fence is visible under it, whenever it is
+    /// written.
     pub(super) async fn fence_off(&self, doing: &str, digest: &str, clock: i64) -> Result<(), StorageError> {
         let fence = doc! { "key": digest, "variant": kind::REMOVAL };
         let update = doc! {
             "$max": { "removed": clock },
-            // The server's time: when a removal is forgotten is no matter of two clocks.
+            // The server's time: the age of a fence depends on one clock only.
             "$currentDate": { "at": true },
             "$setOnInsert": { "kind": kind::REMOVAL },
         };
@@ -47,10 +48,10 @@ impl Store {
         self.forget_fences(now).await
     }
 
-    /// Forgets removals of more than a day ago. First the floor is raised, so that a fill from before them is
-    /// refused all the same, then what such a fill may have left is deleted.
+    /// Deletes fences of more than a day ago. First the floor is raised, so that a fill from before them is still
+    /// refused. Then what such a fill may have left is deleted.
     pub(super) async fn forget_fences(&self, now: i64) -> Result<(), StorageError> {
-        let doing = "forgetting old removals";
+        let doing = "deleting old fences";
         let before = DateTime::from_millis(now.saturating_sub(REMEMBERED_MILLIS));
         loop {
             let (mut keys, mut floor) = (Vec::new(), 0);
@@ -82,7 +83,7 @@ impl Store {
             }
             let old =
                 doc! { "key": { "$in": &keys }, "variant": kind::REMOVAL, "removed": { "$lte": floor } };
-            // As above: what somebody else wrote may stay.
+            // Documents of others under this name may stay, and must not be found again without end.
             if self.call(doing, self.heads.delete_many(old)).await?.deleted_count == 0 {
                 return Ok(());
             }

@@ -1,4 +1,4 @@
-//! The documents under one key, read in one trip.
+//! The documents under one key, read in one round trip.
 
 use mongodb::bson::{Document, RawBsonRef, doc};
 use mongodb::options::SelectionCriteria;
@@ -11,29 +11,29 @@ use super::store::Store;
 use crate::entry::GroupId;
 use crate::storage::StorageError;
 
-/// What stands under one key.
+/// The documents under one key.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) namespace: Namespace,
     /// The clock's value of the last removal of the key.
     pub(super) removed: i64,
-    /// What was neither removed nor cleared, the most recently published first.
+    /// Responses and aliases that were neither removed nor cleared, the most recently published first.
     pub(super) rows: Vec<Row>,
-    /// The numbers of the slots that were asked for.
+    /// The numbers of the slots that were read.
     pub(super) slots: Slots,
 }
 
-/// How much of the documents is asked for.
+/// Which fields of the documents are read.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Fields {
-    /// All that a lookup answers.
+    /// All that a lookup returns.
     All,
-    /// What decides about fences and limits.
+    /// Those that decide about fences and limits.
     State,
 }
 
 impl Found {
-    /// Whether something with this fence may no longer be stored.
+    /// Whether a publication with this fence is refused.
     pub(super) fn refuses(&self, fence: i64, is_alias: bool) -> bool {
         fence < self.removed || fence < self.namespace.floor || fence < self.namespace.cleared(is_alias)
     }
@@ -46,7 +46,7 @@ impl Found {
 }
 
 impl Store {
-    /// Everything under the digest of a key.
+    /// All documents under the digest of a key. `member` says which member is asked.
     pub(super) async fn under(
         &self,
         doing: &str,
@@ -57,7 +57,7 @@ impl Store {
         self.under_with_slots(doing, digest, &[], fields, member).await
     }
 
-    /// The same, and the numbers of the slots of these groups.
+    /// The same, with the numbers of these groups' slots.
     pub(super) async fn under_with_slots(
         &self,
         doing: &str,
@@ -85,7 +85,7 @@ impl Store {
         member: Option<SelectionCriteria>,
     ) -> Result<Option<Found>, StorageError> {
         let mut find = self.heads.find(doc! { "key": { "$in": keys } });
-        // Picking fields costs the server more than sending those for people, unless a body is among them.
+        // A projection costs the server more than sending the copies for people does, unless a decoded body is among them.
         if matches!(fields, Fields::State) || self.options.decode {
             find = find.projection(projection(fields));
         }

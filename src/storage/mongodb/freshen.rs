@@ -1,4 +1,4 @@
-//! Freshening the head of a stored response, its body untouched.
+//! Freshening: a new head for a stored response; its body stays.
 
 use std::future::IntoFuture;
 
@@ -12,7 +12,7 @@ use super::store::{Store, primary};
 use crate::entry::{StoredHead, codec};
 use crate::storage::{Fence, StorageError, StorageErrorKind};
 
-/// Writers of one variant that keep overtaking each other give up after so many turns.
+/// A writer that other writers of the variant overtake this often gives up.
 const TURNS: usize = 20;
 
 impl Store {
@@ -20,7 +20,7 @@ impl Store {
         let doing = "freshening";
         let (key, entry) = (head.key.hex_digest(), head.id.to_string());
         let found = self.under(doing, &key, Fields::All, Some(primary())).await?;
-        // A removal after this makes the document invisible, whatever is done to it.
+        // A removal after this makes the document invisible, whatever is written to it.
         if found.refuses(fence_number(fence), false) {
             return Ok(false);
         }
@@ -32,7 +32,7 @@ impl Store {
         let exact = codec::encode(&head);
         self.check_head(exact.len())?;
         if row.body.is_none() && stored.usable_until < head.usable_until {
-            // The chunks first: a head must not outlive its body.
+            // The chunks first: a head must not stay longer than its body.
             self.keep_body_until(&entry, head.usable_until).await?;
         }
         let set = document::freshened(&head, exact);
@@ -44,7 +44,7 @@ impl Store {
                 let updated = updated.map_err(|error| self.failure(doing, error))?;
                 return Ok(updated.matched_count > 0);
             }
-            // The 304 named other selecting fields, and another variant has just these: the later one stays.
+            // The 304 changed the selecting fields to those of another variant: the freshened one replaces it.
             let variant = variant(&head);
             let other = doc! { "key": &key, "variant": variant, "entry": { "$ne": &entry } };
             let other = self.heads.find_one_and_delete(other).projection(doc! { "entry": 1 });

@@ -10,30 +10,30 @@ use super::store::Store;
 use crate::entry::{GroupId, StoredHead, StoredResponse};
 use crate::storage::{StorageError, StorageErrorKind};
 
-/// Groups whose ids fall into the same slot are invalidated together, which costs a validation now and then.
+/// Groups in the same slot are invalidated together, which costs a validation now and then.
 const SLOTS: u32 = 1 << 16;
-/// Slots written in one trip.
+/// Slots written in one round trip.
 const BATCH: usize = 500;
-/// Writers that make the same document meet at the unique index, and one of them has to come again.
+/// Of two writers that insert the same slot at once, the unique index refuses one, which tries again.
 const TURNS: usize = 20;
-/// In `variant`, of a slot.
+/// The `variant` of a slot.
 const VARIANT: &str = "";
 
 /// Numbers of slots.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
-    /// Groups whose slots were asked for; those that have no number were never invalidated.
+    /// Groups whose slots were read. A slot without a document was never invalidated.
     pub(super) asked: Vec<GroupId>,
     numbers: HashMap<String, i64>,
 }
 
-/// What a slot's document has in `key`.
+/// The `key` of a slot's document.
 pub(super) fn slot_key(group: GroupId) -> String {
     format!("slot/{:04x}", group.slot(SLOTS))
 }
 
 impl Slots {
-    /// Takes over what a document says. One without a number says that nobody knows.
+    /// Reads a slot's document. Without a number it counts as just invalidated.
     pub(super) fn read(&mut self, found: &RawDocument) {
         if let Ok(key) = found.get_str("key") {
             self.numbers.insert(key.to_owned(), found.get_i64("number").unwrap_or(i64::MAX));
@@ -47,8 +47,8 @@ impl Slots {
 }
 
 impl Store {
-    /// Asks for slots only where something was invalidated since a response was stored, and for those that were not
-    /// asked for yet: a usual hit costs one trip.
+    /// Marks invalidated responses. Slots are read only where something was invalidated since a response was stored, and
+    /// only those that were not read yet: most hits cost one round trip.
     pub(super) async fn mark_invalidated(
         &self,
         doing: &str,
@@ -56,7 +56,7 @@ impl Store {
         count: u64,
         mut slots: Slots,
     ) -> Result<(), StorageError> {
-        // A head with a higher number comes from a count that was lost; what was counted since then is not known.
+        // A head with a higher number is from a count that was lost: what was invalidated since then is not known.
         let (lost, found): (Vec<_>, Vec<_>) = found
             .into_iter()
             .filter(|found| found.head.as_of != count)
@@ -83,7 +83,7 @@ impl Store {
         Ok(())
     }
 
-    /// Counts an invalidation, and gives its number to the groups' slots, many in one trip.
+    /// Counts an invalidation, and writes its number into the groups' slots, many in one round trip.
     pub(super) async fn invalidate(&self, groups: &[GroupId]) -> Result<(), StorageError> {
         if groups.is_empty() {
             return Ok(());
@@ -111,7 +111,7 @@ impl Store {
                 .map(|key| {
                     doc! {
                         "q": { "key": key, "variant": VARIANT },
-                        // A later invalidation may have been faster.
+                        // A later invalidation may have been written already.
                         "u": { "$max": { "number": number }, "$setOnInsert": { "kind": kind::SLOT } },
                         "upsert": true,
                     }
@@ -140,7 +140,7 @@ impl Store {
     }
 }
 
-/// An update that was not carried out.
+/// An update that the server refused.
 struct Refused {
     index: usize,
     code: i32,
@@ -159,7 +159,7 @@ fn refused(reply: &Document) -> Vec<Refused> {
         .collect()
 }
 
-/// Fewer members confirmed the write than were asked to.
+/// The error when fewer members than asked for confirmed the write.
 fn unconfirmed(reply: &Document) -> Option<(i32, String)> {
     reply.get_document("writeConcernError").ok().map(code_and_message)
 }

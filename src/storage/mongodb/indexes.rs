@@ -1,4 +1,4 @@
-//! The indexes that the cache's document vouches for, the TTL among them.
+//! The indexes, the TTL indexes among them. The namespace's document is written after them.
 
 use std::future::IntoFuture;
 
@@ -26,7 +26,7 @@ impl Store {
             index(doc! { "entry": 1 }),
         ];
         self.call(doing, self.heads.create_indexes(heads)).await?;
-        // A bucket that others use already has this one, unique or, made by this very driver, not.
+        // A bucket that other programs use has this index already. The Rust driver creates it without `unique`.
         let in_order = IndexModel::builder().keys(doc! { "files_id": 1, "n": 1 }).options(unique()).build();
         match self.in_time(doing, self.chunks.create_index(in_order).into_future()).await? {
             Err(error) if !is_other_index(&error) => return Err(self.failure(doing, error)),
@@ -40,7 +40,7 @@ impl Store {
         self.set_ttl_indexes().await
     }
 
-    /// The one who opened last decides how the server deletes. A user who may not, leaves it as it is.
+    /// The cache that opened the collection last decides how the server deletes. A user without the right changes nothing.
     pub(super) async fn follow_ttl(&self) -> Result<(), StorageError> {
         let followed = async {
             self.set_ttl_indexes().await?;

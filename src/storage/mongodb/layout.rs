@@ -1,4 +1,4 @@
-//! The names and numbers that stand in the documents, and the version of the layout.
+//! Names and values in the documents, and the version of the layout.
 
 use std::sync::LazyLock;
 
@@ -10,16 +10,16 @@ use crate::storage::Fence;
 
 /// The version of the layout: the only one that is read and written.
 pub(super) const SCHEMA: i64 = 2;
-/// Stands in `key` where responses have the digest of theirs.
+/// The `key` of the namespace's document. Responses have the digest of their key there.
 pub(super) const NAMESPACE: &str = "namespace";
 /// The namespace's field that counts removals and clearings.
 pub(super) const CLOCK: &str = "clock";
 /// The namespace's field that counts invalidations of groups.
 pub(super) const INVALIDATIONS: &str = "invalidations";
-/// 9999-12-31T23:59:59.999Z, the last time that every tool can show; it stands for "for ever".
+/// 9999-12-31T23:59:59.999Z, the last time that every tool can show. It means "without end".
 pub(super) const LAST_TIME: i64 = 253_402_300_799_999;
-/// In `variant`, where responses have the digest of their selecting fields. What another version of the exact form
-/// wrote is another variant: neither version replaces the other's.
+/// The `variant` of an alias. Responses have the digest of their selecting fields there. Each version of the exact form
+/// has variants of its own, so that no version replaces what another one wrote.
 pub(super) static ALIAS_VARIANT: LazyLock<String> = LazyLock::new(|| format!("alias/{}", codec::VERSION));
 
 /// What a document is.
@@ -31,10 +31,10 @@ pub(super) mod kind {
     pub(in super::super) const NAMESPACE: &str = "namespace";
 }
 
-/// Every kind of document that is ours.
+/// Every kind of document that a cache writes.
 pub(super) const KINDS: [&str; 5] = [kind::RESPONSE, kind::ALIAS, kind::REMOVAL, kind::SLOT, kind::NAMESPACE];
 
-/// The digest that tells the variants under one key apart, in hexadecimal digits.
+/// The digest that distinguishes the variants under one key, in hexadecimal digits.
 pub(super) fn variant(head: &StoredHead) -> String {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&[codec::VERSION]);
@@ -59,12 +59,12 @@ pub(super) fn number(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// The id that a document names.
+/// The id in a document's field `entry`.
 pub(super) fn entry_id(text: &str) -> Option<EntryId> {
     u128::from_str_radix(text, 16).ok().map(EntryId::from_bits)
 }
 
-/// A fence is the clock as a lookup saw it; the driver's numbers have a sign.
+/// A fence as the driver takes it, with a sign.
 pub(super) fn fence_number(Fence(fence): Fence) -> i64 {
     i64::try_from(fence).unwrap_or(0)
 }

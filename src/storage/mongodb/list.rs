@@ -1,4 +1,4 @@
-//! Pages of everything, and counts.
+//! Listings in pages, and the usage.
 
 use std::collections::HashMap;
 
@@ -36,7 +36,7 @@ impl Store {
         Ok(Page { items: items.collect(), next })
     }
 
-    /// The next documents of one kind in the order of their ids, which a replacement does not change.
+    /// The next documents of one kind, in the order of their ids. A replaced document keeps its id.
     async fn page(
         &self,
         kind: &str,
@@ -47,10 +47,10 @@ impl Store {
         self.ready().await?;
         let after = after.map_or(Ok([0; 12]), |Cursor(after)| {
             <[u8; 12]>::try_from(&after[..]).map_err(|_| {
-                self.error(StorageErrorKind::Invalid, "listing: the cursor is not one of this storage")
+                self.error(StorageErrorKind::Invalid, "listing: the cursor is not from this storage")
             })
         })?;
-        // Ids of another type are none of ours, and a comparison leaves them out.
+        // The cache writes ids of this type only, and the comparison leaves others out.
         let asked = doc! { "kind": kind, "_id": { "$gt": ObjectId::from_bytes(after) } };
         let (mut rows, mut last, mut seen) = (Vec::new(), None, 0);
         let reading = async {
@@ -74,7 +74,7 @@ impl Store {
         Ok((rows, last.map(|last| Cursor(Bytes::copy_from_slice(&last.bytes())))))
     }
 
-    /// Leaves out what fills from before a removal left behind.
+    /// Leaves out what fills from before a removal left.
     async fn drop_removed(&self, doing: &str, rows: &mut Vec<Row>) -> Result<(), StorageError> {
         if rows.is_empty() {
             return Ok(());
@@ -108,7 +108,7 @@ impl Store {
 
     pub(super) async fn usage(&self) -> Result<Usage, StorageError> {
         self.ready().await?;
-        // An index holds all that is added up.
+        // An index covers this.
         let sum = [
             doc! { "$match": { "kind": { "$in": [kind::RESPONSE, kind::ALIAS] } } },
             doc! { "$group": { "_id": "$kind", "count": { "$sum": 1_i64 }, "bytes": { "$sum": "$bytes" } } },

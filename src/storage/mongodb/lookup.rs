@@ -1,4 +1,4 @@
-//! Finding: everything under a key in one trip.
+//! Lookup: everything under a key in one round trip.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ const DOING: &str = "looking up";
 
 impl Store {
     pub(super) async fn lookup(&self, key: &CacheKey) -> Result<Lookup, StorageError> {
-        // What is stored under a key nearly always has the target that the key was made of.
+        // Nearly all responses under a key have the URI in the key, so their usual groups are known beforehand.
         let usual: Vec<_> = key.uri().map(usual_groups).into_iter().flatten().collect();
         let found = self.under_with_slots(DOING, &key.hex_digest(), &usual, Fields::All, None).await?;
         let Found { namespace, rows, mut slots, .. } = found;
@@ -39,12 +39,12 @@ impl Store {
         Ok(lookup)
     }
 
-    /// What cannot be read is in the way of what could be stored there.
+    /// Removes documents that do not decode.
     async fn drop_garbage(&self, rows: &[Row]) {
         for row in rows {
             let published = row.published.map_or(Bson::Null, Bson::Timestamp);
             let same = doc! { "_id": row.object, "published": published };
-            // A lookup does not fail for the sake of a broom: the next one tries again.
+            // A lookup does not fail because of this: the next one tries again.
             if self.call("removing garbage", self.heads.delete_one(same)).await.is_ok() {
                 self.delete_bodies(std::slice::from_ref(&row.entry)).await.ok();
             }

@@ -1,4 +1,4 @@
-//! Reclaiming room that the server's own TTL does not reclaim, or not yet.
+//! Maintenance: reclaims the space that the server's TTL does not reclaim, or not yet.
 
 use mongodb::bson::{DateTime, Document, doc};
 
@@ -9,14 +9,14 @@ use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::storage::{Maintained, StorageError};
 
 const DOING: &str = "maintaining";
-/// Chunks without a head may be those of a writer at work, while the newest of them is younger than this.
+/// Chunks without a head may belong to a writer at work while the newest of them is younger than this.
 const WRITER_MILLIS: i64 = 3600 * 1000;
 
 impl Store {
     pub(super) async fn maintain(&self, now: Timestamp) -> Result<Maintained, StorageError> {
         self.ready().await?;
-        // The caller's time may be another than the present. How far off it is, is known from one machine's clock; what
-        // others did is compared with the server's.
+        // `now` may differ from the present. The difference comes from this machine's clock, and is applied to the
+        // server's, with which the times of other writers are compared.
         let ahead = now.millis_since(SystemClock.now());
         let now = now.as_millis();
         let expired = self.remove_heads(DOING, expired(now)).await?;
@@ -27,7 +27,7 @@ impl Store {
         Ok(Maintained::new(expired, cleared + orphans))
     }
 
-    /// Finishes what a clearing left undone, and what dead fills left behind since.
+    /// Removes what an interrupted clearing or a dead fill left.
     async fn remove_cleared(&self) -> Result<u64, StorageError> {
         let mut namespace = None;
         let reading = async {
@@ -46,7 +46,7 @@ impl Store {
         Ok(responses + aliases)
     }
 
-    /// Deletes bodies in chunks that no document names. Only an index is read to find them.
+    /// Deletes chunks that no document names. An index covers the search.
     async fn sweep_bodies(&self, before: i64) -> Result<u64, StorageError> {
         let without_head = [
             doc! { "$match": { "cache": &self.options.collection } },
@@ -82,7 +82,7 @@ impl Store {
         Ok(orphans)
     }
 
-    /// When the server stored it. What has no such time is no writer's.
+    /// When the server stored the last chunk. Chunks without a time are not from a writer.
     async fn newest_chunk(&self, entry: &str) -> Result<i64, StorageError> {
         let newest = self.chunks.find_one(doc! { "files_id": entry }).sort(doc! { "n": -1 });
         let newest = newest.projection(doc! { "stored": 1 }).selection_criteria(primary());
@@ -95,7 +95,7 @@ impl Store {
 fn expired(now: i64) -> Document {
     doc! {
         "kind": { "$in": [kind::RESPONSE, kind::ALIAS] },
-        // What is usable for ever has the last of all dates.
+        // The last of all dates means "without end".
         "usable_until": { "$lte": DateTime::from_millis(now.min(LAST_TIME - 1)) },
     }
 }

@@ -1,8 +1,8 @@
 //! Stored responses as documents in MongoDB that people can read and query.
 //!
-//! Choose [`MongoStorage`] when several machines share one cache and MongoDB is at hand, or when you want to ask the
-//! cache questions. Redis answers faster; SQLite needs no server. `GridFsStorage` is the same with larger bodies as
-//! files. MongoDB 4.4 or newer, stand-alone or as a replica set; no transactions are used.
+//! Choose [`MongoStorage`] when several machines share one cache and MongoDB is already there, or when you want to
+//! query the cache. Redis answers faster; SQLite needs no server. `GridFsStorage` is the same with larger bodies as
+//! GridFS files. It needs MongoDB 4.4 or newer, stand-alone or as a replica set, and uses no transactions.
 //!
 //! ```no_run
 //! use larder::storage::MongoStorage;
@@ -14,57 +14,69 @@
 //! # }
 //! ```
 //!
+//! # The driver
+//!
+//! [`MongoStorageBuilder`] takes `Client`, `ClientOptions`, `WriteConcern` and `ReadPreference` of the crate `mongodb`,
+//! version 3. That major version is part of this crate's public API: a change to another one is a breaking change here.
+//!
 //! # Layout
 //!
-//! Everything but larger bodies stands in one collection (`larder` unless named otherwise), which is the namespace of
-//! one cache. The field `kind` says what a document is:
+//! Everything except larger bodies is in one collection (default: `larder`), which is the namespace of one cache. The
+//! field `kind` says what a document is:
 //!
-//! | `kind` | one for each | fields |
+//! | `kind` | one document for each | fields |
 //! |---|---|---|
 //! | `response` | stored response | below |
 //! | `alias` | redirect alias | as a response, and `target` (a URL), `target_key` |
-//! | `removal` | key removed in the last day | `removed`: the clock of removals then |
+//! | `removal` | key removed in the last day: its fence | `removed`: the clock's value at the removal |
 //! | `slot` | slot of invalidated groups, at most 65536 | `number` of the last invalidation |
 //! | `namespace` | cache | `schema`, `clock`, `invalidations`, ... |
 //!
-//! A response has `key` (the digest of its key) and `variant` (the digest of its selecting fields), `entry` (its id),
-//! `url`, `method`, `status`, `http_version`, `request_time`, `response_time` and `usable_until` as dates, `lifetime`
-//! in seconds, `headers` and `trailers` as arrays of `{name, value}` that keep order and repeats (a value that is no
-//! text is binary), `vary` (secret values as keyed hashes), `groups`, `range`, `body_length`, `body` (up to the inline
-//! threshold), and `text` or `json` where the builder's `decode` is on. `exact` holds the head in its exact form: this
-//! is what the cache reads, the other fields are copies for you.
+//! A response has these fields:
+//!
+//! * `key` (digest of its key), `variant` (digest of its selecting fields) and `entry` (its id),
+//! * `url`, `method`, `status` and `http_version`,
+//! * `request_time`, `response_time` and `usable_until` as dates, `lifetime` in seconds,
+//! * `headers` and `trailers` as arrays of `{name, value}` in order and with repeats; a value that is not text is
+//!   binary,
+//! * `vary` (secret values as keyed hashes), `groups` and `range`,
+//! * `body_length`, and `body` for a body up to the inline threshold,
+//! * `text` or `json` where the builder's [`decode`](MongoStorageBuilder::decode) is on,
+//! * `exact`: the head in its exact form. The cache reads this field; the others are copies for people.
 //!
 //! ```text
 //! db.larder.find({kind: "response", status: 200, url: /^https:\/\/api\.example\//}, {exact: 0, body: 0})
 //! db.larder.find({"headers": {$elemMatch: {name: "server", value: "nginx"}}})
 //! ```
 //!
-//! Bodies over the threshold are chunks in `larder.chunks`, laid out as GridFS lays out its chunks, each with a
-//! checksum. Indexes, made once: `key` and `variant` (unique), `usable_until` (TTL), `url`, `groups`, `entry`, and one
-//! for listing and counting.
+//! Bodies over the threshold are in `larder.chunks`, in the layout of GridFS chunks, each chunk with a checksum.
+//! Indexes, created once: `key` and `variant` (unique), `usable_until` (TTL), `url`, `groups`, `entry`, and one for
+//! listing and counting.
 //!
 //! # Removal without transactions
 //!
-//! The namespace's document has a clock that every removal and clearing moves on. A lookup reads it together with the
-//! documents under the key, in one query; its value is the lookup's fence, and whatever is stored as a consequence
-//! carries it. A removal writes the clock's new value into the key's `removal` document, a clearing into the
-//! namespace's; from that single write on, no document under the key with an earlier fence is visible, *whenever it
-//! was written*. So a fill that comes too late cannot show what was removed, not for a moment, and not when its process
-//! dies between two writes. After its write a fill reads the removals again, from the primary; if there was one it takes
-//! its document back and reports [`Superseded`](super::Published::Superseded). Removals are remembered for a day at
-//! least; a fill that takes longer than that is refused.
+//! The namespace's document has a clock: a number that every removal and clearing increments. A lookup reads it
+//! together with the documents under the key, in one query. Its value is the lookup's fence, and everything stored as
+//! a consequence carries it. A removal writes the clock's new value into the key's `removal` document, a clearing into
+//! the namespace's document. From that single write on, no document under the key with an earlier fence is visible,
+//! *whenever it was written*. A fill that comes too late therefore cannot show what was removed, not even when its
+//! process dies between two writes. After its write a fill reads the removals again, from the primary. If there was
+//! one, it takes its document back and reports [`Superseded`](super::Published::Superseded). Removals are remembered
+//! for at least a day; a fill that takes longer is refused.
 //!
-//! This holds on a stand-alone server and on a replica set as far as writes last: with `w=majority` over any failover,
-//! with `w=1` unless the server that knew of the removal is lost before it told another.
+//! This holds on a stand-alone server, and on a replica set as long as its writes last: with `w=majority` over every
+//! failover; with `w=1` unless the server that knew of the removal is lost before another member did.
 //!
 //! # Limits
 //!
-//! 16 variants under a key; heads of at most 1 MiB; inline bodies of at most 4 MiB; other bodies of any length up to
-//! the builder's `max_body`. The number of entries is not limited: what is of no use is deleted by the server's TTL
-//! (an hour after its usable time, off with `ttl(false)`), and by `maintain`, which also sweeps what dead writers
-//! left. Lookups cost one trip; one more where something was invalidated since the response was stored, and it is in a
-//! group. An invalidation costs two trips, however many groups it has: a count in the namespace's document, and its
-//! number in the slots of the groups. Nothing of it is ever deleted, and it takes some 10 MB at most.
+//! * 16 variants under a key ([`max_variants`](MongoStorageBuilder::max_variants)), heads of at most 1 MiB, inline
+//!   bodies of at most 4 MiB, other bodies of any length up to [`max_body`](MongoStorageBuilder::max_body).
+//! * The number of entries is not limited. The server's TTL deletes responses an hour after their usable time (off
+//!   with `ttl(false)`). [`maintain`](super::Storage::maintain) deletes them too, and what dead writers left.
+//! * A lookup costs one round trip, and a second one if something was invalidated since the response was stored and
+//!   the response is in a group.
+//! * An invalidation costs two round trips for any number of groups: a count in the namespace's document, and its
+//!   number in the slots of the groups. Slots are never deleted; all of them take about 10 MB.
 
 mod bodies;
 mod chunks;

@@ -1,4 +1,4 @@
-//! The cache's own document: the version of the layout, the clock of removals, and the count of invalidations.
+//! The namespace's document: the version of the layout, the clock of removals, and the count of invalidations.
 
 use std::future::IntoFuture;
 
@@ -13,20 +13,20 @@ use crate::storage::{StorageError, StorageErrorKind};
 /// The state of the cache as a whole.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Namespace {
-    /// Counts removals and clearings. What a lookup saw of it is its fence.
+    /// Counts removals and clearings. Its value at a lookup is the fence.
     pub(super) clock: i64,
     /// Responses with a lower fence were cleared.
     pub(super) responses_cleared: i64,
     /// Aliases with a lower fence were cleared.
     pub(super) aliases_cleared: i64,
-    /// Removals up to here are no longer remembered one by one: whatever wants to publish with a lower fence is refused.
+    /// Removals up to here have no document any more: every publication with a lower fence is refused.
     pub(super) floor: i64,
     /// Counts invalidations of groups.
     pub(super) invalidations: i64,
 }
 
 impl Store {
-    /// Makes sure, once, that the cache's document and indexes are there.
+    /// Makes sure, once, that the namespace's document and the indexes exist.
     pub(super) async fn ready(&self) -> Result<(), StorageError> {
         let recent = |kind, message: &str| self.error(kind, format!("{message} (a moment ago)"));
         self.opening.once(self.prepare(), recent).await
@@ -48,14 +48,14 @@ impl Store {
             self.heads.find_one(foreign).projection(doc! { "_id": 1 }).selection_criteria(primary());
         if self.call("opening", foreign).await?.is_some() {
             let what =
-                "opening: the collection holds documents that are not a cache's; choose another collection";
+                "opening: the collection holds documents of another program; choose another collection";
             return Err(self.error(StorageErrorKind::Incompatible, what));
         }
         self.create_indexes().await?;
         self.create_namespace().await
     }
 
-    /// Another schema is left untouched.
+    /// A collection with another schema is not touched.
     pub(super) fn check_schema(&self, schema: Option<i64>) -> Result<(), StorageError> {
         match schema {
             Some(SCHEMA) => Ok(()),
@@ -64,14 +64,14 @@ impl Store {
                     other.map_or_else(|| "an unknown layout".to_owned(), |other| format!("layout {other}"));
                 Err(self.error(
                     StorageErrorKind::Incompatible,
-                    format!("{found}, where {SCHEMA} is understood: update, or choose another collection"),
+                    format!("the collection has {found}, and this version reads layout {SCHEMA}; choose another collection"),
                 ))
             }
         }
     }
 
     async fn create_namespace(&self) -> Result<(), StorageError> {
-        // Later than every fence and every invalidation of a namespace that stood here before and was dropped.
+        // Higher than every fence and every invalidation of a namespace that was dropped here before.
         let clock = DateTime::now().timestamp_millis().saturating_mul(1000);
         let namespace = doc! { "$setOnInsert": {
             "kind": kind::NAMESPACE,
@@ -93,7 +93,7 @@ impl Store {
         }
     }
 
-    /// Moves one of the namespace's two counts on, sets these fields to its new value, and gives it.
+    /// Increments one of the namespace's two counts, sets these fields to the new value too, and returns it.
     pub(super) async fn tick(&self, doing: &str, count: &str, too: &[&str]) -> Result<i64, StorageError> {
         self.ready().await?;
         if let Some(counted) = self.try_tick(doing, count, too).await? {
@@ -118,26 +118,29 @@ impl Store {
         Ok(self.call(doing, counted).await?.and_then(|found| number(found.get(count))))
     }
 
-    /// Raises one of the namespace's numbers or times.
+    /// Raises one of the namespace's numbers; it is never lowered.
     pub(super) async fn raise(&self, field: &str, value: impl Into<Bson>) -> Result<(), StorageError> {
         let raise = doc! { "$max": { field: value.into() } };
-        self.call("updating the cache's document", self.heads.update_one(doc! { "key": NAMESPACE }, raise))
-            .await
-            .map(drop)
+        self.call(
+            "updating the namespace's document",
+            self.heads.update_one(doc! { "key": NAMESPACE }, raise),
+        )
+        .await
+        .map(drop)
     }
 
-    /// The cache's document is gone, or has become another version's.
+    /// The error of a call that did not find the namespace's document. The next call creates it.
     pub(super) fn lost(&self, doing: &str) -> StorageError {
         self.opening.forget();
         self.error(
             StorageErrorKind::Unavailable,
-            format!("{doing}: the cache's document is gone; it is made anew with the next call"),
+            format!("{doing}: the namespace's document is gone; the next call creates it"),
         )
     }
 }
 
 impl Namespace {
-    /// Reads the document of the cache; `None` when it is none.
+    /// Reads the namespace's document; `None` where a number is missing.
     pub(super) fn read(found: &RawDocument) -> Option<Self> {
         Some(Self {
             clock: found.get_i64("clock").ok()?,
@@ -148,7 +151,7 @@ impl Namespace {
         })
     }
 
-    /// What has a lower fence was cleared.
+    /// Documents with a lower fence were cleared.
     pub(super) const fn cleared(&self, is_alias: bool) -> i64 {
         if is_alias { self.aliases_cleared } else { self.responses_cleared }
     }

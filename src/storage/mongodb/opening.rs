@@ -1,4 +1,4 @@
-//! Once made sure of, the layout is not looked at again.
+//! Whether the collections are known to be ready: they are prepared once, not before each call.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -7,10 +7,10 @@ use tokio::sync::Mutex;
 
 use crate::storage::{StorageError, StorageErrorKind};
 
-/// A server that is down is not asked again by everyone who waits.
+/// For this long after a failure, calls fail without asking the server again.
 const FAILED_FOR: Duration = Duration::from_secs(1);
 
-/// Whether the layout has been made sure of.
+/// Whether the collections are prepared.
 #[derive(Debug, Default)]
 pub(super) struct Opening {
     done: AtomicBool,
@@ -25,7 +25,7 @@ struct Failed {
 }
 
 impl Opening {
-    /// Opens unless that was done. `recent` makes the error of those who come right after a failure.
+    /// Runs `open` unless it has already succeeded. `recent` makes the error of a call right after a failure.
     pub(super) async fn once(
         &self,
         open: impl Future<Output = Result<(), StorageError>>,
@@ -53,7 +53,7 @@ impl Opening {
         opened
     }
 
-    /// Someone dropped the collection or the database: everything is to be made anew.
+    /// Somebody dropped the collection or the database: the next call prepares everything again.
     pub(super) fn forget(&self) {
         self.done.store(false, Ordering::Release);
     }

@@ -1,4 +1,4 @@
-//! Making visible, in the face of removals, without transactions. The module `mongodb` tells why this holds.
+//! Publication without transactions. The page of the module `mongodb` says why no removal is lost.
 
 use std::future::IntoFuture;
 
@@ -12,13 +12,13 @@ use super::store::{Store, primary};
 use crate::entry::{Alias, StoredHead, codec};
 use crate::storage::{Fence, Published, StorageError, StorageErrorKind};
 
-/// The longest exact head that is stored; its readable copy can take three times as much.
+/// The longest exact head that is stored. Its copy for people can take three times as much.
 const MAX_HEAD: usize = 1024 * 1024;
-/// Writers of one variant that keep overtaking each other give up after so many turns.
+/// A writer that other writers of the variant overtake this often gives up.
 const TURNS: usize = 20;
 
 impl Store {
-    /// Publishes a response; its chunks, if any, are stored already.
+    /// Publishes a response whose chunks, if any, are stored.
     pub(super) async fn publish(
         &self,
         head: &StoredHead,
@@ -57,7 +57,7 @@ impl Store {
         let is_alias = text("kind") == kind::ALIAS;
         let mut newest_allowed = fence;
         for _ in 0..TURNS {
-            // A document with a later fence stays, until it is known that nothing was removed between the two.
+            // A document with a later fence is not replaced before it is known that nothing was removed between the two.
             let replaceable =
                 doc! { "key": key, "variant": variant, "fence": { "$not": { "$gt": newest_allowed } } };
             let replace = self
@@ -90,13 +90,13 @@ impl Store {
         Err(self.error(StorageErrorKind::Unavailable, "publishing: too many writers of one key"))
     }
 
-    /// Takes back the document of a fill that came too late. It was invisible all the time.
+    /// Deletes the document of a fill that came too late. It was never visible.
     pub(super) async fn withdraw(&self, key: &str, entry: &str) -> Result<(), StorageError> {
         self.call("withdrawing", self.heads.delete_one(doc! { "key": key, "entry": entry })).await.map(drop)
     }
 
-    /// "Up to a limit of the storage's own; beyond it the least recently published go." That it fails is no reason
-    /// to call the publication failed: the next one tries again.
+    /// Removes the least recently published variants over the limit. The publication does not fail because of this: the
+    /// next one tries again.
     async fn trim(&self, key: &str, found: Found) {
         let surplus: Vec<_> = found
             .rows

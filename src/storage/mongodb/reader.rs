@@ -1,4 +1,4 @@
-//! Reading a body, chunk by verified chunk.
+//! Reading a body; every chunk is verified.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub struct MongoReader {
     expected: u64,
     /// Verified and not yet handed out.
     chunks: VecDeque<Bytes>,
-    /// The next chunk to ask the server for.
+    /// The number of the next chunk to read from the server.
     next: i32,
     seen: u64,
 }
@@ -30,7 +30,7 @@ impl MongoReader {
         };
         let entry = head.id.to_string();
         let mut reader = Self { store, entry, expected: body.len, chunks: VecDeque::new(), next: 0, seen: 0 };
-        // The threshold may have been another one when the body was stored, so it tells only where to look first.
+        // The threshold may have been different when the body was stored, so it only says where to look first.
         let small = body.len <= reader.store.options.inline_threshold as u64;
         if small && reader.take_inline(head, body).await? {
             return Ok(reader);

@@ -1,4 +1,4 @@
-//! Taking away: one key, one entry, a keyspace.
+//! Removal of a key, of an entry, and of a keyspace.
 
 use mongodb::bson::{Document, doc};
 
@@ -8,7 +8,7 @@ use crate::entry::EntryId;
 use crate::key::CacheKey;
 use crate::storage::{Keyspace, StorageError};
 
-/// Documents removed in one trip.
+/// Documents removed in one round trip.
 const BATCH: i64 = 500;
 
 impl Store {
@@ -45,7 +45,7 @@ impl Store {
             Some(Keyspace::Aliases) => (&[ALIASES], &[kind::ALIAS]),
             None => (&[RESPONSES, ALIASES], &[kind::RESPONSE, kind::ALIAS]),
         };
-        // One write makes all of it invisible; the rest reclaims the room.
+        // One write makes all of it invisible; the rest reclaims space.
         let clock = self.tick("clearing", CLOCK, cleared).await?;
         for kind in kinds {
             self.remove_heads("clearing", doc! { "kind": kind, "fence": { "$lt": clock } }).await?;
@@ -53,7 +53,7 @@ impl Store {
         Ok(())
     }
 
-    /// Removes documents and then their bodies, a batch at a time, and counts the documents.
+    /// Removes documents and then their bodies, in batches, and returns the number of documents.
     pub(super) async fn remove_heads(&self, doing: &str, which: Document) -> Result<u64, StorageError> {
         let mut removed = 0;
         loop {
@@ -72,7 +72,7 @@ impl Store {
             if objects.is_empty() {
                 return Ok(removed);
             }
-            // The condition once more: what was replaced or freshened meanwhile stays.
+            // With the condition again: what was replaced or freshened meanwhile stays.
             let mut still = which.clone();
             still.insert("_id", doc! { "$in": &objects });
             still.insert("entry", doc! { "$in": &entries });
@@ -81,7 +81,7 @@ impl Store {
             let kept = self.entries_of(doing, &entries).await?;
             entries.retain(|entry| !kept.contains(entry));
             self.delete_bodies(&entries).await?;
-            // Documents that somebody else wrote need not be such as can be deleted here, and would be found for ever.
+            // A document that another program wrote may match and not be deleted; it would be found again without end.
             if (objects.len() as i64) < BATCH || deleted == 0 {
                 return Ok(removed);
             }

@@ -1,4 +1,4 @@
-//! A stored response or alias as it stands in its document, and what it decodes to.
+//! A stored response or alias as it is in its document, and what it decodes to.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::layout::{entry_id, kind};
 use crate::entry::codec::{self, DecodeError};
 use crate::entry::{Alias, BodySummary, StoredBody, StoredHead, StoredResponse};
 
-/// A stored response or alias as it stands in its document.
+/// A stored response or alias as it is in its document.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
     pub(super) object: ObjectId,
@@ -19,13 +19,13 @@ pub(super) struct Row {
     pub(super) variant: String,
     /// The id of the response, in hexadecimal digits.
     pub(super) entry: String,
-    /// The clock of removals as the fill saw it.
+    /// The clock of removals at the lookup before the fill.
     pub(super) fence: i64,
-    /// Set by the server, so that it grows whoever publishes.
+    /// Set by the server, so that it grows for all writers.
     pub(super) published: Option<Timestamp>,
-    /// The head in its exact form; an alias' has its body in it.
+    /// The head in its exact form; that of an alias includes the body.
     pub(super) exact: Bytes,
-    /// A small body.
+    /// An inline body.
     pub(super) body: Option<Bytes>,
 }
 
@@ -33,7 +33,7 @@ pub(super) struct Row {
 pub(super) enum Decoded {
     Response(StoredResponse),
     Alias(Alias),
-    /// Written by another version of the exact form: to be left alone.
+    /// Written by another version of the exact form: a miss, and not removed.
     OtherVersion,
     /// Not what was written.
     Garbage,
@@ -93,7 +93,7 @@ impl Row {
         Ok(sound.then_some(Decoded::Response(response)))
     }
 
-    /// A document copied under another key, or with another's head, is not what was written.
+    /// Whether the head belongs to this document. One that was copied to another key does not.
     fn is_of(&self, head: &StoredHead) -> bool {
         entry_id(&self.entry) == Some(head.id) && head.key.hex_digest() == self.key
     }

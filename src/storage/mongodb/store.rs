@@ -1,4 +1,4 @@
-//! What both backends share: the collections, the settings, and how the server is called.
+//! The collections of a cache, and calls to the server.
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
@@ -13,16 +13,16 @@ use super::opening::Opening;
 use super::options::Options;
 use crate::storage::{StorageError, StorageErrorKind};
 
-/// The collections of one cache. Its methods stand in the modules of their subjects.
+/// The collections of one cache. Its methods are in the files of their subjects.
 pub(super) struct Store {
     pub(super) name: &'static str,
     pub(super) options: Options,
     pub(super) database: Database,
-    /// One document for each response and alias, and a few of the storage's own.
+    /// One document for each response, alias, fence and slot, and the namespace's.
     pub(super) heads: Collection<Document>,
     /// Bodies over the inline threshold, in chunks.
     pub(super) chunks: Collection<Document>,
-    /// One document for each body in chunks, where it is to be a GridFS file.
+    /// One document for each body in chunks, where bodies are GridFS files.
     pub(super) files: Option<Collection<Document>>,
     pub(super) opening: Opening,
     place: String,
@@ -53,9 +53,9 @@ impl Store {
         }
     }
 
-    /// Awaits one call of the driver, not for ever, and says what failed and where.
+    /// Awaits one call of the driver, at most for the timeout. The error says what failed and where.
     ///
-    /// The driver has no limit of its own for an answer.
+    /// The driver itself waits for an answer without a limit.
     pub(super) async fn call<T>(
         &self,
         doing: &str,
@@ -64,7 +64,7 @@ impl Store {
         self.in_time(doing, operation.into_future()).await?.map_err(|error| self.failure(doing, error))
     }
 
-    /// The same, where some errors of the driver are answers.
+    /// The same, for callers who handle some errors of the driver.
     pub(super) async fn in_time<T>(
         &self,
         doing: &str,
@@ -76,11 +76,11 @@ impl Store {
         })
     }
 
-    /// The server's clock in milliseconds: what is compared with times that the server set, whatever the clock here says.
+    /// The server's clock in milliseconds, for comparison with times that the server set.
     pub(super) async fn server_time(&self, doing: &str) -> Result<i64, StorageError> {
         let hello = self.call(doing, self.database.run_command(doc! { "hello": 1 })).await?;
         hello.get_datetime("localTime").map(|time| time.timestamp_millis()).map_err(|_| {
-            self.error(StorageErrorKind::Incompatible, format!("{doing}: the server does not tell its time"))
+            self.error(StorageErrorKind::Incompatible, format!("{doing}: the server does not say its time"))
         })
     }
 
@@ -96,13 +96,13 @@ impl Store {
         self.error(kind, format!("{doing}{advice}")).with_source(error)
     }
 
-    /// An error that names the place; the place never has a password in it.
+    /// An error that names hosts, database and collection; no password is among them.
     pub(super) fn error(&self, kind: StorageErrorKind, what: impl fmt::Display) -> StorageError {
         StorageError::new(kind, self.name, format!("{}: {what}", self.place))
     }
 }
 
-/// What decides about fences is read where it is written, whatever member lookups prefer.
+/// Reads that decide about fences go to the primary, whichever member lookups prefer.
 pub(super) fn primary() -> SelectionCriteria {
     SelectionCriteria::ReadPreference(ReadPreference::Primary)
 }

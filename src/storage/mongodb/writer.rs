@@ -1,4 +1,4 @@
-//! Writing a body: small ones wait for their head, larger ones go ahead of it in chunks.
+//! Writing a body: an inline body is published with its head, a larger one is stored in chunks before it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use super::store::Store;
 use crate::entry::{BodyEnd, BodySummary, StoredHead};
 use crate::storage::{BodyWriter, Fence, Published, StorageError, StorageErrorKind};
 
-/// Chunks are sent when so many bytes of them have come together.
+/// Chunks are sent when they have this many bytes together.
 const SEND_AT: usize = 1024 * 1024;
-/// Maintenance takes chunks without a head for remains when they are much older than this. Whoever took longer
-/// makes sure that they are still there.
+/// Maintenance deletes chunks without a head when they are much older than this. A writer that took longer checks that
+/// its chunks are still there.
 const CHECKED_AFTER: Duration = Duration::from_secs(600);
 
 /// Writes one body; at most about 1 MiB of it is in memory.
@@ -28,9 +28,9 @@ struct Writing {
     head: StoredHead,
     entry: String,
     fence: Fence,
-    /// What is not yet a whole chunk; all of the body while that is small.
+    /// What is not yet a whole chunk; all of the body while that may become inline.
     pending: Vec<u8>,
-    /// Whole chunks that are not yet sent.
+    /// Whole chunks that are not sent yet.
     chunks: Vec<Document>,
     /// How many chunks were cut.
     cut: i32,
@@ -38,7 +38,7 @@ struct Writing {
     len: u64,
     began: Instant,
     failed: bool,
-    /// The head may be on its way.
+    /// Publication has begun.
     publishing: bool,
 }
 
@@ -70,7 +70,7 @@ impl MongoWriter {
 impl BodyWriter for MongoWriter {
     async fn write(&mut self, data: Bytes) -> Result<(), StorageError> {
         let Some(writing) = &mut self.writing else { return Ok(()) };
-        // Also when the future is dropped half-way: what was sent is then not known.
+        // It stays set when the future is dropped before its end: it is not known then what was sent.
         let failed_before = std::mem::replace(&mut writing.failed, true);
         writing.write(&data).await?;
         writing.failed = failed_before;
@@ -78,7 +78,7 @@ impl BodyWriter for MongoWriter {
     }
 
     async fn publish(mut self, end: BodyEnd) -> Result<Published, StorageError> {
-        // It stays in its place until the end, so that nothing remains if this is given up half-way.
+        // The writer keeps it to the end, so that a dropped future does not leave chunks.
         let Some(writing) = &mut self.writing else { return Ok(Published::Superseded) };
         let published = writing.publish(end).await;
         match &published {
@@ -199,14 +199,14 @@ impl Writing {
         if self.began.elapsed() > CHECKED_AFTER
             && self.store.count_chunks(&self.entry).await? != u64::from(self.cut.unsigned_abs())
         {
-            let what = "publishing: the body was taken for a dead writer's remains";
+            let what = "publishing: maintenance deleted the body, because the writer took too long";
             return Err(self.store.error(StorageErrorKind::Missing, what));
         }
         self.store.insert_file(&self.head).await?;
         self.store.publish(&self.head, None, self.fence).await
     }
 
-    /// What cannot be deleted now is left to maintenance.
+    /// Deletes the chunks; maintenance deletes what cannot be deleted now.
     async fn discard(self) {
         if self.cut > 0 {
             self.store.delete_bodies(&[self.entry]).await.ok();
@@ -214,12 +214,15 @@ impl Writing {
     }
 }
 
-/// Whether the server may still do what it was asked to. Then a head may yet appear, and must not find its body
-/// gone; maintenance will see.
+/// Whether the server may still carry out a request that failed here. A head may then appear later and needs its body;
+/// otherwise maintenance deletes the body.
 fn is_undecided(error: &StorageError) -> bool {
     matches!(error.kind(), StorageErrorKind::Timeout | StorageErrorKind::Unavailable)
 }
 
 fn too_large(store: &Store, limit: u64) -> StorageError {
-    store.error(StorageErrorKind::TooLarge, format!("storing a body: more than the limit of {limit} bytes"))
+    store.error(
+        StorageErrorKind::TooLarge,
+        format!("storing a body: it is longer than the limit of {limit} bytes"),
+    )
 }
