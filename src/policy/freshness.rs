@@ -83,6 +83,9 @@ struct Lifetime {
 /// Section 3: what a response must contain "at least one of", or be by its status, so that it may be stored at all. Of
 /// the user's settings only a lifetime for its very status stands in for that.
 fn may_be_cached(policy: &Policy, facts: &Facts<'_>, directives: &ResponseDirectives) -> bool {
+    if must_not_be_stored(facts.status) {
+        return policy.for_status(facts.status).is_some();
+    }
     let shared = policy.is_shared();
     let states_lifetime = directives.max_age.is_some()
         || shared && directives.s_maxage.is_some()
@@ -212,6 +215,12 @@ pub(crate) fn usable_until(policy: &Policy, freshness: &Freshness, response_time
 /// RFC 9110 section 15.1.
 fn is_heuristically_cacheable(status: StatusCode) -> bool {
     matches!(status.as_u16(), 200 | 203 | 204 | 206 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501)
+}
+
+/// RFC 6585: responses with these statuses "MUST NOT be stored by a cache", whatever else they say. They are about this
+/// one request, or about the network on the way.
+fn must_not_be_stored(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 428 | 429 | 431 | 511)
 }
 
 /// The final statuses whose caching requirements this cache knows: those registered when it was written.

@@ -111,7 +111,8 @@ impl Policy {
     }
 
     /// Freshness lifetime of responses with this status whose origin says nothing explicit about it; makes them
-    /// storable whatever the status. Default: none.
+    /// storable whatever the status; 428, 429, 431 and 511, which RFC 6585 lets no cache store, are only stored where a
+    /// lifetime is set for them here. Default: none.
     pub fn status_lifetime(mut self, status: StatusCode, lifetime: Duration) -> Self {
         self.status_lifetimes.retain(|(other, _)| *other != status);
         self.status_lifetimes.push((status, seconds(lifetime)));
