@@ -28,7 +28,8 @@ fn named(request: &RequestInfo<'_>, response: &response::Parts) -> Vec<Uri> {
     let Some(base) = target.and_then(|target| target.parse::<Uri>().ok()) else { return Vec::new() };
     let mut uris = Vec::new();
     for name in [header::LOCATION, header::CONTENT_LOCATION] {
-        let named = response.headers.get(name).and_then(|value| value.to_str().ok());
+        // Bytes beyond ASCII are escaped, as where a redirect is followed.
+        let named = response.headers.get(name).and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
         let named = named.and_then(|reference| resolve(&base, reference));
         uris.extend(named.filter(|uri| same_origin(uri, &base) && *uri != base && !uris.contains(uri)));
     }

@@ -155,7 +155,8 @@ fn stored_method<'a>(
     }
     // RFC 9110 9.3.3: a 200 to POST "with a Content-Location that has the same value as the POST's target URI"
     // can answer later GETs.
-    let location = response.headers.get(header::CONTENT_LOCATION).and_then(|value| value.to_str().ok());
+    let location = response.headers.get(header::CONTENT_LOCATION);
+    let location = location.and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
     let same = location
         .and_then(|location| resolve(request.uri, location))
         .is_some_and(|location| target_uri(&location) == target_uri(request.uri));
