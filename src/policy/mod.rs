@@ -25,6 +25,7 @@ pub(crate) use fields::set as set_field;
 pub use invalidation::{invalidated, invalidated_groups};
 pub(crate) use invalidation::{is_safe, target_groups};
 pub(crate) use range::number;
+pub(crate) use reuse::wants_stored;
 pub use reuse::{Answer, Reuse, Serve, reuse, serve};
 pub use settings::{Policy, SetCookie};
 pub use spans::Slice;

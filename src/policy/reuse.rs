@@ -84,7 +84,11 @@ pub fn reuse(policy: &Policy, request: &RequestInfo<'_>, stored: &[StoredRespons
     }
     let verdict = judge(request, &chosen, now);
     match verdict {
-        Verdict::Serve { refresh } => Reuse::Serve(Serve { refresh, ..served(request, &chosen, now) }),
+        // Who wants nothing but what is stored does not want the origin asked behind the answer either.
+        Verdict::Serve { refresh } => {
+            let refresh = refresh && !wants_stored(request);
+            Reuse::Serve(Serve { refresh, ..served(request, &chosen, now) })
+        }
         // 4.3.2: the tag of a part may be sent because the part has all of the range. A weak one does not tell
         // whether the bytes are the same, and without any a 206 is asked for as well as a 304.
         Verdict::Ask(fwd) if chosen.head.range.is_some() && !has_strong_tag(chosen.head) => {
@@ -197,7 +201,8 @@ pub(crate) fn usable<'a>(
     under(policy, head).map(|freshness| Chosen::new(index, response, freshness))
 }
 
-fn wants_stored(request: &RequestInfo<'_>) -> bool {
+/// 5.2.1.7: "the client only wishes to obtain a stored response".
+pub(crate) fn wants_stored(request: &RequestInfo<'_>) -> bool {
     match request.overrides.mode {
         CacheMode::OnlyIfCached => true,
         CacheMode::Reload => false,

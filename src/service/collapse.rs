@@ -18,7 +18,7 @@ use super::lookup::{Found, look_up};
 use crate::config::Config;
 use crate::key::CacheKey;
 use crate::overrides::CacheOverride;
-use crate::policy::{RequestInfo, Reuse, reuse};
+use crate::policy::{RequestInfo, Reuse, reuse, wants_stored};
 use crate::status::{CacheStatus, Fwd};
 use crate::store::Counters;
 use crate::underway::{LeaderOutcome, Leading, Ticket};
@@ -66,6 +66,11 @@ pub(super) enum Collapsed {
 }
 
 impl Asking<'_> {
+    /// Whether the client wants a stored response or none.
+    pub(super) fn wants_stored(&self) -> bool {
+        wants_stored(&RequestInfo::new(&head_of(self.parts), self.overrides))
+    }
+
     /// What is stored that could answer. Nothing can answer most methods, so that nothing is looked up for them.
     pub(super) async fn look_up(&self) -> Found {
         if RequestInfo::new(&head_of(self.parts), self.overrides).is_handled(&self.config.policy) {

@@ -87,18 +87,22 @@ where
                         return Ok(response);
                     }
                     // Nothing has been sent yet, so a stored body that cannot be read is only a miss.
-                    Err(_) => Validation::none(Fwd::Miss),
+                    Err(_) if !asking.wants_stored() => Validation::none(Fwd::Miss),
+                    Err(_) => return Ok(only_if_cached(&config, key)),
                 }
             }
-            Reuse::GatewayTimeout => {
-                let status = CacheStatus::generated().with_detail("only-if-cached");
-                return Ok(answer::failed(&config, key, StatusCode::GATEWAY_TIMEOUT, status));
-            }
+            Reuse::GatewayTimeout => return Ok(only_if_cached(&config, key)),
             Reuse::Validate(validation) => validation.clone(),
             Reuse::Forward(fwd) => Validation::none(*fwd),
         };
         Box::pin(with_origin(asking, &principal, origin, body, turn, validation)).await
     }
+}
+
+/// The answer to a client that wants a stored response or none, where there is none.
+fn only_if_cached<R>(config: &Config, key: &CacheKey) -> Response<CacheBody<R>> {
+    let status = CacheStatus::generated().with_detail("only-if-cached");
+    answer::failed(config, key, StatusCode::GATEWAY_TIMEOUT, status)
 }
 
 /// What needs the origin: validates or forwards, invalidates, and keeps what may be kept.

@@ -1,6 +1,9 @@
 //! What a hostile reader tried: races, failures and odd requests that must not give a wrong answer, hang, leak or lose
 //! anything.
 
+mod cancelled;
+mod odd;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -133,6 +136,7 @@ async fn overtaken(layer: CacheLayer, other: CacheLayer) {
     ask(&slow, request("POST", "http://example.com/other", &[])).await;
     release.notify_one();
     ask(&slow, request("POST", PAGE, &[("x-slow", "1")])).await;
+    slow.flush().await;
     let seen = ask(&cache, get(PAGE)).await;
     assert_eq!((seen.text(), seen.is_hit()), ("one", true), "the answer to a POST for later GETs");
 }
