@@ -309,8 +309,13 @@ impl Fill {
             }
         }
         .await;
+        // While the storage was busy the body may have been given up, and counted.
+        let is_given_up = last_mark.is_none() && !outlet.close();
         drop(outlet);
         let Some(result) = result.transpose() else { return };
+        if is_given_up {
+            return store.filling_failed(&result);
+        }
         after.tidy(&store, &result).await;
         store.filled(Some(&result));
         if let Some(mark) = last_mark {
@@ -437,7 +442,7 @@ impl Filling {
     pub(super) fn abort(self) {
         let Self { inlet, following, retraction } = self;
         // A storage that failed has been counted.
-        if inlet.is_open() {
+        if inlet.give_up() {
             retraction.store.filled(None);
         }
         drop(inlet);

@@ -35,6 +35,20 @@ struct State<T> {
     on_caller: Option<Waker>,
 }
 
+impl<T> State<T> {
+    /// The caller's side gives up, unless the body is complete or the other side was first. What is being written stays
+    /// in memory for so long.
+    fn break_open(&mut self) -> bool {
+        let is_open = matches!(self.end, End::Open);
+        if is_open {
+            self.end = End::Broken;
+            self.queue = Chunks::default();
+            self.room.shrink_to(self.out);
+        }
+        is_open
+    }
+}
+
 enum End<T> {
     Open,
     /// The body is complete; the last word travels behind the data.
@@ -100,9 +114,12 @@ impl<T> Inlet<T> {
         Ok(())
     }
 
-    /// Whether the other side has not given up.
-    pub(super) fn is_open(&self) -> bool {
-        matches!(lock(&self.state).end, End::Open)
+    /// Gives up. Returns whether the other side had not, so that only one of them counts what is lost.
+    pub(super) fn give_up(&self) -> bool {
+        let mut state = lock(&self.state);
+        let is_first = state.break_open();
+        wake(state.on_data.take(), state);
+        is_first
     }
 
     /// Whether the other side has nothing to do but to wait for more.
@@ -133,14 +150,7 @@ impl<T> Inlet<T> {
 impl<T> Drop for Inlet<T> {
     /// An inlet that goes away before the body was complete breaks the pipe, so that nothing is published.
     fn drop(&mut self) {
-        let mut state = lock(&self.state);
-        if matches!(state.end, End::Open) {
-            state.end = End::Broken;
-            state.queue = Chunks::default();
-            let out = state.out;
-            state.room.shrink_to(out);
-        }
-        wake(state.on_data.take(), state);
+        self.give_up();
     }
 }
 
@@ -179,15 +189,17 @@ impl<T> Outlet<T> {
         }
     }
 
-    /// Takes nothing more.
-    pub(super) fn close(&mut self) {
+    /// Takes nothing more. Returns whether the other side had not given up, nor this one before.
+    pub(super) fn close(&mut self) -> bool {
         self.rest = Bytes::new();
         let mut state = lock(&self.state);
+        let is_first = !matches!(state.end, End::Broken);
         state.end = End::Broken;
         state.queue = Chunks::default();
         state.out = 0;
         state.room.shrink_to(0);
         wake(state.on_caller.take(), state);
+        is_first
     }
 }
 

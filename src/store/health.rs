@@ -44,19 +44,25 @@ impl Health {
 
     /// Hears what became of a response that was to be stored; `None`: its body did not arrive whole.
     pub(super) fn filled(&self, result: Option<&Result<Published, StorageError>>) {
-        match result {
-            Some(Ok(Published::Stored)) => {
-                self.writes.succeeded();
-                self.counters.count(|counters| &counters.stored);
-                return;
-            }
-            // A body over the limit says nothing about the storage.
-            Some(Err(error)) if error.kind() != StorageErrorKind::TooLarge => {
-                self.writes.failed(error.kind());
-                self.trouble(error);
-            }
-            Some(Ok(Published::Superseded) | Err(_)) | None => {}
+        if let Some(Ok(Published::Stored)) = result {
+            self.writes.succeeded();
+            self.counters.count(|counters| &counters.stored);
+            return;
+        }
+        if let Some(result) = result {
+            self.filling_failed(result);
         }
         self.counters.count(|counters| &counters.abandoned);
+    }
+
+    /// Hears what the storage made of a response that is counted elsewhere.
+    pub(super) fn filling_failed(&self, result: &Result<Published, StorageError>) {
+        // A body over the limit says nothing about the storage.
+        if let Err(error) = result
+            && error.kind() != StorageErrorKind::TooLarge
+        {
+            self.writes.failed(error.kind());
+            self.trouble(error);
+        }
     }
 }

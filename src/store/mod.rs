@@ -207,6 +207,11 @@ impl Store {
         self.shared.health.filled(result);
     }
 
+    /// Hears what the storage made of a response that was given up, and counted, meanwhile.
+    pub(crate) fn filling_failed(&self, result: &Result<Published, StorageError>) {
+        self.shared.health.filling_failed(result);
+    }
+
     pub(crate) async fn begin(&self, head: StoredHead, fence: Fence) -> Result<AnyWriter, StorageError> {
         self.within("beginning to store", self.storage.begin(head, fence)).await
     }

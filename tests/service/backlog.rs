@@ -119,6 +119,27 @@ async fn a_body_that_is_given_up_half_way_is_counted() {
     assert!(!ask(&cache, get("http://example.com/")).await.is_hit());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_given_up_while_the_storage_hangs_is_counted_once() {
+    for waits in [false, true] {
+        let storage = Moody::new(Mood::HangsOnWrite);
+        let layer = CacheLayer::new(storage.clone()).storage_deadline(Duration::from_secs(3));
+        let cache = layer.layer(of_bytes(4 << 20, 64 << 10));
+        let mut body = cache.clone().oneshot(get("http://example.com/")).await.unwrap().into_body();
+        for _ in 0..3 {
+            body.frame().await.unwrap().unwrap();
+        }
+        if waits {
+            // The storage fails first.
+            tokio::time::sleep(Duration::from_secs(4)).await;
+        }
+        drop(body);
+        layer.flush().await;
+        let counts = layer.counts();
+        assert_eq!((counts.abandoned, counts.storage_errors, counts.stored), (1, 1, 0), "{waits}");
+    }
+}
+
 #[tokio::test]
 async fn an_unknown_rest_is_not_read_on() {
     let origin = Origin::new(|_, _| {
