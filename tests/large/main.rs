@@ -1,7 +1,15 @@
-//! A body larger than memory should have to hold, through every backend that keeps it on a server.
+//! Bodies larger than memory should have to hold: through every backend that keeps them on a server, and through the layer
+//! over SQLite and files.
 //!
 //! A binary of its own, one test at a time: what is measured is the memory of the process.
-#![cfg(all(target_os = "linux", feature = "redis", feature = "gridfs", feature = "dynamodb"))]
+#![cfg(all(
+    target_os = "linux",
+    feature = "sqlite",
+    feature = "filesystem",
+    feature = "redis",
+    feature = "gridfs",
+    feature = "dynamodb"
+))]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,6 +23,7 @@
 mod dynamodb;
 #[path = "../support/mongo.rs"]
 mod mongo;
+mod through;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -29,6 +38,9 @@ const LEN: usize = 256 * MIB;
 const PIECE: usize = 64 * 1024;
 /// Resident memory may grow by this much.
 const BOUND: usize = 64 * MIB;
+
+/// Held by whoever measures.
+static ALONE: Mutex<()> = Mutex::const_new(());
 
 fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
@@ -46,7 +58,6 @@ fn head() -> StoredHead {
 
 /// Stores a quarter of a gibibyte and reads it back.
 async fn streams_in_little_memory(storage: &dyn DynStorage) {
-    static ALONE: Mutex<()> = Mutex::const_new(());
     let _alone = ALONE.lock().await;
     let (before, mut most) = (resident(), 0);
     let head = head();
