@@ -85,4 +85,4 @@ pub use open::open;
 #[cfg(feature = "redis")]
 pub use redis::{RedisBuilder, RedisStorage};
 #[cfg(feature = "sqlite")]
-pub use sqlite::{SqliteBuilder, SqliteStorage};
+pub use sqlite::{SqliteStorage, SqliteStorageBuilder};

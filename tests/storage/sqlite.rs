@@ -7,7 +7,7 @@ use larder::storage::{SqliteStorage, StorageError};
 const MIB: u64 = 1024 * 1024;
 const INLINE: usize = 16 * 1024;
 
-fn limited() -> larder::storage::sqlite::SqliteBuilder {
+fn limited() -> larder::storage::sqlite::SqliteStorageBuilder {
     SqliteStorage::builder().max_bytes(256 * MIB).max_body(64 * MIB)
 }
 

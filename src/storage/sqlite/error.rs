@@ -10,33 +10,34 @@ use crate::storage::{StorageError, StorageErrorKind};
 pub(super) const BACKEND: &str = "sqlite";
 
 /// A failure inside a statement or job, before it is known which call it belongs to.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Fault {
     pub(super) kind: StorageErrorKind,
     detail: String,
-    source: Option<rusqlite::Error>,
+    /// What SQLite said, if it was SQLite.
+    code: Option<Code>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Code {
+    /// Somebody else holds a lock.
+    Busy,
+    Other,
 }
 
 impl Fault {
     pub(super) fn new(kind: StorageErrorKind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), source: None }
-    }
-
-    /// The same failure for another waiting call: an error of SQLite has one owner, its words can be repeated.
-    pub(super) fn again(&self) -> Self {
-        Self::new(self.kind, self.detail.clone())
+        Self { kind, detail: detail.into(), code: None }
     }
 
     /// Whether somebody else holds a lock: worth another try where waiting is allowed.
     pub(super) fn is_busy(&self) -> bool {
-        use ffi::ErrorCode::{DatabaseBusy, DatabaseLocked};
-        let code = self.source.as_ref().and_then(rusqlite::Error::sqlite_error_code);
-        matches!(code, Some(DatabaseBusy | DatabaseLocked))
+        self.code == Some(Code::Busy)
     }
 
-    /// Whether SQLite itself stumbled over what is in the file, as opposed to a row that fails our own checks.
+    /// Whether SQLite itself found damage in the file, as opposed to a row that fails this backend's checks.
     pub(super) fn is_damage(&self) -> bool {
-        self.kind == StorageErrorKind::Corrupt && self.source.is_some()
+        self.kind == StorageErrorKind::Corrupt && self.code.is_some()
     }
 
     /// The failure in words.
@@ -45,20 +46,35 @@ impl Fault {
     }
 
     /// The error of the call that was doing `action` with the database at `place`.
+    ///
+    /// The message says everything once, so the error has no source: SQLite's would say it again.
     pub(super) fn during(self, action: &str, place: &Path) -> StorageError {
-        let message = format!("{action} {}: {}", place.display(), self.detail);
-        let error = StorageError::new(self.kind, BACKEND, message);
-        match self.source {
-            Some(source) => error.with_source(source),
-            None => error,
-        }
+        let place = place.display();
+        // SQLite also names the file that it cannot open.
+        let named = format!(": {place}");
+        let detail = self.detail.strip_suffix(&named).unwrap_or(&self.detail);
+        StorageError::new(self.kind, BACKEND, format!("{action} {place}: {detail}"))
     }
 }
 
 impl From<rusqlite::Error> for Fault {
     fn from(error: rusqlite::Error) -> Self {
-        Self { kind: kind(&error), detail: error.to_string(), source: Some(error) }
+        use ffi::ErrorCode::{DatabaseBusy, DatabaseLocked};
+        let busy = matches!(error.sqlite_error_code(), Some(DatabaseBusy | DatabaseLocked));
+        let code = if busy { Code::Busy } else { Code::Other };
+        Self { kind: kind(&error), detail: words(&error), code: Some(code) }
     }
+}
+
+/// What SQLite says, with the number to look it up by.
+fn words(error: &rusqlite::Error) -> String {
+    let (code, message) = match error {
+        rusqlite::Error::SqliteFailure(code, message) => (code, message.as_deref()),
+        rusqlite::Error::SqlInputError { error, msg, .. } => (error, Some(msg.as_str())),
+        other => return other.to_string(),
+    };
+    let message = message.unwrap_or_else(|| ffi::code_to_str(code.extended_code));
+    format!("SQLite error {}: {message}", code.extended_code)
 }
 
 impl From<std::io::Error> for Fault {

@@ -4,63 +4,16 @@
 //! an entry that was used since the hand last came by is spared and its mark taken away, another one is evicted
 //! (SIEVE). A use is marked in memory; the marks reach the file with the next eviction, or now and then.
 
-use std::collections::HashSet;
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use rusqlite::params;
 
 use super::error::Fault;
-use super::layout;
-use super::queue::Session;
+use super::layout::MOST;
+use super::session::Session;
 
-/// At most so many marks are kept in memory; uses beyond them go unmarked until the next eviction.
-const MARKS: usize = 1 << 16;
-/// How often marks are brought to the file for other processes when nothing is stored.
-const INTERVAL: Duration = Duration::from_secs(60);
 /// At most so many entries are evicted in one transaction; more follow in the next.
 const STEP: usize = 1024;
-
-/// The uses that the file does not know yet.
-#[derive(Debug)]
-pub(super) struct Recency {
-    marks: Mutex<Marks>,
-}
-
-#[derive(Debug)]
-struct Marks {
-    entries: HashSet<i64>,
-    remembered: Instant,
-}
-
-impl Recency {
-    pub(super) fn new() -> Self {
-        Self { marks: Mutex::new(Marks { entries: HashSet::new(), remembered: Instant::now() }) }
-    }
-
-    /// Marks entries as used. Returns whether it is time to bring the marks to the file.
-    pub(super) fn mark(&self, entries: &[i64]) -> bool {
-        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
-        for entry in entries {
-            if marks.entries.len() < MARKS {
-                marks.entries.insert(*entry);
-            }
-        }
-        // Reading the clock costs less than it would to keep track of when to read it.
-        let due = marks.remembered.elapsed() > INTERVAL;
-        if due {
-            marks.remembered = Instant::now();
-        }
-        due
-    }
-
-    fn take(&self) -> HashSet<i64> {
-        let mut marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
-        marks.remembered = Instant::now();
-        std::mem::take(&mut marks.entries)
-    }
-}
 
 /// Brings the marks to the file.
 pub(super) fn remember(session: &Session<'_>) -> Result<(), Fault> {
@@ -116,7 +69,7 @@ impl Fill {
         Ok(statement.query_row([], |row| {
             let count = |column| {
                 row.get::<_, i64>(column).map(|count| {
-                    if !(0..=layout::MOST).contains(&count) {
+                    if !(0..=MOST).contains(&count) {
                         // Evicting by it would never end. The database is examined after this batch.
                         session.state.damaged.store(true, Ordering::Relaxed);
                         return 0;

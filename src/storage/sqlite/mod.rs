@@ -2,7 +2,7 @@
 //!
 //! Choose [`SqliteStorage`] for programs on one machine that run again, alone or several at a time: one file, no
 //! server, and plain SQL to look inside. Bodies of many megabytes are better off in files (`FileStorage`), and on a
-//! network file system only with [`wal(false)`](SqliteBuilder::wal). SQLite itself is compiled in.
+//! network file system only with [`wal(false)`](SqliteStorageBuilder::wal). SQLite itself is compiled in.
 //!
 //! ```
 //! use larder::storage::SqliteStorage;
@@ -37,11 +37,11 @@
 //! While the file is open, `-wal` and `-shm` files stand beside it; [`checkpoint`](SqliteStorage::checkpoint) makes the
 //! one file a whole copy. Files are made for their owner only (0600), the log and the journal too. A file that belongs to
 //! another user, that everyone may write to, or that is a symbolic link is refused, unless
-//! [`trust_file`](SqliteBuilder::trust_file) says otherwise.
+//! [`trust_file`](SqliteStorageBuilder::trust_file) says otherwise.
 //!
 //! # Limits
 //!
-//! [`max_bytes`](SqliteBuilder::max_bytes) (2 GiB) and [`max_entries`](SqliteBuilder::max_entries) (none) hold for all
+//! [`max_bytes`](SqliteStorageBuilder::max_bytes) (2 GiB) and [`max_entries`](SqliteStorageBuilder::max_entries) (none) hold for all
 //! processes together: what was not used of late goes first. A body may be half of `max_bytes` long, and 32 variants
 //! stand under a key. The file keeps its size when entries go; [`vacuum`](SqliteStorage::vacuum) gives the room back.
 //! What can never be used again goes with [`maintain`](Storage::maintain), or when room is needed.
@@ -64,45 +64,54 @@
 //! - `evict` keeps the limits, `reclaim` takes back the room of bodies that nothing leads to any more;
 //! - `error` says what went wrong.
 
+mod alias;
+mod bodies;
+mod chunks;
 mod connect;
+mod connections;
 mod error;
 mod evict;
+mod fence;
+mod freshen;
+mod groups;
+mod handle;
 mod layout;
+mod list;
 mod lookup;
+mod maintain;
 mod options;
 mod place;
 mod pool;
 mod publish;
 mod queue;
+mod reader;
+mod recency;
 mod reclaim;
-mod url;
+mod remove;
+mod repair;
+mod rows;
+mod session;
+mod sweep;
 mod writer;
 
 pub(crate) use options::SCHEMES;
-pub use options::{SqliteBuilder, Synchronous};
-pub use writer::{SqliteReader, SqliteWriter};
+pub use options::{SqliteStorageBuilder, Synchronous};
+pub use reader::SqliteReader;
+pub use writer::SqliteWriter;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytes::Bytes;
-
-use self::error::{BACKEND, Fault};
-use self::evict::Recency;
-use self::lookup::Found;
-use self::place::Place;
-use self::pool::Readers;
-use self::publish::{AliasRow, Sweep};
-use self::queue::{Session, Writer};
-use self::reclaim::Bodies;
+use self::alias::AliasRow;
+use self::error::BACKEND;
+use self::handle::Handle;
+use self::session::Session;
 use crate::clock::Timestamp;
-use crate::entry::{Alias, BodySummary, EntryId, GroupId, StoredBody, StoredHead, codec};
+use crate::entry::{Alias, EntryId, GroupId, StoredHead};
 use crate::key::CacheKey;
 use crate::storage::kit::check_head;
 use crate::storage::{
-    Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage, StorageError, StorageErrorKind,
-    Usage,
+    Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage, StorageError, Usage,
 };
 
 /// Keeps stored responses in one SQLite file: the storage for a program that runs again.
@@ -124,36 +133,16 @@ use crate::storage::{
 /// ```
 #[derive(Clone, Debug)]
 pub struct SqliteStorage {
-    inner: Arc<Inner>,
-}
-
-/// The fields are dropped in this order: the last connection closed is the writing one, because only that can take
-/// away the log, and a temporary file goes when nobody has it open any more.
-#[derive(Debug)]
-struct Inner {
-    readers: Arc<Readers>,
-    writer: Option<Writer>,
-    state: Arc<State>,
-    place: Place,
-}
-
-/// What the threads of one storage share beside the database.
-#[derive(Debug)]
-struct State {
-    options: SqliteBuilder,
-    recency: Recency,
-    bodies: Bodies,
-    /// A reader met damage: the writing thread should examine the database.
-    damaged: AtomicBool,
+    handle: Arc<Handle>,
 }
 
 impl SqliteStorage {
     /// Options beside the defaults.
-    pub fn builder() -> SqliteBuilder {
-        SqliteBuilder::default()
+    pub fn builder() -> SqliteStorageBuilder {
+        SqliteStorageBuilder::default()
     }
 
-    /// Opens or creates the database in this file. See [`SqliteBuilder::open`].
+    /// Opens or creates the database in this file. See [`SqliteStorageBuilder::open`].
     ///
     /// # Errors
     ///
@@ -162,7 +151,7 @@ impl SqliteStorage {
         Self::builder().open(path)
     }
 
-    /// A database in memory. See [`SqliteBuilder::in_memory`].
+    /// A database in memory. See [`SqliteStorageBuilder::in_memory`].
     ///
     /// # Errors
     ///
@@ -171,7 +160,7 @@ impl SqliteStorage {
         Self::builder().in_memory()
     }
 
-    /// A database in a temporary file. See [`SqliteBuilder::temporary`].
+    /// A database in a temporary file. See [`SqliteStorageBuilder::temporary`].
     ///
     /// # Errors
     ///
@@ -181,7 +170,7 @@ impl SqliteStorage {
     }
 
     /// The database of the application `app_name` in the user's cache directory. See
-    /// [`SqliteBuilder::in_user_cache_dir`].
+    /// [`SqliteStorageBuilder::in_user_cache_dir`].
     ///
     /// # Errors
     ///
@@ -193,27 +182,17 @@ impl SqliteStorage {
     /// The file, where there is one.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
-        self.inner.place.path()
+        self.handle.place.path()
     }
 
-    /// The bytes of the database and its log, as they stand on the disk (or in memory). More than
-    /// [`usage`](Storage::usage) says, which counts heads and bodies alone.
+    /// The bytes of the database and its log, on the disk or in memory. More than [`usage`](Storage::usage) says, which
+    /// counts heads and bodies alone.
     ///
     /// # Errors
     ///
-    /// When the file cannot be asked.
+    /// When the file cannot be measured.
     pub async fn size(&self) -> Result<u64, StorageError> {
-        const ACTION: &str = "measuring";
-        let on_disk = self.inner.place.size().map_err(|error| self.inner.error(error.into(), ACTION))?;
-        if let Some(bytes) = on_disk {
-            return Ok(bytes);
-        }
-        let pages = self.inner.readers.elsewhere(|connection| {
-            let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-            Ok(pragma("page_count")?.saturating_mul(pragma("page_size")?))
-        });
-        let bytes = pages.await.map_err(|fault| self.inner.error(fault, ACTION))?;
-        Ok(u64::try_from(bytes).unwrap_or(0))
+        list::size(&self.handle).await
     }
 
     /// Rewrites the database without the room of what was deleted, and gives that back to the system. Stores wait
@@ -221,116 +200,20 @@ impl SqliteStorage {
     ///
     /// # Errors
     ///
-    /// [`Full`](StorageErrorKind::Full) when there is no room for the copy; others when the storage cannot be asked.
+    /// [`Full`](crate::storage::StorageErrorKind::Full) when there is no room for the copy; others when the database
+    /// cannot be written.
     pub async fn vacuum(&self) -> Result<(), StorageError> {
-        const ACTION: &str = "vacuuming";
-        let vacuumed = self.inner.writer(ACTION)?.alone(|session| {
-            session.connection.execute_batch("VACUUM")?;
-            queue::checkpoint(session)
-        });
-        vacuumed.await.map_err(|fault| self.inner.error(fault, ACTION))
+        maintain::vacuum(&self.handle).await
     }
 
-    /// Returns once everything queued is written, and moved from the log into the database file: that one file is
+    /// Returns once everything queued is written, and moved from the log into the database file. That one file is
     /// then a whole copy of the cache.
     ///
     /// # Errors
     ///
-    /// When the storage cannot be asked.
+    /// When the database cannot be written.
     pub async fn checkpoint(&self) -> Result<(), StorageError> {
-        const ACTION: &str = "checkpointing";
-        let done = self.inner.writer(ACTION)?.alone(queue::checkpoint);
-        done.await.map_err(|fault| self.inner.error(fault, ACTION))
-    }
-
-    fn assemble(place: Place, options: SqliteBuilder) -> Result<Self, StorageError> {
-        const ACTION: &str = "opening";
-        let opened = if let Place::Temporary(path) = &place {
-            place::create(path).map_err(Fault::from).and_then(|_| connect::open(&place, &options))
-        } else {
-            connect::open(&place, &options)
-        };
-        let connections = opened.map_err(|fault| fault.during(ACTION, place.shown()))?;
-        let readers = Arc::new(Readers::new(connections.readers, options.busy_timeout));
-        let state = Arc::new(State {
-            options,
-            recency: Recency::new(),
-            bodies: Bodies::new(),
-            damaged: AtomicBool::new(false),
-        });
-        let writer = connections
-            .writer
-            .map(|connection| Writer::start(connection, Arc::clone(&state)))
-            .transpose()
-            .map_err(|fault| fault.during(ACTION, place.shown()))?;
-        Ok(Self { inner: Arc::new(Inner { writer, readers, state, place }) })
-    }
-
-    async fn read<T, F>(&self, action: &str, work: F) -> Result<T, StorageError>
-    where
-        T: Send + 'static,
-        F: Fn(&rusqlite::Connection) -> Result<T, Fault> + Send + 'static,
-    {
-        self.inner.readers.elsewhere(work).await.map_err(|fault| self.inner.error(fault, action))
-    }
-
-    async fn write<T, F>(&self, action: &str, work: F) -> Result<T, StorageError>
-    where
-        T: Send + 'static,
-        F: Fn(&Session<'_>) -> Result<T, Fault> + Send + 'static,
-    {
-        self.inner.writer(action)?.write(work).await.map_err(|fault| self.inner.error(fault, action))
-    }
-
-    /// Sweeps through a keyspace, a transaction at a time, so that others can write in between.
-    async fn sweep(&self, action: &str, sweep: Sweep) -> Result<u64, StorageError> {
-        let (mut deleted, mut rest) = (0, Some(sweep));
-        while let Some(sweep) = rest {
-            let (step, next) = self.write(action, move |session| publish::sweep(session, sweep)).await?;
-            deleted += step;
-            rest = next;
-        }
-        Ok(deleted)
-    }
-}
-
-impl Inner {
-    /// The error of a call. Damage is reported to the writing thread, which looks after it.
-    fn error(&self, fault: Fault, action: &str) -> StorageError {
-        if fault.is_damage() {
-            self.report_damage();
-        }
-        fault.during(action, self.place.shown())
-    }
-
-    fn report_damage(&self) {
-        self.state.damaged.store(true, Ordering::Relaxed);
-        if let Some(writer) = &self.writer {
-            writer.nudge(|_| Ok(()));
-        }
-    }
-
-    fn writer(&self, action: &str) -> Result<&Writer, StorageError> {
-        self.writer.as_ref().ok_or_else(|| {
-            let fault = Fault::new(StorageErrorKind::ReadOnly, "the storage was opened for reading alone");
-            fault.during(action, self.place.shown())
-        })
-    }
-
-    /// What a lookup leads to: marks of use, and the removal of garbage.
-    fn follow_up(&self, found: Found) -> Lookup {
-        let Some(writer) = &self.writer else { return found.lookup };
-        let limited = self.state.options.max_bytes.is_some() || self.state.options.max_entries.is_some();
-        if limited && !found.used.is_empty() && self.state.recency.mark(&found.used) {
-            writer.nudge(evict::remember);
-        }
-        if !found.garbage.is_empty() {
-            let garbage = found.garbage;
-            writer.nudge(move |session| {
-                garbage.iter().try_for_each(|entry| publish::delete(session.connection, *entry))
-            });
-        }
-        found.lookup
+        maintain::checkpoint(&self.handle).await
     }
 }
 
@@ -343,66 +226,49 @@ impl Storage for SqliteStorage {
     }
 
     fn max_body(&self) -> u64 {
-        self.inner.state.options.body_limit()
+        self.handle.state.options.body_limit()
     }
 
     async fn lookup(&self, key: &CacheKey) -> Result<Lookup, StorageError> {
-        let key = key.clone();
-        match self.inner.readers.quick(move |connection| lookup::lookup(connection, &key)).await {
-            Ok(found) => Ok(self.inner.follow_up(found)),
-            // What is stored is damaged, which makes it a miss. The fence is one from which nothing is taken until the
-            // damage is mended.
-            Err(fault) if fault.kind == StorageErrorKind::Corrupt => {
-                self.inner.report_damage();
-                Ok(Lookup::default())
-            }
-            Err(fault) => Err(self.inner.error(fault, "looking up a response in")),
-        }
+        self.handle.lookup(key).await
     }
 
     async fn open(&self, head: &StoredHead) -> Result<SqliteReader, StorageError> {
-        SqliteReader::open(Arc::clone(&self.inner), head).await
+        SqliteReader::open(Arc::clone(&self.handle), head).await
     }
 
     async fn begin(&self, head: StoredHead, fence: Fence) -> Result<SqliteWriter, StorageError> {
         check_head(BACKEND, &head)?;
-        SqliteWriter::begin(Arc::clone(&self.inner), head, fence)
+        SqliteWriter::begin(Arc::clone(&self.handle), head, fence)
     }
 
     async fn freshen(&self, head: StoredHead, fence: Fence) -> Result<bool, StorageError> {
         check_head(BACKEND, &head)?;
-        self.write("freshening a response in", move |session| publish::freshen(session, &head, fence)).await
+        let work = move |session: &Session<'_>| freshen::freshen(session, &head, fence);
+        self.handle.write("freshening a response in", work).await
     }
 
     async fn put_alias(&self, alias: Alias, fence: Fence) -> Result<Published, StorageError> {
         check_head(BACKEND, &alias.response.head)?;
-        let body = match &alias.response.body {
-            StoredBody::Inline(body) => body.clone(),
-            StoredBody::Shared(pieces) => Bytes::from(pieces.concat()),
-            StoredBody::Streamed => {
-                let action = "storing an alias whose body did not come with it";
-                return Err(StorageError::new(StorageErrorKind::Invalid, BACKEND, action));
-            }
-        };
-        let head =
-            StoredHead { body: Some(BodySummary::of(&body)), ..StoredHead::clone(&alias.response.head) };
-        let row = AliasRow { head: codec::encode(&head), body, alias };
-        self.write("storing an alias in", move |session| publish::put_alias(session, &row, fence)).await
+        let row = AliasRow::new(alias)?;
+        self.handle.write("storing an alias in", move |session| alias::put(session, &row, fence)).await
     }
 
     async fn remove(&self, key: &CacheKey) -> Result<bool, StorageError> {
         let key = key.clone();
-        self.write("removing a key from", move |session| publish::remove(session, &key)).await
+        self.handle.write("removing a key from", move |session| remove::remove(session, &key)).await
     }
 
     async fn remove_entry(&self, key: &CacheKey, id: EntryId) -> Result<bool, StorageError> {
         let key = key.clone();
-        self.write("removing an entry from", move |session| publish::remove_entry(session, &key, id)).await
+        let work = move |session: &Session<'_>| remove::remove_entry(session, &key, id);
+        self.handle.write("removing an entry from", work).await
     }
 
     async fn invalidate(&self, groups: &[GroupId]) -> Result<(), StorageError> {
         let groups = groups.to_vec();
-        self.write("invalidating responses in", move |session| publish::invalidate(session, &groups)).await
+        let work = move |session: &Session<'_>| groups::invalidate(session, &groups);
+        self.handle.write("invalidating responses in", work).await
     }
 
     async fn responses(
@@ -410,38 +276,24 @@ impl Storage for SqliteStorage {
         after: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page<StoredHead>, StorageError> {
-        let after = lookup::after(after)?;
-        self.read("listing", move |connection| lookup::responses(connection, after, limit)).await
+        let after = list::after(after)?;
+        self.handle.read("listing", move |connection| list::responses(connection, after, limit)).await
     }
 
     async fn aliases(&self, after: Option<&Cursor>, limit: usize) -> Result<Page<Alias>, StorageError> {
-        let after = lookup::after(after)?;
-        self.read("listing", move |connection| lookup::aliases(connection, after, limit)).await
+        let after = list::after(after)?;
+        self.handle.read("listing", move |connection| list::aliases(connection, after, limit)).await
     }
 
     async fn usage(&self) -> Result<Usage, StorageError> {
-        self.read("measuring", lookup::usage).await
+        self.handle.read("measuring", list::usage).await
     }
 
     async fn clear(&self, keyspace: Option<Keyspace>) -> Result<(), StorageError> {
-        const ACTION: &str = "clearing";
-        let fenced = self.write(ACTION, move |session| publish::fence_off_all(session, keyspace)).await?;
-        for (keyspace, last) in fenced {
-            self.sweep(ACTION, Sweep { keyspace, done: i64::MIN, last, usable_by: None }).await?;
-        }
-        Ok(())
+        remove::clear(&self.handle, keyspace).await
     }
 
     async fn maintain(&self, now: Timestamp) -> Result<Maintained, StorageError> {
-        const ACTION: &str = "maintaining";
-        let mut expired = 0;
-        for keyspace in [Keyspace::Responses, Keyspace::Aliases] {
-            let last =
-                self.write(ACTION, move |session| publish::last_row(session.connection, keyspace)).await?;
-            let sweep = Sweep { keyspace, done: i64::MIN, last, usable_by: Some(now) };
-            expired += self.sweep(ACTION, sweep).await?;
-        }
-        let orphans = self.write(ACTION, reclaim::condemn_orphans).await?;
-        Ok(Maintained::new(expired, orphans))
+        maintain::maintain(&self.handle, now).await
     }
 }

@@ -1,23 +1,33 @@
-//! How a database is opened and how much it may hold.
+//! What can be chosen when a database is opened, and the same options from a URL.
 
-use std::path::Path;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::chunks::CHUNK;
 use super::error::BACKEND;
-use super::url::from_url;
-use super::{SqliteStorage, place};
-use crate::storage::url::{Schemes, open_blocking};
+use crate::storage::url::{OptionValue, Options, Schemes, open_blocking};
 use crate::storage::{StorageError, StorageErrorKind};
 
 pub(crate) const SCHEMES: Schemes = Schemes {
     names: &[("sqlite", "sqlite:cache.db")],
     open: |url| {
         Box::pin(async move {
-            let (path, options) = (url.path(BACKEND)?, url.options(BACKEND)?);
-            open_blocking(BACKEND, move || from_url(&path, options)).await
+            let path = url.path(BACKEND)?;
+            let builder = SqliteStorageBuilder::from_url(url.options(BACKEND)?)?;
+            let in_memory = path.as_os_str().is_empty();
+            open_blocking(BACKEND, move || if in_memory { builder.in_memory() } else { builder.open(path) })
+                .await
         })
     },
 };
+
+/// SQLite keeps the time to wait as a number of milliseconds in 31 bits.
+const MAX_BUSY_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
+/// SQLite maps no more of a file.
+const MAX_MMAP_SIZE: u64 = 0x7fff_0000;
+/// SQLite keeps the size of its page cache as a number of KiB in 31 bits.
+const MAX_CACHE_SIZE: u64 = (i32::MAX as u64) << 10;
 
 /// How soon SQLite asks the operating system to bring what it wrote to the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,7 +52,17 @@ impl Synchronous {
     }
 }
 
-/// Options of a [`SqliteStorage`], with defaults that suit a client's cache on a local disk.
+impl OptionValue for Synchronous {
+    const EXPECTED: &'static str = "`off`, `normal` or `full`";
+
+    fn parse(text: &str) -> Option<Self> {
+        [Self::Off, Self::Normal, Self::Full]
+            .into_iter()
+            .find(|known| known.as_str().eq_ignore_ascii_case(text))
+    }
+}
+
+/// Options of a [`SqliteStorage`](super::SqliteStorage), with defaults that suit a client's cache on a local disk.
 ///
 /// ```
 /// use larder::storage::SqliteStorage;
@@ -52,7 +72,7 @@ impl Synchronous {
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until a database is opened with it"]
-pub struct SqliteBuilder {
+pub struct SqliteStorageBuilder {
     pub(super) wal: bool,
     pub(super) busy_timeout: Duration,
     pub(super) synchronous: Synchronous,
@@ -64,11 +84,12 @@ pub struct SqliteBuilder {
     pub(super) max_bytes: Option<u64>,
     pub(super) max_entries: Option<u64>,
     pub(super) max_body: Option<u64>,
-    pub(super) inline: usize,
+    pub(super) max_variants: usize,
+    pub(super) inline_threshold: usize,
     pub(super) readers: usize,
 }
 
-impl Default for SqliteBuilder {
+impl Default for SqliteStorageBuilder {
     fn default() -> Self {
         Self {
             wal: true,
@@ -82,13 +103,14 @@ impl Default for SqliteBuilder {
             max_bytes: Some(2 << 30),
             max_entries: None,
             max_body: None,
-            inline: 16 << 10,
+            max_variants: 32,
+            inline_threshold: 16 << 10,
             readers: 4,
         }
     }
 }
 
-impl SqliteBuilder {
+impl SqliteStorageBuilder {
     /// Whether to use write-ahead logging (the default), by which reads never wait for writes. Without it SQLite keeps
     /// a rollback journal, which also works on network file systems; reads then wait while a write commits.
     pub const fn wal(mut self, wal: bool) -> Self {
@@ -167,10 +189,17 @@ impl SqliteBuilder {
         self
     }
 
+    /// How many variants to keep under one key, from 1 to 65535. Default: 32. Beyond it the least recently published
+    /// ones are removed.
+    pub const fn max_variants(mut self, variants: usize) -> Self {
+        self.max_variants = variants;
+        self
+    }
+
     /// Up to which length a body is kept in the row of its head and read together with it: 16 KiB unless told
     /// otherwise, at most 128 KiB. A freshened head rewrites its row, so a large threshold makes that dearer.
     pub const fn inline_threshold(mut self, bytes: usize) -> Self {
-        self.inline = bytes;
+        self.inline_threshold = bytes;
         self
     }
 
@@ -180,71 +209,81 @@ impl SqliteBuilder {
         self
     }
 
-    /// Opens the database in this file; a file that does not exist is created, readable and writable for its owner
-    /// alone. Blocks while it does.
-    ///
-    /// # Errors
-    ///
-    /// [`Incompatible`](StorageErrorKind::Incompatible) when the file is not a database, somebody else's or written by
-    /// a newer version: it is left as it is. [`Denied`](StorageErrorKind::Denied) when the file belongs to another user,
-    /// everyone may write to it, or it is a symbolic link, unless [`trust_file`](Self::trust_file) allows it. [`ReadOnly`](StorageErrorKind::ReadOnly) when it cannot be written but
-    /// [`read_only`](Self::read_only) was not asked for. [`Invalid`](StorageErrorKind::Invalid) for options that make
-    /// no sense. Others when the file cannot be opened.
-    pub fn open(self, path: impl AsRef<Path>) -> Result<SqliteStorage, StorageError> {
-        self.check()?;
-        SqliteStorage::assemble(place::Place::file(path.as_ref())?, self)
-    }
-
-    /// A database in memory: private to this storage and its clones, and gone with the last of them.
-    ///
-    /// # Errors
-    ///
-    /// [`Invalid`](StorageErrorKind::Invalid) for options that make no sense.
-    pub fn in_memory(mut self) -> Result<SqliteStorage, StorageError> {
-        // A read-only database in memory would be empty for ever.
-        self.read_only = false;
-        self.check()?;
-        SqliteStorage::assemble(place::Place::Memory, self)
-    }
-
-    /// A database in a file of its own in the system's temporary directory, deleted with the last clone.
-    ///
-    /// # Errors
-    ///
-    /// As [`open`](Self::open).
-    pub fn temporary(mut self) -> Result<SqliteStorage, StorageError> {
-        self.read_only = false;
-        self.check()?;
-        SqliteStorage::assemble(place::Place::temporary(), self)
-    }
-
-    /// Opens `larder.db` in the directory `app_name` of the user's cache directory: `$XDG_CACHE_HOME` or `~/.cache`,
-    /// `~/Library/Caches` on macOS, `%LOCALAPPDATA%` on Windows. The directory is created where it is missing.
-    ///
-    /// # Errors
-    ///
-    /// As [`open`](Self::open); [`Invalid`](StorageErrorKind::Invalid) when `app_name` is not the name of a single
-    /// directory, or the user has no cache directory.
-    pub fn in_user_cache_dir(self, app_name: &str) -> Result<SqliteStorage, StorageError> {
-        let path = place::user_cache_file(app_name)?;
-        self.open(path)
-    }
-
     /// The length from which on a single body is refused.
     pub(super) fn body_limit(&self) -> u64 {
         self.max_body.unwrap_or_else(|| self.max_bytes.map_or(u64::MAX, |bytes| bytes / 2))
     }
 
-    fn check(&self) -> Result<(), StorageError> {
-        let wrong = if !(512..=65536).contains(&self.page_size) || !self.page_size.is_power_of_two() {
-            "page_size must be a power of two from 512 to 65536"
-        } else if self.inline > super::writer::CHUNK {
-            "inline_threshold must be at most 131072"
-        } else if !(1..=64).contains(&self.readers) {
-            "readers must be from 1 to 64"
-        } else {
-            return Ok(());
-        };
-        Err(StorageError::new(StorageErrorKind::Invalid, BACKEND, wrong))
+    /// The builder with the options of a URL.
+    fn from_url(mut options: Options) -> Result<Self, StorageError> {
+        let builder = options.set(Self::default(), "max_bytes", |to, bytes: u64| to.max_bytes(bytes))?;
+        let builder = options.set(builder, "max_entries", |to, entries: u64| to.max_entries(entries))?;
+        let builder = options.set(builder, "max_body", |to, bytes: u64| to.max_body(bytes))?;
+        let builder = options.set(builder, "max_variants", Self::max_variants)?;
+        let builder = options.set(builder, "inline_threshold", Self::inline_threshold)?;
+        let builder = options.set(builder, "wal", Self::wal)?;
+        let builder = options.set(builder, "busy_timeout", Self::busy_timeout)?;
+        let builder = options.set(builder, "synchronous", Self::synchronous)?;
+        let builder = options.set(builder, "mmap_size", Self::mmap_size)?;
+        let builder = options.set(builder, "cache_size", Self::cache_size)?;
+        let builder = options.set(builder, "page_size", Self::page_size)?;
+        let builder = options.set(builder, "read_only", Self::read_only)?;
+        let builder = options.set(builder, "trust_file", Self::trust_file)?;
+        let builder = options.set(builder, "readers", Self::readers)?;
+        options.finish()?;
+        Ok(builder)
     }
+
+    /// Refuses impossible values.
+    pub(super) fn check(&self) -> Result<(), StorageError> {
+        at_least_one("max_bytes", self.max_bytes)?;
+        at_least_one("max_entries", self.max_entries)?;
+        if let (Some(body), Some(bytes)) = (self.max_body, self.max_bytes)
+            && body > bytes
+        {
+            let possible = format!("at most max_bytes, which is {bytes}");
+            return Err(impossible("max_body", body, &possible));
+        }
+        in_range("max_variants", self.max_variants, 1..=usize::from(u16::MAX))?;
+        in_range("inline_threshold", self.inline_threshold, 0..=CHUNK)?;
+        in_range("mmap_size", self.mmap_size, 0..=MAX_MMAP_SIZE)?;
+        in_range("cache_size", self.cache_size, 0..=MAX_CACHE_SIZE)?;
+        in_range("readers", self.readers, 1..=64)?;
+        if self.busy_timeout > MAX_BUSY_TIMEOUT {
+            let (value, most) = (self.busy_timeout.as_millis(), MAX_BUSY_TIMEOUT.as_millis());
+            return Err(impossible("busy_timeout", format!("{value} ms"), &format!("at most {most} ms")));
+        }
+        if !(512..=65536).contains(&self.page_size) || !self.page_size.is_power_of_two() {
+            return Err(impossible("page_size", self.page_size, "powers of two from 512 to 65536"));
+        }
+        Ok(())
+    }
+
+    /// As [`check`](Self::check), for a database that does not exist yet.
+    pub(super) fn check_new(&self) -> Result<(), StorageError> {
+        if self.read_only {
+            return Err(impossible("read_only", true, "only false for a new database"));
+        }
+        self.check()
+    }
+}
+
+fn at_least_one(option: &str, value: Option<u64>) -> Result<(), StorageError> {
+    if value == Some(0) { Err(impossible(option, 0, "at least 1, or no limit")) } else { Ok(()) }
+}
+
+fn in_range<T: PartialOrd + Display>(
+    option: &str,
+    value: T,
+    range: RangeInclusive<T>,
+) -> Result<(), StorageError> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    Err(impossible(option, value, &format!("{} to {}", range.start(), range.end())))
+}
+
+fn impossible(option: &str, value: impl Display, possible: &str) -> StorageError {
+    let action = format!("opening a database: the option {option} is {value}; possible are {possible}");
+    StorageError::new(StorageErrorKind::Invalid, BACKEND, action)
 }

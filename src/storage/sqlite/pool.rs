@@ -8,22 +8,22 @@ use rusqlite::Connection;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use super::connect::Shared;
+use super::connections::SharedConnection;
 use super::error::Fault;
 use crate::storage::StorageErrorKind;
 
 /// The connections that read.
 #[derive(Debug)]
-pub(super) struct Readers {
-    connections: Box<[Shared]>,
+pub(super) struct Pool {
+    connections: Box<[SharedConnection]>,
     busy_timeout: Duration,
     pace: Pace,
     /// As many reads on blocking threads as there are connections; more would occupy threads only to wait.
     blocking: Semaphore,
 }
 
-impl Readers {
-    pub(super) fn new(connections: Box<[Shared]>, busy_timeout: Duration) -> Self {
+impl Pool {
+    pub(super) fn new(connections: Box<[SharedConnection]>, busy_timeout: Duration) -> Self {
         let blocking = Semaphore::new(connections.len());
         Self { connections, busy_timeout, pace: Pace::default(), blocking }
     }

@@ -6,32 +6,27 @@ use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-use super::connect::Shared;
+use super::connections::SharedConnection;
 use super::error::Fault;
-use super::{State, evict, layout, reclaim};
+use super::session::{Session, State};
+use super::{evict, reclaim, repair};
 use crate::storage::StorageErrorKind;
 use crate::storage::kit::backlog::Backlog;
 
 /// At most so many jobs are done in one transaction; and what can be done without is not queued behind more.
 const BATCH: usize = 64;
 /// A database that was found sound is not examined again sooner.
-const HEALING: Duration = Duration::from_secs(60);
-
-/// What a job works with.
-pub(super) struct Session<'a> {
-    pub(super) connection: &'a Connection,
-    pub(super) state: &'a State,
-}
+const EXAMINED: Duration = Duration::from_secs(60);
 
 /// The way to the thread that writes. Dropping it waits until everything queued is written; so no job may hold it.
 ///
 /// A job is always queued at once, so that it is done even if nobody comes back to wait for it: whoever returns from
 /// `main` takes the runtime with him. What bodies occupy in the queue is bounded by the [`Backlog`].
-pub(super) struct Writer {
-    queue: Option<mpsc::UnboundedSender<Queued>>,
+pub(super) struct Queue {
+    jobs: Option<mpsc::UnboundedSender<Queued>>,
     /// How many jobs are queued.
     len: Arc<AtomicUsize>,
     thread: Option<JoinHandle<()>>,
@@ -60,14 +55,14 @@ impl Drop for Counted {
     }
 }
 
-impl Writer {
-    pub(super) fn start(connection: Shared, state: Arc<State>) -> Result<Self, Fault> {
+impl Queue {
+    pub(super) fn start(connection: SharedConnection, state: Arc<State>) -> Result<Self, Fault> {
         let (queue, jobs) = mpsc::unbounded_channel();
         let thread = std::thread::Builder::new()
             .name("larder-sqlite".into())
             .spawn(move || run(&connection, &state, jobs))?;
         let (len, backlog) = (Arc::default(), Backlog::default());
-        Ok(Self { queue: Some(queue), len, thread: Some(thread), backlog })
+        Ok(Self { jobs: Some(queue), len, thread: Some(thread), backlog })
     }
 
     /// Has `work` done in a transaction, together with whatever else is queued, and returns once it is committed.
@@ -115,7 +110,7 @@ impl Writer {
         F: Fn(&Session<'_>) -> Result<T, Fault> + Send + 'static,
     {
         let (job, outcome) = job(manner, work);
-        let queue = self.queue.as_ref().ok_or_else(ended)?;
+        let queue = self.jobs.as_ref().ok_or_else(ended)?;
         queue.send(Queued { job, _counted: Counted::new(&self.len) }).map_err(|_| ended())?;
         Ok(outcome)
     }
@@ -126,18 +121,18 @@ async fn answer<T>(outcome: oneshot::Receiver<Result<T, Fault>>) -> Result<T, Fa
     outcome.await.unwrap_or_else(|_| Err(ended()))
 }
 
-impl Drop for Writer {
+impl Drop for Queue {
     fn drop(&mut self) {
-        self.queue = None;
+        self.jobs = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
 }
 
-impl fmt::Debug for Writer {
+impl fmt::Debug for Queue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Writer").finish_non_exhaustive()
+        f.debug_struct("Queue").finish_non_exhaustive()
     }
 }
 
@@ -195,7 +190,7 @@ where
     }
 }
 
-fn run(connection: &Shared, state: &State, mut jobs: mpsc::UnboundedReceiver<Queued>) {
+fn run(connection: &SharedConnection, state: &State, mut jobs: mpsc::UnboundedReceiver<Queued>) {
     let mut health = Health::default();
     let tidy = |jobs: &mpsc::UnboundedReceiver<_>| while with(connection, state, tidy) && jobs.is_empty() {};
     tidy(&jobs);
@@ -224,14 +219,14 @@ fn run(connection: &Shared, state: &State, mut jobs: mpsc::UnboundedReceiver<Que
         // The last words of a storage; what they would have changed can be done without.
         let _ = transact(session, |session| {
             evict::remember(session)?;
-            reclaim::resign(session)
+            reclaim::give_up_all(session)
         });
     });
     tidy(&jobs);
 }
 
 /// The connection is locked for a batch at a time, because in a database in memory the readers use it too.
-fn with<T>(connection: &Shared, state: &State, work: impl FnOnce(&Session<'_>) -> T) -> T {
+fn with<T>(connection: &SharedConnection, state: &State, work: impl FnOnce(&Session<'_>) -> T) -> T {
     let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
     work(&Session { connection: &connection, state })
 }
@@ -261,9 +256,8 @@ fn perform(session: &Session<'_>, manner: Manner, mut batch: Vec<Box<dyn Job>>) 
                 // The log takes room that the database has too.
                 let _ = checkpoint(session);
             }
-            let again: Vec<Fault> = batch.iter().skip(1).map(|_| fault.again()).collect();
-            for (job, fault) in batch.into_iter().zip(std::iter::once(fault).chain(again)) {
-                job.finish(Err(fault));
+            for job in batch {
+                job.finish(Err(fault.clone()));
             }
         }
     }
@@ -310,11 +304,11 @@ impl Health {
     fn note(&mut self, session: &Session<'_>, failure: bool) {
         let reported = session.state.damaged.swap(false, std::sync::atomic::Ordering::Relaxed);
         let suspect = reported || failure;
-        if !suspect || self.examined.is_some_and(|examined| examined.elapsed() < HEALING) {
+        if !suspect || self.examined.is_some_and(|examined| examined.elapsed() < EXAMINED) {
             return;
         }
         self.examined = Some(Instant::now());
-        let _healed = layout::heal(session.connection);
+        let _healed = repair::repair(session.connection);
         #[cfg(feature = "tracing")]
         match _healed {
             Ok(true) => tracing::warn!("a damaged SQLite cache was emptied"),

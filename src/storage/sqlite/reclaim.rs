@@ -4,99 +4,19 @@
 //! still reads them. A body that is being written is on record as pending, so that what a killed writer leaves is
 //! found; a writer whose body was taken away by mistake notices when it publishes, and fails.
 
-use std::collections::{HashMap, HashSet};
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::Ordering;
 
 use rusqlite::{Connection, params};
 
-use super::State;
+use super::bodies::Process;
 use super::error::Fault;
-use super::queue::Session;
+use super::session::Session;
 use crate::clock::{Clock, SystemClock};
-use crate::random;
 
 /// At most so many chunks, 8 MiB, are deleted in one transaction.
 const STEP: usize = 64;
 /// A pending body that did not grow for so long is given up: ten minutes, in milliseconds.
 const PATIENCE: i64 = 10 * 60 * 1000;
-
-/// The bodies that this storage reads and writes at present.
-#[derive(Debug)]
-pub(super) struct Bodies {
-    owner: i64,
-    process: String,
-    writing: Mutex<HashSet<i64>>,
-    reading: Mutex<HashMap<i64, usize>>,
-    /// A condemned body was left alone for the sake of a reader.
-    spared: AtomicBool,
-}
-
-impl Bodies {
-    pub(super) fn new() -> Self {
-        Self {
-            owner: random::bits64().cast_signed(),
-            process: Process::own(),
-            writing: Mutex::default(),
-            reading: Mutex::default(),
-            spared: AtomicBool::new(false),
-        }
-    }
-
-    fn begin_writing(&self, body: i64) {
-        self.writing.lock().unwrap_or_else(PoisonError::into_inner).insert(body);
-    }
-
-    fn end_writing(&self, body: i64) {
-        self.writing.lock().unwrap_or_else(PoisonError::into_inner).remove(&body);
-    }
-
-    pub(super) fn begin_reading(&self, body: i64) {
-        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        *reading.entry(body).or_default() += 1;
-    }
-
-    /// Returns whether there may now be something to reclaim.
-    pub(super) fn end_reading(&self, body: i64) -> bool {
-        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(readers) = reading.get_mut(&body) {
-            *readers -= 1;
-            if *readers == 0 {
-                reading.remove(&body);
-            }
-        }
-        self.spared.load(Ordering::Relaxed)
-    }
-
-    fn is_read(&self, body: i64) -> bool {
-        self.reading.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&body)
-    }
-
-    fn is_written(&self, body: i64) -> bool {
-        self.writing.lock().unwrap_or_else(PoisonError::into_inner).contains(&body)
-    }
-}
-
-/// A body that is being written, for as long as its writer or a job of it lives.
-#[derive(Debug)]
-pub(super) struct Writing {
-    state: Arc<State>,
-    body: i64,
-}
-
-impl Writing {
-    pub(super) fn new(state: &Arc<State>, body: i64) -> Arc<Self> {
-        state.bodies.begin_writing(body);
-        Arc::new(Self { state: Arc::clone(state), body })
-    }
-}
-
-impl Drop for Writing {
-    fn drop(&mut self) {
-        self.state.bodies.end_writing(self.body);
-    }
-}
 
 /// Puts on record that the body grows. Returns whether it may: not when it was given up meanwhile.
 pub(super) fn record(session: &Session<'_>, body: i64, first: bool) -> Result<bool, Fault> {
@@ -117,20 +37,20 @@ pub(super) fn record(session: &Session<'_>, body: i64, first: bool) -> Result<bo
 }
 
 /// Strikes a body off the record because a head leads to it now. Returns whether it was there.
-pub(super) fn settle(connection: &Connection, body: i64) -> Result<bool, Fault> {
+pub(super) fn forget(connection: &Connection, body: i64) -> Result<bool, Fault> {
     Ok(connection.prepare_cached("DELETE FROM pending WHERE body = ?1")?.execute([body])? > 0)
 }
 
 /// Gives up a pending body.
 pub(super) fn condemn(connection: &Connection, body: i64) -> Result<(), Fault> {
-    if settle(connection, body)? {
+    if forget(connection, body)? {
         connection.prepare_cached("INSERT OR IGNORE INTO condemned (body) VALUES (?1)")?.execute([body])?;
     }
     Ok(())
 }
 
 /// Gives up everything that this storage was writing: it is being closed.
-pub(super) fn resign(session: &Session<'_>) -> Result<(), Fault> {
+pub(super) fn give_up_all(session: &Session<'_>) -> Result<(), Fault> {
     let owner = session.state.bodies.owner;
     let mut statement = session.connection.prepare_cached("SELECT body FROM pending WHERE owner = ?1")?;
     let bodies = statement.query_map([owner], |row| row.get(0))?.collect::<Result<Vec<i64>, _>>()?;
@@ -209,32 +129,4 @@ pub(super) fn step(session: &Session<'_>) -> Result<bool, Fault> {
         forget.execute([body])?;
     }
     Ok(progress)
-}
-
-/// A process as others can ask for it: its id and, because ids mean something only there, its id namespace.
-struct Process;
-
-impl Process {
-    fn own() -> String {
-        format!("{}@{}", std::process::id(), Self::namespace().unwrap_or_default())
-    }
-
-    /// Whether that process certainly does not live any more. Where that cannot be told, patience has to do.
-    fn is_dead(process: &str, own: &str) -> bool {
-        let (Some((id, namespace)), Some((_, own_namespace))) =
-            (process.split_once('@'), own.split_once('@'))
-        else {
-            return false;
-        };
-        !namespace.is_empty()
-            && namespace == own_namespace
-            && id.bytes().all(|byte| byte.is_ascii_digit())
-            && !Path::new("/proc").join(id).exists()
-    }
-
-    /// Only Linux has one.
-    fn namespace() -> Option<String> {
-        let namespace = std::fs::read_link("/proc/self/ns/pid").ok()?;
-        namespace.into_os_string().into_string().ok()
-    }
 }
