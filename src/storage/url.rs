@@ -55,7 +55,7 @@ impl<'a> Url<'a> {
     /// When it is not well-formed.
     #[allow(dead_code, reason = "for the backends that live in files; not every set of features has one")]
     pub(crate) fn path(self, backend: &'static str) -> Result<PathBuf, StorageError> {
-        path(backend, self.place)
+        path(backend, self.scheme, self.place)
     }
 }
 
@@ -200,12 +200,20 @@ fn invalid(backend: &'static str, action: String) -> StorageError {
     StorageError::new(StorageErrorKind::Invalid, backend, action)
 }
 
-fn path(backend: &'static str, place: &str) -> Result<PathBuf, StorageError> {
-    let authority = place.strip_prefix("//").filter(|rest| !rest.starts_with('/'));
-    if authority.is_some_and(|rest| rest.contains('@')) {
-        return Err(invalid(backend, "the URL has a user and a host, and is to have a path".to_owned()));
-    }
-    let place = place.strip_prefix("//").filter(|rest| rest.starts_with('/')).unwrap_or(place);
+fn path(backend: &'static str, scheme: &str, place: &str) -> Result<PathBuf, StorageError> {
+    let local = match place.strip_prefix("//") {
+        None => Some(place),
+        // What follows `//` is a host, and only this one has files for us (RFC 8089 section 2).
+        Some(rest) => {
+            Some(rest.strip_prefix("localhost").unwrap_or(rest)).filter(|path| path.starts_with('/'))
+        }
+    };
+    let place = local.ok_or_else(|| {
+        let what = "the URL has a host in place of a path";
+        let instead =
+            format!("write `{scheme}:PATH` for a relative path, `{scheme}:///PATH` for an absolute one");
+        invalid(backend, format!("{what}: {instead}"))
+    })?;
     let decoded = decode(place).ok_or_else(|| {
         let what = "the path of the URL is not well-formed: `%` stands before two hexadecimal digits";
         invalid(backend, what.to_owned())
@@ -319,12 +327,17 @@ mod tests {
 
     #[test]
     fn paths_are_decoded() -> Result<(), super::StorageError> {
-        for (place, expected) in
-            [("a/b", "a/b"), ("/a", "/a"), ("///a", "/a"), ("a%20b%3F", "a b?"), ("", "")]
-        {
-            assert_eq!(path("x", place)?.to_str(), Some(expected), "{place}");
+        for (place, expected) in [
+            ("a/b", "a/b"),
+            ("/a", "/a"),
+            ("///a", "/a"),
+            ("//localhost/a", "/a"),
+            ("a%20b%3F", "a b?"),
+            ("", ""),
+        ] {
+            assert_eq!(path("x", "x", place)?.to_str(), Some(expected), "{place}");
         }
-        assert!(["%zz", "%4", "%ff"].iter().all(|place| path("x", place).is_err()));
+        assert!(["%zz", "%4", "%ff"].iter().all(|place| path("x", "x", place).is_err()));
         Ok(())
     }
 

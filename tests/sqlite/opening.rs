@@ -130,18 +130,90 @@ async fn a_read_only_directory_or_file_is_named() {
 }
 
 #[test]
-fn options_that_make_no_sense_are_refused() {
-    for builder in [
-        SqliteStorage::builder().page_size(1000),
-        SqliteStorage::builder().readers(0),
-        SqliteStorage::builder().inline_threshold(1 << 20),
-    ] {
-        assert_eq!(builder.in_memory().unwrap_err().kind(), StorageErrorKind::Invalid);
+fn an_impossible_value_is_an_error_that_says_what_is_possible() {
+    use std::time::Duration;
+    let new = SqliteStorage::builder;
+    let table = [
+        (new().max_bytes(0), "max_bytes is 0; possible: at least 1, or no limit"),
+        (new().max_entries(0), "max_entries is 0; possible: at least 1, or no limit"),
+        (new().max_bytes(10).max_body(11), "max_body is 11; possible: at most max_bytes, which is 10"),
+        (new().max_variants(0), "max_variants is 0; possible: 1 to 65535"),
+        (new().max_variants(65536), "max_variants is 65536; possible: 1 to 65535"),
+        (new().inline_threshold(131_073), "inline_threshold is 131073; possible: 0 to 131072"),
+        (new().page_size(1000), "page_size is 1000; possible: powers of two from 512 to 65536"),
+        (new().page_size(256), "page_size is 256; possible: powers of two from 512 to 65536"),
+        (new().page_size(131_072), "page_size is 131072; possible: powers of two from 512 to 65536"),
+        (new().readers(0), "readers is 0; possible: 1 to 64"),
+        (new().readers(65), "readers is 65; possible: 1 to 64"),
+        (new().mmap_size(1 << 40), "mmap_size is 1099511627776; possible: 0 to 2147418112"),
+        (new().cache_size(1 << 41), "cache_size is 2199023255552; possible: 0 to 2199023254528"),
+        (
+            new().busy_timeout(Duration::from_millis(1 << 31)),
+            "busy_timeout is 2147483648 ms; possible: at most 2147483647 ms",
+        ),
+        (new().read_only(true), "read_only is true; possible: false for a new database"),
+    ];
+    for (builder, why) in table {
+        let error = builder.in_memory().unwrap_err();
+        assert_eq!(error.kind(), StorageErrorKind::Invalid, "{error}");
+        assert_eq!(
+            error.to_string(),
+            format!("sqlite storage: opening a database: the option {why} (invalid)")
+        );
     }
     for name in ["", "..", "a/b", "/etc"] {
         let error = SqliteStorage::in_user_cache_dir(name).unwrap_err();
         assert_eq!(error.kind(), StorageErrorKind::Invalid, "{name:?}");
     }
+}
+
+#[tokio::test]
+async fn values_at_their_limits_are_taken() {
+    use std::time::Duration;
+    let directory = tempfile::tempdir().unwrap();
+    let storage = SqliteStorage::builder()
+        .max_bytes(1 << 20)
+        .max_body(1 << 20)
+        .max_entries(1)
+        .max_variants(65535)
+        .inline_threshold(131_072)
+        .page_size(65536)
+        .readers(64)
+        .mmap_size(2_147_418_112)
+        .cache_size(2_199_023_254_528)
+        .busy_timeout(Duration::from_millis((1 << 31) - 1))
+        .open(directory.path().join("x.db"))
+        .unwrap();
+    put(&storage, &key("a"), &body(1, 1000)).await;
+    assert_eq!(get(&storage, &key("a")).await.unwrap(), body(1, 1000));
+    drop(storage);
+    SqliteStorage::builder().busy_timeout(Duration::MAX).open("x.db").unwrap_err();
+}
+
+/// The message, and nothing below it that says the same again.
+#[test]
+fn an_error_says_everything_once() {
+    let error = SqliteStorage::open("/no/such/directory/x.db").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "sqlite storage: opening /no/such/directory/x.db: the file cannot be created: No such file or directory (os error 2) (unavailable)"
+    );
+    assert!(std::error::Error::source(&error).is_none());
+    let error = SqliteStorage::builder().read_only(true).open("/no/such/directory/x.db").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "sqlite storage: opening /no/such/directory/x.db: SQLite error 14: unable to open database file (unavailable)"
+    );
+    assert!(std::error::Error::source(&error).is_none());
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("x.db");
+    std::fs::write(&path, "this is a text of some length, and no database").unwrap();
+    let error = SqliteStorage::open(&path).unwrap_err();
+    let expected = format!(
+        "sqlite storage: opening {}: SQLite error 26: file is not a database (incompatible)",
+        path.display()
+    );
+    assert_eq!(error.to_string(), expected);
 }
 
 #[tokio::test]

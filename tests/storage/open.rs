@@ -44,3 +44,31 @@ async fn what_makes_no_sense_is_told_with_what_would() {
         assert!(!text.contains("secret"), "{text}");
     }
 }
+
+/// `sqlite://cache.db` was `/cache.db`, or a path that was never meant.
+#[tokio::test]
+async fn a_host_in_place_of_a_path_is_refused_with_what_to_write() {
+    let mut urls = Vec::new();
+    if cfg!(feature = "sqlite") {
+        urls.extend([("sqlite", "//cache.db"), ("sqlite", "//var/cache.db"), ("sqlite", "//")]);
+    }
+    if cfg!(all(feature = "filesystem", unix)) {
+        urls.extend([("file", "//cache"), ("file", "//user:hunter2@host/cache"), ("file", "//")]);
+    }
+    for (scheme, place) in urls {
+        let error = open(&format!("{scheme}:{place}")).await.unwrap_err();
+        assert_eq!(error.kind(), StorageErrorKind::Invalid, "{scheme}:{place}");
+        let text = error.to_string();
+        assert!(text.contains(&format!("`{scheme}:PATH`")), "{text}");
+        assert!(text.contains(&format!("`{scheme}:///PATH`")), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+#[cfg(feature = "sqlite")]
+#[tokio::test]
+async fn the_name_that_sqlite_has_for_memory_is_no_file() {
+    let storage = open("sqlite::memory:").await.unwrap();
+    assert_eq!(storage.usage().await.unwrap().responses, 0);
+    assert!(!std::path::Path::new(":memory:").exists());
+}

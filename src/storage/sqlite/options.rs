@@ -15,7 +15,8 @@ pub(crate) const SCHEMES: Schemes = Schemes {
         Box::pin(async move {
             let path = url.path(BACKEND)?;
             let builder = SqliteStorageBuilder::from_url(url.options(BACKEND)?)?;
-            let in_memory = path.as_os_str().is_empty();
+            // As other libraries name it. A file of this name can still be opened: `sqlite:./:memory:`.
+            let in_memory = path.as_os_str().is_empty() || path.as_os_str() == ":memory:";
             open_blocking(BACKEND, move || if in_memory { builder.in_memory() } else { builder.open(path) })
                 .await
         })
@@ -262,7 +263,7 @@ impl SqliteStorageBuilder {
     /// As [`check`](Self::check), for a database that does not exist yet.
     pub(super) fn check_new(&self) -> Result<(), StorageError> {
         if self.read_only {
-            return Err(impossible("read_only", true, "only false for a new database"));
+            return Err(impossible("read_only", true, "false for a new database"));
         }
         self.check()
     }
@@ -284,6 +285,6 @@ fn in_range<T: PartialOrd + Display>(
 }
 
 fn impossible(option: &str, value: impl Display, possible: &str) -> StorageError {
-    let action = format!("opening a database: the option {option} is {value}; possible are {possible}");
+    let action = format!("opening a database: the option {option} is {value}; possible: {possible}");
     StorageError::new(StorageErrorKind::Invalid, BACKEND, action)
 }
