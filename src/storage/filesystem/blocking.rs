@@ -15,7 +15,7 @@ use super::error::error;
 /// So many of the runtime's blocking threads are taken at a time, whatever the disk does: it has 512 for the whole program.
 const READS: usize = 64;
 /// The same for work on the directory as a whole, which can wait for locks.
-const HOUSEKEEPING: usize = 4;
+const MAINTENANCE: usize = 4;
 
 /// Above this a read did not come from memory.
 const SLOW: Duration = Duration::from_millis(1);
@@ -26,7 +26,7 @@ const DETOURS: u32 = 16;
 #[derive(Debug)]
 pub(super) struct Blocking {
     reads: Arc<Semaphore>,
-    housekeeping: Arc<Semaphore>,
+    maintenance: Arc<Semaphore>,
     detours: AtomicU32,
 }
 
@@ -34,7 +34,7 @@ impl Blocking {
     pub(super) fn new() -> Self {
         Self {
             reads: Arc::new(Semaphore::new(READS)),
-            housekeeping: Arc::new(Semaphore::new(HOUSEKEEPING)),
+            maintenance: Arc::new(Semaphore::new(MAINTENANCE)),
             detours: AtomicU32::new(0),
         }
     }
@@ -67,11 +67,11 @@ impl Blocking {
     }
 
     /// Works on the directory as a whole, on a thread that may block.
-    pub(super) async fn keep_house<T: Send + 'static>(
+    pub(super) async fn maintain<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, StorageError> {
-        joined(spawn(taken(&self.housekeeping).await?, work)?.await)
+        joined(spawn(taken(&self.maintenance).await?, work)?.await)
     }
 
     /// Waits for the turn of one read.

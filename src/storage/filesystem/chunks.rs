@@ -1,8 +1,8 @@
-//! Large bodies: plain bytes in a file, with a checksum for each block of 64 KiB.
+//! Large bodies: plain bytes in a file, with a checksum for each chunk of 64 KiB.
 //!
 //! In the compact format the checksums follow the body in its file; in the JSON format they are a file of their
-//! own, so that the body's file is just the body. A checksum is seeded with the id and the block's
-//! number: a block that belongs elsewhere does not pass.
+//! own, so that the body's file is just the body. A checksum is seeded with the id and the chunk's
+//! number: a chunk that belongs elsewhere does not pass.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -18,7 +18,7 @@ use super::options::Format;
 use super::root::Root;
 use super::temp::Temp;
 
-pub(super) const BLOCK: usize = 64 << 10;
+pub(super) const CHUNK: usize = 64 << 10;
 /// Blocks read at a time.
 const READ: usize = 4;
 
@@ -28,17 +28,17 @@ pub(super) fn stored_len(body: u64) -> u64 {
 }
 
 fn sums_len(body: u64) -> u64 {
-    body.div_ceil(BLOCK as u64) * 8
+    body.div_ceil(CHUNK as u64) * 8
 }
 
-fn sum(id: EntryId, block: u64, bytes: &[u8]) -> u64 {
+fn sum(id: EntryId, chunk: u64, bytes: &[u8]) -> u64 {
     let id = id.bits();
-    let seed = (id as u64) ^ ((id >> 64) as u64).rotate_left(32) ^ block;
+    let seed = (id as u64) ^ ((id >> 64) as u64).rotate_left(32) ^ chunk;
     xxh3_64_with_seed(bytes, seed)
 }
 
-/// Writes a body into a temporary file, whole blocks at a time.
-pub(super) struct BlockWriter {
+/// Writes a body into a temporary file, whole chunks at a time.
+pub(super) struct ChunkWriter {
     temp: Temp,
     id: EntryId,
     len: u64,
@@ -46,16 +46,16 @@ pub(super) struct BlockWriter {
     whole: Xxh3,
 }
 
-impl BlockWriter {
+impl ChunkWriter {
     pub(super) fn create(root: &Arc<Root>, id: EntryId) -> io::Result<Self> {
         Ok(Self { temp: Temp::create(root)?, id, len: 0, sums: Vec::new(), whole: Xxh3::new() })
     }
 
-    /// Appends. Every call but the last must bring whole blocks.
+    /// Appends. Every call but the last must bring whole chunks.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let first = self.len / BLOCK as u64;
-        for (number, block) in (first..).zip(bytes.chunks(BLOCK)) {
-            self.sums.extend_from_slice(&sum(self.id, number, block).to_le_bytes());
+        let first = self.len / CHUNK as u64;
+        for (number, chunk) in (first..).zip(bytes.chunks(CHUNK)) {
+            self.sums.extend_from_slice(&sum(self.id, number, chunk).to_le_bytes());
         }
         self.whole.update(bytes);
         self.temp.file().write_all(bytes)?;
@@ -101,9 +101,9 @@ impl Written {
     }
 }
 
-/// Reads a body from its file, verified block by block. The open file keeps its bytes whatever becomes of its name.
+/// Reads a body from its file, verified chunk by chunk. The open file keeps its bytes whatever becomes of its name.
 #[derive(Debug)]
-pub(super) struct BlockReader {
+pub(super) struct ChunkReader {
     body: File,
     /// The file of the checksums, if it is another one.
     sums: Option<File>,
@@ -112,7 +112,7 @@ pub(super) struct BlockReader {
     at: u64,
 }
 
-impl BlockReader {
+impl ChunkReader {
     /// `None` when the files have not the length that the head promises.
     pub(super) fn new(body: File, sums: Option<File>, id: EntryId, len: u64) -> io::Result<Option<Self>> {
         let expected = match &sums {
@@ -126,24 +126,24 @@ impl BlockReader {
         Ok(right.then_some(Self { body, sums, id, len, at: 0 }))
     }
 
-    /// The next blocks; `None` inside for the end, `Err` of kind `InvalidData` when they are not what was written.
+    /// The next chunks; `None` inside for the end, `Err` of kind `InvalidData` when they are not what was written.
     pub(super) fn next(&mut self) -> io::Result<Option<Bytes>> {
         let left = self.len - self.at;
         if left == 0 {
             return Ok(None);
         }
         // The first piece is small, so that it is there soon.
-        let blocks = if self.at == 0 { 1 } else { READ };
-        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(blocks * BLOCK);
+        let chunks = if self.at == 0 { 1 } else { READ };
+        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(chunks * CHUNK);
         let mut bytes = vec![0; wanted];
         self.body.read_exact_at(&mut bytes, self.at).map_err(short_is_corrupt)?;
-        let first = self.at / BLOCK as u64;
-        let mut sums = vec![0; wanted.div_ceil(BLOCK) * 8];
+        let first = self.at / CHUNK as u64;
+        let mut sums = vec![0; wanted.div_ceil(CHUNK) * 8];
         let (file, start) = self.sums.as_ref().map_or((&self.body, self.len), |sums| (sums, 0));
         file.read_exact_at(&mut sums, start + first * 8).map_err(short_is_corrupt)?;
-        for ((number, block), written) in (first..).zip(bytes.chunks(BLOCK)).zip(sums.chunks_exact(8)) {
-            if sum(self.id, number, block).to_le_bytes() != written {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "a block's checksum is wrong"));
+        for ((number, chunk), written) in (first..).zip(bytes.chunks(CHUNK)).zip(sums.chunks_exact(8)) {
+            if sum(self.id, number, chunk).to_le_bytes() != written {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "a chunk's checksum is wrong"));
             }
         }
         self.at += wanted as u64;

@@ -11,22 +11,23 @@ use rustix::io::Errno;
 
 use crate::storage::{Keyspace, StorageError};
 
-use super::Shared;
+use super::change::Change;
 use super::dir;
 use super::error::Doing;
 use super::layout::{FANS, Name, fan_name};
-use super::lock::Locked;
-use super::publish::{Gone, take_away};
+use super::rewrite::{Gone, take_away};
 use super::root::Root;
+use super::shared::Shared;
 
 /// Entries looked at before the least recently used of them go.
 const SAMPLE: usize = 4096;
 
 /// Evicts until the limits hold, with a little room for the next ones. One thread at a time is enough.
 pub(super) fn make_room(shared: &Shared, root: &Arc<Root>) -> Result<(), StorageError> {
-    let options = &shared.options;
+    let limit = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
+    let (max_bytes, max_entries) = (limit(shared.options.max_bytes), limit(shared.options.max_entries));
     let usage = total(root)?;
-    if usage.bytes <= options.max_bytes && usage.entries <= options.max_entries {
+    if usage.bytes <= max_bytes && usage.entries <= max_entries {
         return Ok(());
     }
     let _alone = match shared.evicting.try_lock() {
@@ -34,10 +35,7 @@ pub(super) fn make_room(shared: &Shared, root: &Arc<Root>) -> Result<(), Storage
         Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
         Err(TryLockError::WouldBlock) => return Ok(()),
     };
-    let goal = Total {
-        bytes: options.max_bytes - options.max_bytes / 32,
-        entries: options.max_entries - options.max_entries / 32,
-    };
+    let goal = Total { bytes: max_bytes - max_bytes / 32, entries: max_entries - max_entries / 32 };
     shrink(shared, root, &goal)
 }
 
@@ -137,6 +135,6 @@ fn collect(root: &Root, keyspace: Keyspace, fan: u8, candidates: &mut Vec<Candid
 /// Evicts what is under one key, unless somebody else is at work there: what he holds is in use, and should he be
 /// stopped, the limits hold without him. So nobody waits while he evicts, and many who evict at once do not queue up.
 fn evict(shared: &Shared, root: &Arc<Root>, keyspace: Keyspace, name: &Name) -> Result<Gone, StorageError> {
-    let Some(locked) = Locked::try_take(shared, root, name.fan())? else { return Ok(Gone::default()) };
-    take_away(locked.change()?, keyspace, name)
+    let Some(locked) = shared.locks.try_take(root, name.fan())? else { return Ok(Gone::default()) };
+    take_away(Change::begin(&locked)?, keyspace, name)
 }

@@ -22,6 +22,11 @@ pub(super) const LOCKS: &str = "locks";
 /// Number of fan-out directories in each keyspace: one per first byte of a digest.
 pub(super) const FANS: usize = 256;
 
+/// All fan-out directories.
+pub(super) fn fans() -> impl Iterator<Item = u8> {
+    (0..FANS).filter_map(|fan| u8::try_from(fan).ok())
+}
+
 /// The name of a fan-out directory and of its lock file.
 pub(super) fn fan_name(fan: u8) -> String {
     format!("{fan:02x}")

@@ -1,4 +1,4 @@
-//! The lock of one fan-out directory, and changes that keep its counters right.
+//! The locks of one directory: threads wait at a mutex, processes at a lock file.
 
 use std::fs::File;
 use std::io;
@@ -9,15 +9,13 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
 
-use crate::storage::{Keyspace, StorageError, StorageErrorKind};
+use crate::storage::{StorageError, StorageErrorKind};
 
-use super::Shared;
 use super::dir::PRIVATE_FILE;
 use super::error::{Doing, error};
-use super::groups::Counted;
-use super::layout::{INVALIDATED, fan_name};
+use super::invalidated::Counted;
+use super::layout::{FANS, INVALIDATED, fan_name};
 use super::root::Root;
-use super::state::Counters;
 
 /// How long one and the same holder of a lock is waited for; a stopped process must not stop us. While processes take
 /// turns it is only a matter of time: on a busy machine a queue of them takes longer than this.
@@ -33,11 +31,11 @@ const A_WHILE: Duration = Duration::from_secs(1);
 
 /// One lock: threads wait at the mutex, processes at the file.
 #[derive(Debug, Default)]
-pub(super) struct Lock(Mutex<Waited>);
+struct Lock(Mutex<Waited>);
 
 /// What the threads of this process know of the other processes at the file.
 #[derive(Debug, Default)]
-pub(super) struct Waited {
+struct Waited {
     /// The turn that somebody waited for in vain: until it ends the next ones do not wait at all, else they would queue
     /// up behind each other.
     in_vain: Option<Turn>,
@@ -45,6 +43,61 @@ pub(super) struct Waited {
 
 /// Tells one holder of a lock from the next: a number that each of them changes.
 type Turn = Option<u64>;
+
+/// The locks of one directory.
+#[derive(Debug)]
+pub(super) struct Locks {
+    /// One for each fan-out directory: threads wait here, processes at the lock files.
+    fans: Box<[Lock]>,
+    /// The same for the file of invalidations.
+    invalidated: Lock,
+}
+
+impl Locks {
+    pub(super) fn new() -> Self {
+        let fans = std::iter::repeat_with(Lock::default).take(FANS).collect();
+        Self { fans, invalidated: Lock::default() }
+    }
+
+    pub(super) fn take<'a>(&'a self, root: &'a Arc<Root>, fan: u8) -> Result<Locked<'a>, StorageError> {
+        let mut process = self.fan(fan)?.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = || root.state.turn(fan).ok();
+        let file = lock_file(root, &fan_name(fan), &mut process, turn)?;
+        Ok(Locked { root, fan, _file: file, _process: process })
+    }
+
+    /// `None` where somebody else has it.
+    pub(super) fn try_take<'a>(
+        &'a self,
+        root: &'a Arc<Root>,
+        fan: u8,
+    ) -> Result<Option<Locked<'a>>, StorageError> {
+        let process = match self.fan(fan)?.0.try_lock() {
+            Ok(process) => process,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Ok(None),
+        };
+        let file = open(root, &fan_name(fan)).doing("opening a lock file")?;
+        let locked = try_lock(&file).doing("locking")?;
+        Ok((locked == Attempt::Locked).then_some(Locked { root, fan, _file: file, _process: process }))
+    }
+
+    /// Does `work` while no other thread and no other process changes the file of invalidations.
+    pub(super) fn with_invalidated<T>(
+        &self,
+        root: &Root,
+        work: impl FnOnce() -> io::Result<T>,
+    ) -> Result<T, StorageError> {
+        let mut process = self.invalidated.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = || root.invalidated.counted().ok().map(Counted::as_of);
+        let _file = lock_file(root, INVALIDATED, &mut process, turn)?;
+        work().doing("writing the file of invalidations")
+    }
+
+    fn fan(&self, fan: u8) -> Result<&Lock, StorageError> {
+        self.fans.get(usize::from(fan)).ok_or_else(|| error(StorageErrorKind::Other, "choosing a lock"))
+    }
+}
 
 /// One fan-out directory of every keyspace, held against all writers of this and other processes.
 #[derive(Debug)]
@@ -54,88 +107,6 @@ pub(super) struct Locked<'a> {
     // Order matters: the file is closed, and so unlocked, before the next thread of this process may try.
     _file: File,
     _process: MutexGuard<'a, Waited>,
-}
-
-impl<'a> Locked<'a> {
-    pub(super) fn take(shared: &'a Shared, root: &'a Arc<Root>, fan: u8) -> Result<Self, StorageError> {
-        let mut process = stripe(shared, fan)?.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let turn = || root.state.turn(fan).ok();
-        let file = lock_file(root, &fan_name(fan), &mut process, turn)?;
-        Ok(Self { root, fan, _file: file, _process: process })
-    }
-
-    /// `None` where somebody else has it.
-    pub(super) fn try_take(
-        shared: &'a Shared,
-        root: &'a Arc<Root>,
-        fan: u8,
-    ) -> Result<Option<Self>, StorageError> {
-        let process = match stripe(shared, fan)?.0.try_lock() {
-            Ok(process) => process,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return Ok(None),
-        };
-        let file = open(root, &fan_name(fan)).doing("opening a lock file")?;
-        let locked = try_lock(&file).doing("locking")?;
-        Ok((locked == Attempt::Locked).then_some(Self { root, fan, _file: file, _process: process }))
-    }
-
-    /// Announces a change. Unless it is [committed](Change::commit), the next who holds the lock counts again.
-    pub(super) fn change(&self) -> Result<Change<'_>, StorageError> {
-        let mut counters = self.root.state.counters(self.fan).doing("reading the counters")?;
-        if counters.dirty {
-            counters = super::maintain::recount(self)?.counters;
-        }
-        let dirty = Counters { dirty: true, ..counters };
-        self.root.state.set_counters(self.fan, dirty).doing("writing the counters")?;
-        Ok(Change { locked: self, counters: Counters { dirty: false, ..counters } })
-    }
-}
-
-/// Does `work` while no other thread and no other process changes the file of invalidations.
-pub(super) fn invalidating<T>(
-    shared: &Shared,
-    root: &Root,
-    work: impl FnOnce() -> io::Result<T>,
-) -> Result<T, StorageError> {
-    let mut process = shared.invalidating.0.lock().unwrap_or_else(PoisonError::into_inner);
-    let turn = || root.invalidated.counted().ok().map(Counted::as_of);
-    let _file = lock_file(root, INVALIDATED, &mut process, turn)?;
-    work().doing("writing the file of invalidations")
-}
-
-/// A change of what a fan-out directory holds.
-#[derive(Debug)]
-#[must_use = "a change that is not committed makes the next writer count again"]
-pub(super) struct Change<'a> {
-    locked: &'a Locked<'a>,
-    counters: Counters,
-}
-
-impl<'a> Change<'a> {
-    pub(super) fn locked(&self) -> &'a Locked<'a> {
-        self.locked
-    }
-
-    pub(super) fn add(&mut self, keyspace: Keyspace, entries: u64, bytes: u64) {
-        let count = self.counters.entries(keyspace);
-        *count = count.saturating_add(entries);
-        self.counters.bytes = self.counters.bytes.saturating_add(bytes);
-    }
-
-    pub(super) fn take_away(&mut self, keyspace: Keyspace, entries: u64, bytes: u64) {
-        let count = self.counters.entries(keyspace);
-        *count = count.saturating_sub(entries);
-        self.counters.bytes = self.counters.bytes.saturating_sub(bytes);
-    }
-
-    pub(super) fn commit(self) -> Result<(), StorageError> {
-        self.locked.root.state.set_counters(self.locked.fan, self.counters).doing("writing the counters")
-    }
-}
-
-fn stripe(shared: &Shared, fan: u8) -> Result<&Lock, StorageError> {
-    shared.stripes.get(usize::from(fan)).ok_or_else(|| error(StorageErrorKind::Other, "choosing a lock"))
 }
 
 /// Waits until the lock is ours. `turn` tells whose it is meanwhile.

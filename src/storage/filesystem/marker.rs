@@ -4,7 +4,7 @@
 //! to it alone must not cost everything: whose the directory is can be told from the shared numbers too.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::Path;
 
 use rustix::fs::{AtFlags, Mode, OFlags};
@@ -14,10 +14,10 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::storage::{StorageError, StorageErrorKind};
 
-use super::dir::{PRIVATE_FILE, names, names_in, open_dir};
+use super::dir::{names, names_in, open_dir};
 use super::error::{Doing, error};
-use super::layout::{ALIASES, MARKER, Name, RESPONSES, STATE, fan_name};
-use super::maintain::fans;
+use super::layout::{ALIASES, MARKER, Name, RESPONSES, STATE, fan_name, fans};
+use super::new_file::{create, put_new, temporary_name};
 use super::options::Format;
 use super::state::State;
 
@@ -183,30 +183,4 @@ fn repair(dir: &File, _path: &Path, format: Format) {
     );
     #[cfg(not(feature = "tracing"))]
     let _ = written;
-}
-
-/// Writes a whole file under a name that does not exist yet; `false` when another process was faster.
-pub(super) fn put_new(dir: &File, name: &str, content: &[u8]) -> io::Result<bool> {
-    let temporary = temporary_name();
-    let linked = create(dir, &temporary, content)
-        .and_then(|()| Ok(rustix::fs::linkat(dir, temporary.as_str(), dir, name, AtFlags::empty())?));
-    match rustix::fs::unlinkat(dir, temporary.as_str(), AtFlags::empty()) {
-        Ok(()) => {}
-        Err(_) if linked.is_err() => {}
-        Err(errno) => return Err(errno.into()),
-    }
-    match linked {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-fn create(dir: &File, name: &str, content: &[u8]) -> io::Result<()> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    File::from(rustix::fs::openat(dir, name, flags, PRIVATE_FILE)?).write_all(content)
-}
-
-fn temporary_name() -> String {
-    format!("{MARKER}.{:016x}", crate::random::bits64())
 }

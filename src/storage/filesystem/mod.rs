@@ -55,27 +55,41 @@
 //!
 //! It does not keep its files' contents secret from the user they belong to, and it is for Unix.
 
+mod alias;
 mod blocking;
+mod change;
 mod chunks;
 mod compact;
+mod connect;
+mod count;
 mod dir;
 mod error;
 mod evict;
+mod fence;
+mod freshen;
 mod groups;
+mod handle;
+mod invalidated;
 mod json;
 mod layout;
+mod list;
 mod lock;
+mod lookup;
 mod maintain;
 mod marker;
+mod new_file;
 mod options;
 mod publish;
 mod queue;
 mod reader;
 mod record;
+mod record_file;
+mod remove;
+mod rewrite;
 mod root;
+mod shared;
 mod state;
 mod temp;
-mod url;
 mod writer;
 
 pub(crate) use options::SCHEMES;
@@ -84,48 +98,26 @@ pub use reader::FileReader;
 pub use writer::FileWriter;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::entry::{Alias, EntryId, GroupId, StoredHead};
 use crate::key::CacheKey;
 use crate::storage::kit::check_head;
 use crate::storage::{
-    Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage, StorageError, StorageErrorKind,
-    Usage,
+    Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage, StorageError, Usage,
 };
 
-use blocking::Blocking;
 use error::{BACKEND, Doing};
+use handle::Handle;
 use layout::Name;
-use lock::Lock;
-use options::Options;
-use queue::Writers;
-use root::Root;
 
 /// A [`Storage`] in a directory. See the [module](self) for the layout and what is promised.
 ///
 /// Clones share everything. The last one dropped waits until everything queued is written.
 #[derive(Clone, Debug)]
 pub struct FileStorage {
-    shared: Arc<Shared>,
-    writers: Arc<Writers>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    path: PathBuf,
-    options: Options,
-    root: RwLock<Arc<Root>>,
-    /// Something was not where it should be: look at the directory again before the next write.
-    suspect: AtomicBool,
-    /// One for each fan-out directory: threads wait here, processes at the lock files.
-    stripes: Box<[Lock]>,
-    /// As `stripes`, for the file of invalidations.
-    invalidating: Lock,
-    evicting: Mutex<()>,
-    blocking: Blocking,
+    handle: Handle,
 }
 
 impl FileStorage {
@@ -143,38 +135,16 @@ impl FileStorage {
         FileStorageBuilder::default()
     }
 
-    fn with_options(dir: &Path, options: Options) -> Result<Self, StorageError> {
-        // Absolute, so that a change of the working directory changes nothing; without a slash at the end, which
-        // would follow a symbolic link.
-        let absolute = std::path::absolute(dir).doing(&format!("opening {}", dir.display()))?;
-        let path: PathBuf = absolute.components().collect();
-        let root = Arc::new(Root::open(&path, options.format)?);
-        // What dead writers left costs only space: failing here is no reason not to open.
-        let _ = temp::sweep(&root);
-        let stripes = std::iter::repeat_with(Lock::default).take(layout::FANS).collect();
-        let shared = Shared {
-            path,
-            options,
-            root: RwLock::new(root),
-            suspect: AtomicBool::new(false),
-            stripes,
-            invalidating: Lock::default(),
-            evicting: Mutex::default(),
-            blocking: Blocking::new(),
-        };
-        Ok(Self { shared: Arc::new(shared), writers: Arc::new(Writers::start()?) })
-    }
-
     /// The directory.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.shared.path
+        &self.handle.shared.path
     }
 
     /// The format of what is stored.
     #[must_use]
     pub fn format(&self) -> Format {
-        self.shared.root().format
+        self.handle.shared.root().format
     }
 
     /// The files of everything stored.
@@ -183,7 +153,7 @@ impl FileStorage {
     ///
     /// When the directory cannot be read.
     pub async fn paths(&self) -> Result<Vec<PathBuf>, StorageError> {
-        self.reading(|root| reader::paths(root).doing("listing files")).await
+        self.handle.read(|root| list::paths(root).doing("listing files")).await
     }
 
     /// The files of what is stored under one key.
@@ -193,7 +163,7 @@ impl FileStorage {
     /// When the directory cannot be read.
     pub async fn paths_of(&self, key: &CacheKey) -> Result<Vec<PathBuf>, StorageError> {
         let name = Name::of(key);
-        self.reading(move |root| reader::paths_of(root, &name).doing("listing files")).await
+        self.handle.read(move |root| list::paths_of(root, &name).doing("listing files")).await
     }
 
     /// Bytes of all files of stored responses and aliases.
@@ -203,113 +173,6 @@ impl FileStorage {
     /// When the directory cannot be read.
     pub async fn size(&self) -> Result<u64, StorageError> {
         Ok(self.usage().await?.bytes)
-    }
-
-    async fn reading<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Root) -> Result<T, StorageError> + Send + 'static,
-    ) -> Result<T, StorageError> {
-        let shared = Arc::clone(&self.shared);
-        self.shared.blocking.read(move || work(&shared.root())).await?
-    }
-
-    /// Changes what stands under one key. All of it is queued when this is first polled.
-    async fn changing<T: Send + 'static>(
-        &self,
-        lane: u8,
-        work: impl FnOnce(&Shared, &Arc<Root>) -> Result<T, StorageError> + Send + 'static,
-    ) -> Result<T, StorageError> {
-        let shared = Arc::clone(&self.shared);
-        let work = move || shared.writing(|| work(&shared, &shared.current()?));
-        self.writers.submit(lane, work).get().await
-    }
-
-    /// Works on the directory as a whole, which may take its time.
-    async fn keeping_house<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Shared, &Arc<Root>) -> Result<T, StorageError> + Send + 'static,
-    ) -> Result<T, StorageError> {
-        let shared = Arc::clone(&self.shared);
-        let work = move || shared.writing(|| work(&shared, &shared.current()?));
-        self.shared.blocking.keep_house(work).await?
-    }
-}
-
-impl FileStorage {
-    /// Removes a response whose body turned out to be broken or gone, if it still is the one.
-    async fn drop_entry(&self, (key, id): (CacheKey, EntryId)) {
-        let (lane, shared) = (Name::of(&key).fan(), Arc::clone(&self.shared));
-        let work = move || publish::remove_entry(&shared, &shared.root(), &key, id);
-        // Failing leaves it to the next who finds it.
-        let _ = self.writers.submit(lane, work).get().await;
-    }
-}
-
-/// The lane of all changes of the file of invalidations.
-const INVALIDATIONS: u8 = 0;
-
-impl Shared {
-    fn root(&self) -> Arc<Root> {
-        Arc::clone(&self.root.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// The root, after making sure that the path still leads to it: if the directory was deleted, it is
-    /// made again; if something else stands in its place, that is an error.
-    fn current(&self) -> Result<Arc<Root>, StorageError> {
-        let root = self.root();
-        if !self.suspect.load(Ordering::Relaxed) && root.is_current() {
-            return Ok(root);
-        }
-        let mut place = self.root.write().unwrap_or_else(PoisonError::into_inner);
-        if Arc::ptr_eq(&place, &root) {
-            *place = Arc::new(Root::open(&self.path, Some(root.format))?);
-            self.suspect.store(false, Ordering::Relaxed);
-        }
-        Ok(Arc::clone(&place))
-    }
-
-    /// Does work that writes, and draws the consequences where it fails, so that the next can succeed: a lost
-    /// directory is made again, a full disk gets some room.
-    fn writing<T>(&self, work: impl FnOnce() -> Result<T, StorageError>) -> Result<T, StorageError> {
-        let result = work();
-        if let Err(error) = &result {
-            if error::lost_directory(error) {
-                self.suspect.store(true, Ordering::Relaxed);
-            }
-            if error.kind() == StorageErrorKind::Full {
-                // The error at hand says more than one of this.
-                let _ = evict::shed(self, &self.root());
-            }
-        }
-        result
-    }
-
-    fn lookup(&self, key: &CacheKey, name: &Name) -> Result<reader::Looked, StorageError> {
-        let root = self.root();
-        let looked = reader::lookup(&root, key, name);
-        let found = looked
-            .as_ref()
-            .is_ok_and(|looked| !looked.lookup.responses.is_empty() || looked.lookup.alias.is_some());
-        // Only a miss can afford to ask whether the directory is still the same, and only a miss has to. What is found
-        // must have been judged by the file that others write to.
-        if (found && root.invalidated.is_linked()) || root.is_current() {
-            return looked.doing("looking up");
-        }
-        let root = self.current()?;
-        reader::lookup(&root, key, name).doing("looking up")
-    }
-}
-
-impl Options {
-    fn body_limit(&self) -> u64 {
-        self.max_body.min(self.max_bytes)
-    }
-
-    fn check_len(&self, len: u64) -> Result<(), StorageError> {
-        if len > self.body_limit() {
-            return Err(error::error(StorageErrorKind::TooLarge, "storing a body: it passes the limit"));
-        }
-        Ok(())
     }
 }
 
@@ -322,72 +185,50 @@ impl Storage for FileStorage {
     }
 
     fn max_body(&self) -> u64 {
-        self.shared.options.body_limit()
+        self.handle.shared.options.body_limit()
     }
 
     async fn lookup(&self, key: &CacheKey) -> Result<Lookup, StorageError> {
-        let name = Name::of(key);
-        let (shared, owned, wanted) = (Arc::clone(&self.shared), key.clone(), name.clone());
-        let looked = self.shared.blocking.quick(move || shared.lookup(&owned, &wanted)).await??;
-        if looked.uncounted {
-            let _ = self.changing(INVALIDATIONS, |shared, root| publish::repair(shared, root)).await;
-        }
-        let lane = name.fan();
-        for keyspace in looked.broken {
-            let name = name.clone();
-            let discard =
-                move |shared: &Shared, root: &Arc<Root>| publish::discard(shared, root, keyspace, &name);
-            // Failing leaves it to the next who finds it.
-            let _ = self.changing(lane, discard).await;
-        }
-        Ok(looked.lookup)
+        self.handle.lookup(key).await
     }
 
     async fn open(&self, head: &StoredHead) -> Result<Self::Reader, StorageError> {
-        let (shared, owned) = (Arc::clone(&self.shared), head.clone());
-        match self.shared.blocking.quick(move || reader::open(&shared.root(), &owned)).await? {
-            Ok(source) => Ok(FileReader::new(self.clone(), head, source)),
-            Err(error) => {
-                if matches!(error.kind(), StorageErrorKind::Missing | StorageErrorKind::Corrupt) {
-                    self.drop_entry((head.key.clone(), head.id)).await;
-                }
-                Err(error)
-            }
-        }
+        FileReader::open(self.handle.clone(), head).await
     }
 
     async fn begin(&self, head: StoredHead, fence: Fence) -> Result<Self::Writer, StorageError> {
-        check_head(error::BACKEND, &head)?;
-        self.shared.options.check_len(head.body_len())?;
-        Ok(FileWriter::new(self.clone(), head, fence))
+        check_head(BACKEND, &head)?;
+        self.handle.shared.options.check_len(head.body_len())?;
+        Ok(FileWriter::new(self.handle.clone(), head, fence))
     }
 
     async fn freshen(&self, head: StoredHead, fence: Fence) -> Result<bool, StorageError> {
-        check_head(error::BACKEND, &head)?;
+        check_head(BACKEND, &head)?;
         let lane = Name::of(&head.key).fan();
-        self.changing(lane, move |shared, root| publish::freshen(shared, root, head, fence)).await
+        self.handle.write(lane, move |shared, root| freshen::freshen(shared, root, head, fence)).await
     }
 
     async fn put_alias(&self, alias: Alias, fence: Fence) -> Result<Published, StorageError> {
-        check_head(error::BACKEND, &alias.response.head)?;
+        check_head(BACKEND, &alias.response.head)?;
         let lane = Name::of(&alias.response.head.key).fan();
-        self.changing(lane, move |shared, root| publish::put_alias(shared, root, alias, fence)).await
+        self.handle.write(lane, move |shared, root| alias::put(shared, root, alias, fence)).await
     }
 
     async fn remove(&self, key: &CacheKey) -> Result<bool, StorageError> {
         let key = key.clone();
-        self.changing(Name::of(&key).fan(), move |shared, root| publish::remove(shared, root, &key)).await
+        self.handle.write(Name::of(&key).fan(), move |shared, root| remove::remove(shared, root, &key)).await
     }
 
     async fn remove_entry(&self, key: &CacheKey, id: EntryId) -> Result<bool, StorageError> {
         let key = key.clone();
-        self.changing(Name::of(&key).fan(), move |shared, root| publish::remove_entry(shared, root, &key, id))
+        self.handle
+            .write(Name::of(&key).fan(), move |shared, root| remove::remove_entry(shared, root, &key, id))
             .await
     }
 
     async fn invalidate(&self, groups: &[GroupId]) -> Result<(), StorageError> {
         let groups = groups.to_vec();
-        self.changing(INVALIDATIONS, move |shared, root| publish::invalidate(shared, root, &groups)).await
+        self.handle.write(groups::LANE, move |shared, root| groups::invalidate(shared, root, &groups)).await
     }
 
     async fn responses(
@@ -396,30 +237,33 @@ impl Storage for FileStorage {
         limit: usize,
     ) -> Result<Page<StoredHead>, StorageError> {
         let after = after.cloned();
-        let page =
-            self.reading(move |root| reader::page(root, Keyspace::Responses, after.as_ref(), limit)).await?;
+        let page = self
+            .handle
+            .read(move |root| list::page(root, Keyspace::Responses, after.as_ref(), limit))
+            .await?;
         let heads = page.items.into_iter().map(|variant| Arc::unwrap_or_clone(variant.head));
         Ok(Page { items: heads.collect(), next: page.next })
     }
 
     async fn aliases(&self, after: Option<&Cursor>, limit: usize) -> Result<Page<Alias>, StorageError> {
         let after = after.cloned();
-        self.reading(move |root| {
-            let page = reader::page(root, Keyspace::Aliases, after.as_ref(), limit)?;
-            reader::aliases(root, page).doing("listing")
-        })
-        .await
+        self.handle
+            .read(move |root| {
+                let page = list::page(root, Keyspace::Aliases, after.as_ref(), limit)?;
+                list::aliases(root, page).doing("listing")
+            })
+            .await
     }
 
     async fn usage(&self) -> Result<Usage, StorageError> {
-        self.keeping_house(maintain::usage).await
+        self.handle.maintain(list::usage).await
     }
 
     async fn clear(&self, keyspace: Option<Keyspace>) -> Result<(), StorageError> {
-        self.keeping_house(move |shared, root| maintain::clear(shared, root, keyspace)).await
+        self.handle.maintain(move |shared, root| remove::clear(shared, root, keyspace)).await
     }
 
     async fn maintain(&self, now: Timestamp) -> Result<Maintained, StorageError> {
-        self.keeping_house(move |shared, root| maintain::maintain(shared, root, now)).await
+        self.handle.maintain(move |shared, root| maintain::maintain(shared, root, now)).await
     }
 }

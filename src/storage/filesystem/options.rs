@@ -1,22 +1,28 @@
-//! What a user can choose when opening a directory.
+//! What can be chosen when a directory is opened, and the same options from a URL.
 
-use std::path::Path;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 
-use super::FileStorage;
-use super::error::BACKEND;
-use super::url::from_url;
-use crate::storage::StorageError;
-use crate::storage::url::{Schemes, open_blocking};
+use super::error::{BACKEND, error};
+use crate::storage::url::{OptionValue, Options, Schemes, open_blocking};
+use crate::storage::{StorageError, StorageErrorKind};
 
 pub(crate) const SCHEMES: Schemes = Schemes {
     names: &[("file", "file:directory")],
     open: |url| {
         Box::pin(async move {
-            let (path, options) = (url.path(BACKEND)?, url.options(BACKEND)?);
-            open_blocking(BACKEND, move || from_url(&path, options)).await
+            let dir = url.path(BACKEND)?;
+            let builder = FileStorageBuilder::from_url(url.options(BACKEND)?)?;
+            if dir.as_os_str().is_empty() {
+                return Err(error(StorageErrorKind::Invalid, "opening `file:` without a directory"));
+            }
+            open_blocking(BACKEND, move || builder.open(dir)).await
         })
     },
 };
+
+/// A larger body in the record of its key would be written again with every other response of the key.
+const MAX_INLINE: usize = 1 << 20;
 
 /// How the heads and bodies are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -53,94 +59,157 @@ impl Format {
     }
 }
 
+impl OptionValue for Format {
+    const EXPECTED: &'static str = "`compact` or `json`";
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::from_name(text)
+    }
+}
+
+/// Options of a [`FileStorage`](super::FileStorage), with defaults that suit a client's cache on a local disk.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// # let dir = dir.path().join("cache");
+/// use larder::storage::FileStorage;
+///
+/// let storage = FileStorage::builder().max_bytes(256 << 20).max_entries(100_000).open(&dir)?;
+/// # drop(storage);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
-pub(super) struct Options {
+#[must_use = "a builder does nothing until a directory is opened with it"]
+pub struct FileStorageBuilder {
     pub(super) format: Option<Format>,
-    pub(super) max_bytes: u64,
-    pub(super) max_entries: u64,
-    pub(super) max_body: u64,
+    pub(super) max_bytes: Option<u64>,
+    pub(super) max_entries: Option<u64>,
+    pub(super) max_body: Option<u64>,
     pub(super) max_variants: usize,
-    pub(super) inline: usize,
+    pub(super) inline_threshold: usize,
     pub(super) sync: bool,
 }
 
-impl Default for Options {
+impl Default for FileStorageBuilder {
     fn default() -> Self {
         Self {
             format: None,
-            max_bytes: 8 << 30,
-            max_entries: u64::MAX,
-            max_body: u64::MAX,
+            max_bytes: Some(8 << 30),
+            max_entries: None,
+            max_body: None,
             max_variants: 32,
-            inline: 16 << 10,
+            inline_threshold: 16 << 10,
             sync: false,
         }
     }
 }
 
-/// Options for a [`FileStorage`]; made by [`FileStorage::builder`].
-#[derive(Clone, Debug, Default)]
-#[must_use = "a builder does nothing until `open` is called"]
-pub struct FileStorageBuilder {
-    pub(super) options: Options,
-}
-
 impl FileStorageBuilder {
-    /// How heads and bodies are written. Without this, a directory keeps the format it has, and a new one
-    /// becomes [`Format::Compact`].
-    pub fn format(mut self, format: Format) -> Self {
-        self.options.format = Some(format);
+    /// How heads and bodies are written. Default: the format that the directory has, and [`Format::Compact`] for a new
+    /// one.
+    pub const fn format(mut self, format: Format) -> Self {
+        self.format = Some(format);
         self
     }
 
-    /// The most bytes of heads and bodies together; 8 GiB unless set. What was not used for the longest goes first.
-    pub fn max_bytes(mut self, bytes: u64) -> Self {
-        self.options.max_bytes = bytes;
+    /// How many bytes of heads and bodies to hold, `None` for no limit. Default: 8 GiB. What was not used for the
+    /// longest time is removed first.
+    pub fn max_bytes(mut self, bytes: impl Into<Option<u64>>) -> Self {
+        self.max_bytes = bytes.into();
         self
     }
 
-    /// The most stored responses and aliases together; unlimited unless set.
-    pub fn max_entries(mut self, entries: u64) -> Self {
-        self.options.max_entries = entries;
+    /// How many responses and aliases to hold, `None` for no limit. Default: `None`.
+    pub fn max_entries(mut self, entries: impl Into<Option<u64>>) -> Self {
+        self.max_entries = entries.into();
         self
     }
 
-    /// The longest body that is taken; [`max_bytes`](Self::max_bytes) unless set.
-    pub fn max_body(mut self, bytes: u64) -> Self {
-        self.options.max_body = bytes;
+    /// How long a single body may be, at most [`max_bytes`](Self::max_bytes). Default: `None`, which is `max_bytes`.
+    pub fn max_body(mut self, bytes: impl Into<Option<u64>>) -> Self {
+        self.max_body = bytes.into();
         self
     }
 
-    /// The most variants under one key, at least 1; 32 unless set. Beyond it the least recently published go.
-    pub fn max_variants(mut self, variants: usize) -> Self {
-        self.options.max_variants = variants.clamp(1, usize::from(u16::MAX));
+    /// How many variants to keep under one key, from 1 to 65535. Default: 32. Beyond it the least recently published
+    /// ones are removed.
+    pub const fn max_variants(mut self, variants: usize) -> Self {
+        self.max_variants = variants;
         self
     }
 
-    /// Bodies of up to this many bytes stand in one file with their heads, at most 1 MiB; 16 KiB unless set.
-    pub fn inline_threshold(mut self, bytes: usize) -> Self {
-        self.options.inline = bytes.min(1 << 20);
+    /// Up to which length a body is kept in one file with its head, at most 1 MiB. Default: 16 KiB.
+    pub const fn inline_threshold(mut self, bytes: usize) -> Self {
+        self.inline_threshold = bytes;
         self
     }
 
-    /// Whether a publication or an invalidation waits until the disk has it. Off unless set: then a power failure may
+    /// Whether a publication or an invalidation waits until the disk has it. Default: off. A power failure may then
     /// cost the responses and invalidations of the last seconds. Such responses are found missing, or broken by their
     /// checksums, and fetched again; without its invalidation an older response is a hit again.
     /// The death of a process never costs anything that was published.
-    pub fn sync(mut self, sync: bool) -> Self {
-        self.options.sync = sync;
+    pub const fn sync(mut self, sync: bool) -> Self {
+        self.sync = sync;
         self
     }
 
-    /// Opens the directory, creating it if it is missing. Blocks for a few system calls.
-    ///
-    /// # Errors
-    ///
-    /// [`Denied`](crate::storage::StorageErrorKind::Denied) when the directory belongs to another user, may be
-    /// written by everyone, or is a symbolic link;
-    /// [`Incompatible`](crate::storage::StorageErrorKind::Incompatible) when it holds something else than a cache of
-    /// ours, or one of a newer version or of the other format; otherwise as the operating system says.
-    pub fn open(self, dir: impl AsRef<Path>) -> Result<FileStorage, StorageError> {
-        FileStorage::with_options(dir.as_ref(), self.options)
+    /// The builder with the options of a URL.
+    fn from_url(mut options: Options) -> Result<Self, StorageError> {
+        let builder = options.set(Self::default(), "format", Self::format)?;
+        let builder = options.set(builder, "max_bytes", |to, bytes: u64| to.max_bytes(bytes))?;
+        let builder = options.set(builder, "max_entries", |to, entries: u64| to.max_entries(entries))?;
+        let builder = options.set(builder, "max_body", |to, bytes: u64| to.max_body(bytes))?;
+        let builder = options.set(builder, "max_variants", Self::max_variants)?;
+        let builder = options.set(builder, "inline_threshold", Self::inline_threshold)?;
+        let builder = options.set(builder, "sync", Self::sync)?;
+        options.finish()?;
+        Ok(builder)
     }
+
+    /// Refuses impossible values.
+    pub(super) fn check(&self) -> Result<(), StorageError> {
+        at_least_one("max_bytes", self.max_bytes)?;
+        at_least_one("max_entries", self.max_entries)?;
+        if let (Some(body), Some(bytes)) = (self.max_body, self.max_bytes)
+            && body > bytes
+        {
+            return Err(impossible("max_body", body, &format!("at most max_bytes, which is {bytes}")));
+        }
+        in_range("max_variants", self.max_variants, 1..=usize::from(u16::MAX))?;
+        in_range("inline_threshold", self.inline_threshold, 0..=MAX_INLINE)
+    }
+
+    /// The length from which on a single body is refused.
+    pub(super) fn body_limit(&self) -> u64 {
+        self.max_body.or(self.max_bytes).unwrap_or(u64::MAX)
+    }
+
+    pub(super) fn check_len(&self, len: u64) -> Result<(), StorageError> {
+        if len > self.body_limit() {
+            return Err(error(StorageErrorKind::TooLarge, "storing a body: it passes the limit"));
+        }
+        Ok(())
+    }
+}
+
+fn at_least_one(option: &str, value: Option<u64>) -> Result<(), StorageError> {
+    if value == Some(0) { Err(impossible(option, 0, "at least 1, or no limit")) } else { Ok(()) }
+}
+
+fn in_range<T: PartialOrd + Display>(
+    option: &str,
+    value: T,
+    range: RangeInclusive<T>,
+) -> Result<(), StorageError> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    Err(impossible(option, value, &format!("{} to {}", range.start(), range.end())))
+}
+
+fn impossible(option: &str, value: impl Display, possible: &str) -> StorageError {
+    let action = format!("opening a directory: the option {option} is {value}; possible: {possible}");
+    error(StorageErrorKind::Invalid, action)
 }

@@ -21,27 +21,27 @@ const THREADS: usize = 4;
 type Job = Box<dyn FnOnce() + Send>;
 
 /// The way to the threads. Dropping it waits until everything queued is written; so no job may hold it.
-pub(super) struct Writers {
-    threads: Vec<Writer>,
+pub(super) struct Queue {
+    threads: Vec<Thread>,
     pub(super) backlog: Backlog,
 }
 
-struct Writer {
-    queue: Option<Sender<Job>>,
-    thread: Option<JoinHandle<()>>,
+struct Thread {
+    jobs: Option<Sender<Job>>,
+    handle: Option<JoinHandle<()>>,
 }
 
-impl Writers {
+impl Queue {
     pub(super) fn start() -> Result<Self, StorageError> {
-        let mut writers = Self { threads: Vec::with_capacity(THREADS), backlog: Backlog::default() };
+        let mut started = Self { threads: Vec::with_capacity(THREADS), backlog: Backlog::default() };
         for _ in 0..THREADS {
             let (queue, jobs) = channel();
             let thread =
                 std::thread::Builder::new().name("larder-files".to_owned()).spawn(move || run(&jobs));
             let thread = Some(thread.doing("starting a thread")?);
-            writers.threads.push(Writer { queue: Some(queue), thread });
+            started.threads.push(Thread { jobs: Some(queue), handle: thread });
         }
-        Ok(writers)
+        Ok(started)
     }
 
     /// Queues work. The answer need not be waited for.
@@ -57,7 +57,7 @@ impl Writers {
             // Nobody may be waiting any more.
             let _ = waiter.send(work());
         });
-        if let Some(Writer { queue: Some(queue), .. }) = self.threads.get(usize::from(lane) % THREADS) {
+        if let Some(Thread { jobs: Some(queue), .. }) = self.threads.get(usize::from(lane) % THREADS) {
             // Fails only when the thread is gone, and then the answer says so.
             let _ = queue.send(job);
         }
@@ -76,22 +76,22 @@ impl<T> Answer<T> {
     }
 }
 
-impl Drop for Writers {
+impl Drop for Queue {
     fn drop(&mut self) {
-        for writer in &mut self.threads {
-            writer.queue = None;
+        for thread in &mut self.threads {
+            thread.jobs = None;
         }
-        for writer in &mut self.threads {
-            if let Some(thread) = writer.thread.take() {
-                let _ = thread.join();
+        for thread in &mut self.threads {
+            if let Some(handle) = thread.handle.take() {
+                let _ = handle.join();
             }
         }
     }
 }
 
-impl fmt::Debug for Writers {
+impl fmt::Debug for Queue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Writers").finish_non_exhaustive()
+        f.debug_struct("Queue").finish_non_exhaustive()
     }
 }
 

@@ -1,90 +1,31 @@
-//! Looking up, opening bodies, and listing.
+//! A body out.
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use rustix::io::Errno;
 use tokio::task::JoinHandle;
 
-use crate::entry::{Alias, StoredBody, StoredHead, StoredResponse};
+use crate::entry::{EntryId, StoredHead};
 use crate::key::CacheKey;
-use crate::storage::{BodyReader, Cursor, Keyspace, Lookup, Page, StorageError, StorageErrorKind};
+use crate::storage::{BodyReader, Keyspace, StorageError, StorageErrorKind};
 
-use super::FileStorage;
 use super::blocking::{joined, spawn};
-use super::chunks::BlockReader;
+use super::chunks::ChunkReader;
 use super::compact;
 use super::dir::open_file;
 use super::error::{BACKEND, Doing, error, not_a_file};
-use super::groups::Counted;
+use super::handle::Handle;
 use super::json;
-use super::layout::{ALIASES, BODIES, Name, RESPONSES, sums_of};
-use super::maintain::{fans, record_names};
+use super::layout::{Name, sums_of};
 use super::options::Format;
-use super::record::{Found, Place, Record, Variant};
+use super::record::{Place, Record};
 use super::root::Root;
 
-/// What a lookup found, and what it found broken.
-#[derive(Debug)]
-pub(super) struct Looked {
-    pub(super) lookup: Lookup,
-    /// In which keyspaces the key's record is broken.
-    pub(super) broken: Vec<Keyspace>,
-    /// Whether the count of invalidations is damaged.
-    pub(super) uncounted: bool,
-}
-
-pub(super) fn lookup(root: &Root, key: &CacheKey, name: &Name) -> io::Result<Looked> {
-    // Fence and count come first: what is removed or invalidated after these lines is noticed when the answer is
-    // stored.
-    let (fence, counters) = root.state.glance(name)?;
-    let counted = root.invalidated.counted()?;
-    let mut broken = Vec::new();
-    let mut read = |keyspace| {
-        Ok::<_, io::Error>(match Record::read(root.keyspace(keyspace), name, root.format, true)? {
-            Found::Record { record, .. } => record,
-            Found::Broken => {
-                broken.push(keyspace);
-                Record::default()
-            }
-            Found::Nothing | Found::OtherVersion { .. } => Record::default(),
-        })
-    };
-    let responses = read(Keyspace::Responses)?;
-    // Most caches have few aliases: looking for a file that is not there costs as much as the rest.
-    let may_have_alias = counters.dirty || counters.aliases > 0;
-    let aliases = if may_have_alias { read(Keyspace::Aliases)? } else { Record::default() };
-    let responses = responses
-        .variants
-        .into_iter()
-        .filter(|variant| variant.head.key == *key && variant.target.is_none())
-        .map(|variant| response(root, variant, counted))
-        .collect::<io::Result<_>>()?;
-    let alias = aliases.variants.into_iter().find(|variant| variant.head.key == *key);
-    let alias = alias.map(|variant| to_alias(root, variant, counted)).transpose()?.flatten().map(Arc::new);
-    let lookup = Lookup { responses, alias, fence, as_of: counted.as_of() };
-    Ok(Looked { lookup, broken, uncounted: counted.is_damaged() })
-}
-
-fn response(root: &Root, variant: Variant, counted: Counted) -> io::Result<StoredResponse> {
-    let invalidated = root.invalidated.cover(&variant.head, counted)?;
-    let body = match variant.place {
-        Place::Inline(body) => StoredBody::Inline(body),
-        Place::File { .. } => StoredBody::Streamed,
-    };
-    Ok(StoredResponse { head: variant.head, body, invalidated })
-}
-
-fn to_alias(root: &Root, mut variant: Variant, counted: Counted) -> io::Result<Option<Alias>> {
-    let Some(target) = variant.target.take() else { return Ok(None) };
-    Ok(Some(Alias { response: response(root, variant, counted)?, target }))
-}
-
 /// Opens a body by the name that follows from the head, or else by what the record says.
-pub(super) fn open(root: &Root, head: &StoredHead) -> Result<Source, StorageError> {
+fn open(root: &Root, head: &StoredHead) -> Result<Source, StorageError> {
     let name = Name::of(&head.key);
     let missing = || error(StorageErrorKind::Missing, "opening a body: it is gone");
     let Some(summary) = head.body else { return Err(missing()) };
@@ -127,8 +68,8 @@ fn open_file_of(
             None => return Err(corrupt(Errno::NOENT)),
         },
     };
-    match BlockReader::new(body, sums, head.id, len).doing("opening a body")? {
-        Some(reader) => Ok(Some(Source::Blocks(reader))),
+    match ChunkReader::new(body, sums, head.id, len).doing("opening a body")? {
+        Some(reader) => Ok(Some(Source::Chunks(reader))),
         None => {
             Err(corrupt(io::Error::new(io::ErrorKind::InvalidData, "the file has not the body's length")))
         }
@@ -141,27 +82,37 @@ fn corrupt(cause: impl std::error::Error + Send + Sync + 'static) -> StorageErro
 
 /// Where a reader has its bytes from.
 #[derive(Debug)]
-pub(super) enum Source {
+enum Source {
     Memory(Option<Bytes>),
-    Blocks(BlockReader),
+    Chunks(ChunkReader),
 }
 
-type Read = (BlockReader, io::Result<Option<Bytes>>);
+type Read = (ChunkReader, io::Result<Option<Bytes>>);
 
 /// Reads a stored body of a [`FileStorage`].
 ///
 /// Holds one open file, in the JSON format two, and at most one piece of 256 KiB.
 pub struct FileReader {
-    storage: FileStorage,
-    head: (CacheKey, crate::entry::EntryId),
+    handle: Handle,
+    head: (CacheKey, EntryId),
     source: Option<Source>,
     /// A read under way: kept here, so that a caller that stops waiting and comes back misses nothing.
     reading: Option<JoinHandle<Read>>,
 }
 
 impl FileReader {
-    pub(super) fn new(storage: FileStorage, head: &StoredHead, source: Source) -> Self {
-        Self { storage, head: (head.key.clone(), head.id), source: Some(source), reading: None }
+    pub(super) async fn open(handle: Handle, head: &StoredHead) -> Result<Self, StorageError> {
+        let (shared, owned) = (Arc::clone(&handle.shared), head.clone());
+        let head = (head.key.clone(), head.id);
+        match handle.shared.blocking.quick(move || open(&shared.root(), &owned)).await? {
+            Ok(source) => Ok(Self { handle, head, source: Some(source), reading: None }),
+            Err(error) => {
+                if matches!(error.kind(), StorageErrorKind::Missing | StorageErrorKind::Corrupt) {
+                    handle.discard_entry(head).await;
+                }
+                Err(error)
+            }
+        }
     }
 }
 
@@ -174,13 +125,13 @@ impl fmt::Debug for FileReader {
 impl BodyReader for FileReader {
     async fn next(&mut self) -> Result<Option<Bytes>, StorageError> {
         if self.reading.is_none() {
-            let turn = self.storage.shared.blocking.turn().await?;
+            let turn = self.handle.shared.blocking.turn().await?;
             match self.source.take() {
                 Some(Source::Memory(body)) => {
                     self.source = Some(Source::Memory(None));
                     return Ok(body);
                 }
-                Some(Source::Blocks(mut reader)) => {
+                Some(Source::Chunks(mut reader)) => {
                     self.reading = Some(spawn(turn, move || {
                         let piece = reader.next();
                         (reader, piece)
@@ -195,104 +146,14 @@ impl BodyReader for FileReader {
         let (reader, piece) = read?;
         match piece {
             Ok(piece) => {
-                self.source = Some(Source::Blocks(reader));
+                self.source = Some(Source::Chunks(reader));
                 Ok(piece)
             }
             Err(cause) if cause.kind() == io::ErrorKind::InvalidData => {
-                self.storage.drop_entry(self.head.clone()).await;
+                self.handle.discard_entry(self.head.clone()).await;
                 Err(corrupt(cause))
             }
             Err(cause) => Err(cause).doing("reading a body"),
         }
     }
-}
-
-/// One page of variants, by digest and id.
-pub(super) fn page(
-    root: &Root,
-    keyspace: Keyspace,
-    after: Option<&Cursor>,
-    limit: usize,
-) -> Result<Page<Variant>, StorageError> {
-    let after = match after {
-        None => None,
-        Some(Cursor(bytes)) => Some(<[u8; 48]>::try_from(bytes.as_ref()).map_err(|_| {
-            error(StorageErrorKind::Invalid, "listing: the cursor is not one of this storage")
-        })?),
-    };
-    let first = after.and_then(|after| after.first().copied()).unwrap_or_default();
-    let mut page = Page { items: Vec::new(), next: None };
-    let mut last = None;
-    for fan in fans().skip_while(|fan| *fan < first) {
-        for name in record_names(root, keyspace, fan).doing("listing")? {
-            if after
-                .is_some_and(|after| after.get(..32).is_some_and(|after| name.digest().as_slice() < after))
-            {
-                continue;
-            }
-            let found = Record::read(root.keyspace(keyspace), &name, root.format, false).doing("listing")?;
-            let (mut record, _) = found.or_empty();
-            record.variants.sort_unstable_by_key(|variant| variant.head.id);
-            for variant in record.variants {
-                let place = place_of(&name, &variant);
-                if after.is_some_and(|after| place <= after) || Name::of(&variant.head.key) != name {
-                    continue;
-                }
-                if page.items.len() >= limit {
-                    page.next = last.map(|last: [u8; 48]| Cursor(Bytes::copy_from_slice(&last)));
-                    return Ok(page);
-                }
-                last = Some(place);
-                page.items.push(variant);
-            }
-        }
-    }
-    Ok(page)
-}
-
-fn place_of(name: &Name, variant: &Variant) -> [u8; 48] {
-    let mut place = [0; 48];
-    let (digest, id) = place.split_at_mut(32);
-    digest.copy_from_slice(name.digest());
-    id.copy_from_slice(&variant.head.id.bits().to_be_bytes());
-    place
-}
-
-pub(super) fn aliases(root: &Root, page: Page<Variant>) -> io::Result<Page<Alias>> {
-    let counted = root.invalidated.counted()?;
-    let items = page.items.into_iter().filter_map(|variant| to_alias(root, variant, counted).transpose());
-    Ok(Page { items: items.collect::<io::Result<_>>()?, next: page.next })
-}
-
-/// The files of one key.
-pub(super) fn paths_of(root: &Root, name: &Name) -> io::Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
-    for (keyspace, dir) in [(Keyspace::Responses, RESPONSES), (Keyspace::Aliases, ALIASES)] {
-        let Found::Record { record, .. } = Record::read(root.keyspace(keyspace), name, root.format, false)?
-        else {
-            continue;
-        };
-        paths.push(root.path().join(dir).join(name.record(root.format)));
-        for variant in &record.variants {
-            paths.extend(
-                variant.files(name, root.format).iter().map(|file| root.path().join(BODIES).join(file)),
-            );
-        }
-    }
-    Ok(paths)
-}
-
-/// The files of all keys.
-pub(super) fn paths(root: &Root) -> io::Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
-    for fan in fans() {
-        let mut names = record_names(root, Keyspace::Responses, fan)?;
-        names.extend(record_names(root, Keyspace::Aliases, fan)?);
-        names.sort_unstable_by_key(|name| *name.digest());
-        names.dedup();
-        for name in names {
-            paths.extend(paths_of(root, &name)?);
-        }
-    }
-    Ok(paths)
 }

@@ -11,9 +11,10 @@ use crate::storage::{Keyspace, StorageError, StorageErrorKind};
 
 use super::dir::make_dir;
 use super::error::{Doing, error};
-use super::groups::Invalidations;
+use super::invalidated::Invalidations;
 use super::layout::{ALIASES, BODIES, INVALIDATED, LOCKS, RESPONSES, STATE, TEMP};
-use super::marker::{claim, put_new};
+use super::marker::claim;
+use super::new_file::put_new;
 use super::options::Format;
 use super::state::State;
 

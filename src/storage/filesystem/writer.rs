@@ -10,18 +10,20 @@ use crate::storage::kit::backlog::Queued;
 use crate::storage::kit::check_head;
 use crate::storage::{BodyWriter, Fence, Published, StorageError, StorageErrorKind};
 
-use super::chunks::{BLOCK, BlockWriter};
+use super::chunks::{CHUNK, ChunkWriter};
 use super::compact;
 use super::error::{BACKEND, Doing, error};
+use super::handle::{Handle, writing};
 use super::json;
 use super::layout::Name;
 use super::options::Format;
 use super::publish::publish;
+use super::queue::Answer;
 use super::record::{Place, Variant};
-use super::{FileStorage, Shared};
+use super::shared::Shared;
 
 /// Bytes that are gathered before they are handed to the thread that writes them.
-const GATHERED: usize = 4 * BLOCK;
+const GATHERED: usize = 4 * CHUNK;
 
 /// Writes a body into a [`FileStorage`].
 ///
@@ -29,7 +31,7 @@ const GATHERED: usize = 4 * BLOCK;
 /// while less than 1 MiB of the body is queued, and a publication always is; a failure shows with the next
 /// piece or when the response is published. What was accepted is written even if the runtime ends.
 pub struct FileWriter {
-    storage: FileStorage,
+    handle: Handle,
     lane: u8,
     head: StoredHead,
     fence: Fence,
@@ -43,7 +45,7 @@ pub struct FileWriter {
 
 /// How far a body got on the disk.
 enum Progress {
-    Written(Option<Box<BlockWriter>>),
+    Written(Option<Box<ChunkWriter>>),
     /// The error, until somebody was told.
     Failed(Option<StorageError>),
 }
@@ -59,31 +61,31 @@ enum Phase {
 }
 
 impl FileWriter {
-    pub(super) fn new(storage: FileStorage, head: StoredHead, fence: Fence) -> Self {
+    pub(super) fn new(handle: Handle, head: StoredHead, fence: Fence) -> Self {
         let lane = Name::of(&head.key).fan();
-        let queued = storage.writers.backlog.body();
+        let queued = handle.queue.backlog.body();
         let (gathered, progress, phase) = (Vec::new(), None, Phase::Writing);
-        Self { storage, lane, head, fence, gathered, total: 0, queued, progress, phase }
+        Self { handle, lane, head, fence, gathered, total: 0, queued, progress, phase }
     }
 
     /// Hands over what was gathered.
     fn flush(&mut self) {
         let progress = self.progress.get_or_insert_with(|| Arc::new(Mutex::new(Progress::Written(None))));
-        let (shared, progress) = (Arc::clone(&self.storage.shared), Arc::clone(progress));
+        let (shared, progress) = (Arc::clone(&self.handle.shared), Arc::clone(progress));
         let (id, gathered) = (self.head.id, std::mem::take(&mut self.gathered));
         let ticket = self.queued.add(gathered.len());
         // How it went is in the progress.
-        let _ = self.storage.writers.submit(self.lane, move || {
-            lock(&progress).append(|blocks| {
-                shared.writing(|| {
-                    let mut blocks = match blocks {
-                        Some(blocks) => blocks,
+        let _ = self.handle.queue.submit(self.lane, move || {
+            lock(&progress).append(|chunks| {
+                writing(&shared, || {
+                    let mut chunks = match chunks {
+                        Some(chunks) => chunks,
                         None => Box::new(
-                            BlockWriter::create(&shared.current()?, id).doing("creating a temporary file")?,
+                            ChunkWriter::create(&shared.current()?, id).doing("creating a temporary file")?,
                         ),
                     };
-                    blocks.write(&gathered).doing("writing a body")?;
-                    Ok(blocks)
+                    chunks.write(&gathered).doing("writing a body")?;
+                    Ok(chunks)
                 })
             });
             drop((gathered, ticket));
@@ -103,19 +105,19 @@ impl FileWriter {
 impl Progress {
     fn append(
         &mut self,
-        write: impl FnOnce(Option<Box<BlockWriter>>) -> Result<Box<BlockWriter>, StorageError>,
+        write: impl FnOnce(Option<Box<ChunkWriter>>) -> Result<Box<ChunkWriter>, StorageError>,
     ) {
-        if let Self::Written(blocks) = self {
-            *self = match write(blocks.take()) {
-                Ok(blocks) => Self::Written(Some(blocks)),
+        if let Self::Written(chunks) = self {
+            *self = match write(chunks.take()) {
+                Ok(chunks) => Self::Written(Some(chunks)),
                 Err(error) => Self::Failed(Some(error)),
             };
         }
     }
 
-    fn take(&mut self) -> Result<Option<Box<BlockWriter>>, StorageError> {
+    fn take(&mut self) -> Result<Option<Box<ChunkWriter>>, StorageError> {
         match self {
-            Self::Written(blocks) => Ok(blocks.take()),
+            Self::Written(chunks) => Ok(chunks.take()),
             Self::Failed(error) => Err(error.take().unwrap_or_else(failed_before)),
         }
     }
@@ -145,7 +147,7 @@ impl BodyWriter for FileWriter {
         }
         self.phase = Phase::Failed;
         self.total = self.total.saturating_add(data.len() as u64);
-        self.storage.shared.options.check_len(self.total)?;
+        self.handle.shared.options.check_len(self.total)?;
         self.queued.room().await;
         self.failure()?;
         while !data.is_empty() {
@@ -164,13 +166,13 @@ impl BodyWriter for FileWriter {
             return Err(failed_before());
         }
         self.phase = Phase::Done;
-        let shared = Arc::clone(&self.storage.shared);
+        let shared = Arc::clone(&self.handle.shared);
         let (head, fence) = (self.head.clone(), self.fence);
         let (progress, rest) = (self.progress.take(), std::mem::take(&mut self.gathered));
         let ticket = self.queued.add(rest.len());
-        let published = self.storage.writers.submit(self.lane, move || {
-            let blocks = progress.map_or(Ok(None), |progress| lock(&progress).take())?;
-            let published = shared.writing(|| complete(&shared, head, blocks, rest, end, fence));
+        let published = self.handle.queue.submit(self.lane, move || {
+            let chunks = progress.map_or(Ok(None), |progress| lock(&progress).take())?;
+            let published = writing(&shared, || complete(&shared, head, chunks, rest, end, fence));
             drop(ticket);
             published
         });
@@ -186,10 +188,10 @@ impl BodyWriter for FileWriter {
 
 impl FileWriter {
     /// Has the writing thread remove what there is, behind what is still queued.
-    fn give_up(&mut self) -> Option<super::queue::Answer<()>> {
+    fn give_up(&mut self) -> Option<Answer<()>> {
         self.phase = Phase::Done;
         let progress = self.progress.take()?;
-        Some(self.storage.writers.submit(self.lane, move || {
+        Some(self.handle.queue.submit(self.lane, move || {
             drop(lock(&progress).take());
             Ok(())
         }))
@@ -205,30 +207,30 @@ impl Drop for FileWriter {
 fn complete(
     shared: &Shared,
     mut head: StoredHead,
-    blocks: Option<Box<BlockWriter>>,
+    chunks: Option<Box<ChunkWriter>>,
     rest: Vec<u8>,
     end: BodyEnd,
     fence: Fence,
 ) -> Result<Published, StorageError> {
-    let root = match &blocks {
-        Some(blocks) if blocks.root().is_current() => Arc::clone(blocks.root()),
+    let root = match &chunks {
+        Some(chunks) if chunks.root().is_current() => Arc::clone(chunks.root()),
         Some(_) => {
             let action = "publishing: the directory was replaced since the body's beginning was written";
             return Err(error(StorageErrorKind::Unavailable, action));
         }
         None => shared.current()?,
     };
-    let (place, body) = if blocks.is_none() && rest.len() <= shared.options.inline {
+    let (place, body) = if chunks.is_none() && rest.len() <= shared.options.inline_threshold {
         head.finish(BodySummary::of(&rest), end);
         check_head(BACKEND, &head)?;
         (Place::Inline(rest.into()), None)
     } else {
-        let mut blocks = match blocks {
-            Some(blocks) => blocks,
-            None => Box::new(BlockWriter::create(&root, head.id).doing("creating a temporary file")?),
+        let mut chunks = match chunks {
+            Some(chunks) => chunks,
+            None => Box::new(ChunkWriter::create(&root, head.id).doing("creating a temporary file")?),
         };
-        blocks.write(&rest).doing("writing a body")?;
-        let written = blocks.finish().doing("writing a body")?;
+        chunks.write(&rest).doing("writing a body")?;
+        let written = chunks.finish().doing("writing a body")?;
         head.finish(written.summary, end);
         check_head(BACKEND, &head)?;
         let extension = match root.format {
