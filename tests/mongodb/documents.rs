@@ -67,6 +67,8 @@ async fn indexes_are_made_once_and_the_ttl_follows_the_options() {
     }
     scratch.mongo().ttl_margin(Duration::from_secs(5)).strict().connect().await.unwrap();
     assert_eq!(ttl("larder").await, [Some(Duration::from_secs(5))]);
+    scratch.mongo().ttl_margin(Duration::from_millis(5001)).strict().connect().await.unwrap();
+    assert_eq!(ttl("larder").await, [Some(Duration::from_secs(6))], "never earlier than the margin");
     scratch.mongo().ttl(false).strict().connect().await.unwrap();
     assert_eq!(ttl("larder").await, [None]);
     let unique = scratch.collection("larder").await.list_indexes().await.unwrap();

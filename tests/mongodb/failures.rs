@@ -92,7 +92,7 @@ async fn a_server_killed_under_load_and_started_again_is_used_again() {
         // "An open reader yields the body it was opened for, to the end, or an error": never a short one.
         let error = loop {
             match reader.next().await {
-                Ok(Some(piece)) => seen += piece.len(),
+                Ok(Some(chunk)) => seen += chunk.len(),
                 Ok(None) => panic!("a body of {} bytes ended after {seen}", body.len()),
                 Err(error) => break error,
             }
@@ -139,7 +139,7 @@ async fn what_the_server_refuses_has_its_kind() {
             (11_600, StorageErrorKind::Unavailable),
             (13, StorageErrorKind::Denied),
         ] {
-            // Heads are published by the one, and pieces of bodies stored by the other.
+            // Heads are published by the one, and chunks of bodies stored by the other.
             for (command, len) in [("findAndModify", 1), ("findAndModify", 300_000), ("insert", 300_000)] {
                 fail(doc! { "failCommands": [command], "errorCode": code }).await;
                 let error = store(&*storage, head("x", "text/plain"), &vec![1; len]).await.unwrap_err();

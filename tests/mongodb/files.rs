@@ -13,7 +13,7 @@ async fn a_large_body_is_a_file_for_every_gridfs_tool() {
     let storage = scratch.gridfs().connect().await.unwrap();
     let options = GridFsBucketOptions::builder().bucket_name("larder".to_owned()).build();
     let bucket = scratch.database().await.gridfs_bucket(options);
-    // A whole number of pieces, and a rest.
+    // A whole number of chunks, and a rest.
     for len in [255 * 1024 * 4, 1_000_000] {
         let body: Vec<u8> = (0..len).map(|at| (at * 31 % 251) as u8).collect();
         let head = head("report", "text/csv");

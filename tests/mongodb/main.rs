@@ -58,8 +58,8 @@ async fn store(
     let found = storage.lookup(&head.key).await?;
     head.as_of = found.as_of;
     let mut writer = storage.begin(head, found.fence).await?;
-    for piece in body.chunks(64 * 1024) {
-        writer.write(Bytes::copy_from_slice(piece)).await?;
+    for chunk in body.chunks(64 * 1024) {
+        writer.write(Bytes::copy_from_slice(chunk)).await?;
     }
     writer.publish(BodyEnd::default()).await
 }
@@ -67,8 +67,8 @@ async fn store(
 async fn read(storage: &(impl DynStorage + ?Sized), head: &StoredHead) -> Result<Vec<u8>, StorageError> {
     let mut reader = storage.open(head).await?;
     let mut body = Vec::new();
-    while let Some(piece) = reader.next().await? {
-        body.extend_from_slice(&piece);
+    while let Some(chunk) = reader.next().await? {
+        body.extend_from_slice(&chunk);
     }
     Ok(body)
 }

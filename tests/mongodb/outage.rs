@@ -50,7 +50,7 @@ async fn a_connection_cut_within_a_body_is_an_error_and_never_a_short_body() {
         wire.cut_after(700_000);
         let error = loop {
             match reader.next().await {
-                Ok(Some(piece)) => seen.extend_from_slice(&piece),
+                Ok(Some(chunk)) => seen.extend_from_slice(&chunk),
                 Ok(None) => panic!("the body ended after {} bytes", seen.len()),
                 Err(error) => break error,
             }

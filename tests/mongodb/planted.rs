@@ -51,7 +51,7 @@ async fn maintenance_ends_whatever_was_planted() {
     }
 }
 
-/// Ids of pieces are made with the writer's clock, so they say nothing here.
+/// Ids of chunks are made with the writer's clock, so they say nothing here.
 #[tokio::test]
 async fn a_writer_at_work_whose_clock_is_years_behind_is_left_alone() {
     let Some(scratch) = Scratch::new() else { return };
@@ -61,14 +61,14 @@ async fn a_writer_at_work_whose_clock_is_years_behind_is_left_alone() {
         let fence = storage.lookup(&key("slow")).await.unwrap().fence;
         let mut writer = storage.begin(head("slow", "text/plain"), fence).await.unwrap();
         writer.write(Bytes::from(vec![7; 2_000_000])).await.unwrap();
-        let pieces = scratch.collection(&format!("{kind}.chunks")).await;
+        let chunks = scratch.collection(&format!("{kind}.chunks")).await;
         let mut aged = 0;
-        while let Some(mut piece) = next_young(&pieces).await {
-            pieces.delete_one(doc! { "_id": piece.get_object_id("_id").unwrap() }).await.unwrap();
+        while let Some(mut chunk) = next_young(&chunks).await {
+            chunks.delete_one(doc! { "_id": chunk.get_object_id("_id").unwrap() }).await.unwrap();
             let mut id = ObjectId::new().bytes();
             id[..4].fill(0);
-            piece.insert("_id", ObjectId::from_bytes(id));
-            pieces.insert_one(piece).await.unwrap();
+            chunk.insert("_id", ObjectId::from_bytes(id));
+            chunks.insert_one(chunk).await.unwrap();
             aged += 1;
         }
         assert!(aged > 3, "some of the body is on the server");
@@ -81,9 +81,9 @@ async fn a_writer_at_work_whose_clock_is_years_behind_is_left_alone() {
     }
 }
 
-async fn next_young(pieces: &mongodb::Collection<Document>) -> Option<Document> {
+async fn next_young(chunks: &mongodb::Collection<Document>) -> Option<Document> {
     let hour = ObjectId::parse_str("100000000000000000000000").unwrap();
-    pieces.find_one(doc! { "_id": { "$gt": hour } }).await.unwrap()
+    chunks.find_one(doc! { "_id": { "$gt": hour } }).await.unwrap()
 }
 
 fn alias(text: &'static str) -> Alias {

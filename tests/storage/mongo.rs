@@ -18,17 +18,17 @@ async fn spoil(scratch: Scratch, head: StoredHead, damage: Damage) -> Result<boo
     let chunks = scratch.collection("larder.chunks").await;
     let head = doc! { "entry": head.id.to_string() };
     let small = doc! { "entry": head.get_str("entry").unwrap(), "body": { "$exists": true } };
-    let pieces = doc! { "files_id": head.get_str("entry").unwrap(), "n": 1 };
+    let second_chunk = doc! { "files_id": head.get_str("entry").unwrap(), "n": 1 };
     let garbage = |field: &str, len| doc! { "$set": { field: bytes(len) } };
     let changed = |result: mongodb::results::UpdateResult| result.modified_count > 0;
     Ok(match damage {
         Damage::FlipBody => {
             changed(heads.update_one(small, garbage("body", 1000)).await.unwrap())
-                | changed(chunks.update_one(pieces, garbage("data", 255 * 1024)).await.unwrap())
+                | changed(chunks.update_one(second_chunk, garbage("data", 255 * 1024)).await.unwrap())
         }
         Damage::LoseBody => {
             changed(heads.update_one(small, doc! { "$unset": { "body": "" } }).await.unwrap())
-                | (chunks.delete_many(pieces).await.unwrap().deleted_count > 0)
+                | (chunks.delete_many(second_chunk).await.unwrap().deleted_count > 0)
         }
         // The fourth byte of a head says which version wrote it.
         Damage::OtherVersion | Damage::OwnVersion => {
