@@ -111,6 +111,7 @@ pub(crate) use options::SCHEMES;
 pub use reader::MongoReader;
 pub use writer::MongoWriter;
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -127,10 +128,16 @@ pub type MongoStorage = DocumentStorage<Chunks>;
 /// [`MongoStorage`] and `GridFsStorage`: what both have in common. `B` says where larger bodies live.
 ///
 /// Clones are handles on the same connections.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct DocumentStorage<B> {
     store: Arc<Store>,
     bodies: PhantomData<B>,
+}
+
+impl<B: Bodies> fmt::Debug for DocumentStorage<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DocumentStorage").field("backend", &B::NAME).field("store", &self.store).finish()
+    }
 }
 
 impl<B: Bodies> DocumentStorage<B> {
