@@ -97,7 +97,8 @@ fn walk(tokens: TokenStream, module: &[String], paths: &mut Vec<Vec<String>>) {
 /// Where `#[cfg(test)] mod name { .. }` that begins at `at` ends.
 fn test_module(tokens: &[TokenTree], at: usize) -> Option<usize> {
     let TokenTree::Group(attribute) = tokens.get(at + 1)? else { return None };
-    (is_punct(tokens, at, '#') && attribute.stream().to_string().replace(' ', "") == "cfg(test)").then_some(())?;
+    (is_punct(tokens, at, '#') && attribute.stream().to_string().replace(' ', "") == "cfg(test)")
+        .then_some(())?;
     let mut next = at + 2;
     // Further attributes, and a visibility.
     while is_punct(tokens, next, '#') {
