@@ -23,7 +23,11 @@ pin_project! {
     }
 }
 
-impl<B> Joined<B> {
+impl<B> Joined<B>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
     /// The origin brings what the slices lack of `complete_len` bytes. No slice has trailers.
     pub(super) fn new(
         before: Vec<StoredSlice>,
@@ -37,11 +41,7 @@ impl<B> Joined<B> {
     }
 }
 
-impl<B> Body for Joined<B>
-where
-    B: Body,
-    B::Error: Into<BoxError>,
-{
+impl<B: Body> Body for Joined<B> {
     type Data = Bytes;
     type Error = BodyError;
 

@@ -4,28 +4,30 @@ mod chunks;
 mod combined;
 mod exact;
 mod fill;
+mod filling;
 mod joined;
 mod keyed;
 mod origin;
 mod pipe;
 mod prefetched;
+mod retraction;
 mod stored;
 mod tee;
 
 pub(crate) use chunks::MOST_EMPTY;
-pub(crate) use combined::{Join, Joining, Piece, open_piece, unite};
-pub(crate) use fill::{ALIAS_BODY, Counted, Fill};
+pub(crate) use combined::combine;
+pub(crate) use fill::{ALIAS_BODY, Counted, Fill, Stored};
 use joined::Joined;
 pub use keyed::KeyedBody;
 use origin::FromOrigin;
-use prefetched::Gathered;
-pub(crate) use prefetched::gather;
+use prefetched::Prefetched;
 pub(crate) use stored::StoredSlice;
 use tee::Tee;
 
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -53,13 +55,17 @@ pin_project! {
         Completed { #[pin] joined: Joined<B> },
         RecordedCompleted { tee: Tee<Joined<B>> },
         Stored { slice: StoredSlice },
-        Gathered { gathered: Gathered<B> },
+        Prefetched { body: Prefetched<CacheBody<B>, BodyError> },
     }
 }
 
 impl<B> CacheBody<B> {
     /// The inner body as it is.
-    pub(crate) fn passing(inner: B) -> Self {
+    pub(crate) fn passing(inner: B) -> Self
+    where
+        B: Body,
+        B::Error: Into<BoxError>,
+    {
         Self { kind: Kind::Passing { inner: FromOrigin::new(inner) } }
     }
 
@@ -72,8 +78,17 @@ impl<B> CacheBody<B> {
         Self { kind: Kind::Recorded { tee: Tee::new(FromOrigin::new(inner), fill) } }
     }
 
-    fn gathered(gathered: Gathered<B>) -> Self {
-        Self { kind: Kind::Gathered { gathered } }
+    /// Reads up to `limit` bytes ahead of the caller, for no longer than `patience`.
+    ///
+    /// A client that follows a redirect drops its body unread; the alias must be stored all the same.
+    pub(crate) async fn read_ahead(self, limit: u64, patience: Duration) -> Self
+    where
+        B: Body,
+    {
+        let mut body = Prefetched::new(self);
+        // Out of patience or not, what has been read is kept and the rest follows.
+        let _ = tokio::time::timeout(patience, body.read(limit)).await;
+        Self { kind: Kind::Prefetched { body } }
     }
 
     /// Stored parts and the rest of `complete_len` bytes from the origin between them, stored as a whole while they
@@ -108,11 +123,7 @@ impl<B> CacheBody<B> {
     }
 }
 
-impl<B> Body for CacheBody<B>
-where
-    B: Body,
-    B::Error: Into<BoxError>,
-{
+impl<B: Body> Body for CacheBody<B> {
     type Data = Bytes;
     type Error = BodyError;
 
@@ -126,7 +137,7 @@ where
             KindProjection::Completed { joined } => joined.poll_frame(cx),
             KindProjection::RecordedCompleted { tee } => tee.poll_frame(cx),
             KindProjection::Stored { slice } => slice.poll_frame(cx),
-            KindProjection::Gathered { gathered } => gathered.poll_frame(cx),
+            KindProjection::Prefetched { body } => body.poll_frame(cx),
         }
     }
 
@@ -137,7 +148,7 @@ where
             Kind::Completed { joined } => joined.is_end_stream(),
             Kind::RecordedCompleted { tee } => tee.is_end_stream(),
             Kind::Stored { slice } => slice.is_end_stream(),
-            Kind::Gathered { gathered } => gathered.is_end_stream(),
+            Kind::Prefetched { body } => body.is_end_stream(),
         }
     }
 
@@ -148,7 +159,7 @@ where
             Kind::Completed { joined } => joined.size_hint(),
             Kind::RecordedCompleted { tee } => tee.size_hint(),
             Kind::Stored { slice } => SizeHint::with_exact(slice.remaining()),
-            Kind::Gathered { gathered } => gathered.size_hint(),
+            Kind::Prefetched { body } => body.size_hint(),
         }
     }
 }
@@ -160,7 +171,7 @@ impl<B> fmt::Debug for CacheBody<B> {
             Kind::Recorded { .. } => "recorded",
             Kind::Completed { .. } | Kind::RecordedCompleted { .. } => "completed",
             Kind::Stored { .. } => "stored",
-            Kind::Gathered { .. } => "gathered",
+            Kind::Prefetched { .. } => "prefetched",
         };
         f.debug_struct("CacheBody").field("kind", &kind).finish_non_exhaustive()
     }

@@ -13,20 +13,41 @@ pin_project! {
     pub(super) struct FromOrigin<B> {
         #[pin]
         inner: B,
+        // Chosen where the body's error is known to become a `BoxError`, so that `impl Body` needs no such bound: with
+        // one, no future that holds the body would be `Send` for rustc where that error is a `BoxError` itself, since
+        // it would have to become one for every lifetime inside of it (rust-lang/rust#110338).
+        poll: PollFrame<B>,
     }
 }
 
-impl<B> FromOrigin<B> {
-    pub(super) fn new(inner: B) -> Self {
-        Self { inner }
-    }
-}
+type PollFrame<B> =
+    for<'a, 'b, 'c> fn(Pin<&'a mut B>, &'b mut Context<'c>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>>;
 
-impl<B> Body for FromOrigin<B>
+impl<B> FromOrigin<B>
 where
     B: Body,
     B::Error: Into<BoxError>,
 {
+    pub(super) fn new(inner: B) -> Self {
+        Self { inner, poll: poll_inner }
+    }
+}
+
+fn poll_inner<B>(inner: Pin<&mut B>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>>
+where
+    B: Body,
+    B::Error: Into<BoxError>,
+{
+    let frame = inner.poll_frame(cx);
+    frame.map(|frame| frame.map(|frame| frame.map(into_bytes).map_err(BodyError::origin)))
+}
+
+/// For `Bytes`, and everything that hands itself out as `Bytes`, no byte is copied here.
+pub(super) fn into_bytes<D: Buf>(frame: Frame<D>) -> Frame<Bytes> {
+    frame.map_data(|mut data| data.copy_to_bytes(data.remaining()))
+}
+
+impl<B: Body> Body for FromOrigin<B> {
     type Data = Bytes;
     type Error = BodyError;
 
@@ -34,11 +55,8 @@ where
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        // For `Bytes`, and everything that hands itself out as `Bytes`, no byte is copied here.
-        let into_bytes =
-            |frame: Frame<B::Data>| frame.map_data(|mut data| data.copy_to_bytes(data.remaining()));
-        let frame = self.project().inner.poll_frame(cx);
-        frame.map(|frame| frame.map(|frame| frame.map(into_bytes).map_err(BodyError::origin)))
+        let this = self.project();
+        (this.poll)(this.inner, cx)
     }
 
     fn is_end_stream(&self) -> bool {

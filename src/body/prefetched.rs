@@ -1,101 +1,113 @@
-//! Reading a short body ahead of the caller.
-//!
-//! Whoever follows a redirect drops its body unread; the alias must be stored all the same.
+//! A body of which a beginning has been read before anybody asked for it.
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::CacheBody;
 use super::chunks::{Chunks, MOST_EMPTY};
-use crate::error::{BodyError, BoxError};
+use super::origin::into_bytes;
 
-/// What was read ahead, and the rest.
-pub(super) struct Gathered<B> {
-    front: VecDeque<Bytes>,
-    front_len: u64,
+/// What was read of a body, and the rest of it.
+pub(super) struct Prefetched<B, E> {
+    front: Chunks,
     /// What came after the data: trailer fields or an error.
-    last: Option<Result<Frame<Bytes>, BodyError>>,
+    last: Option<Result<Frame<Bytes>, E>>,
     /// `None` once the end has been read.
-    rest: Option<Pin<Box<CacheBody<B>>>>,
+    rest: Option<Pin<Box<B>>>,
 }
 
-/// Reads up to `limit` bytes of `body`, for no longer than `patience`.
-pub(crate) async fn gather<B>(body: CacheBody<B>, limit: u64, patience: Duration) -> CacheBody<B>
+impl<B, E> Prefetched<B, E> {
+    pub(super) fn new(body: B) -> Self {
+        Self { front: Chunks::default(), last: None, rest: Some(Box::pin(body)) }
+    }
+
+    pub(super) fn empty() -> Self {
+        Self { front: Chunks::default(), last: None, rest: None }
+    }
+
+    /// All of the content, if the body has been read to its end.
+    pub(super) fn content(&mut self) -> Option<Bytes> {
+        if self.rest.is_some() {
+            return None;
+        }
+        let content = one_chunk(std::mem::take(&mut self.front).into_vec());
+        self.front.push(content.clone());
+        Some(content)
+    }
+}
+
+impl<B, E> Prefetched<B, E>
 where
-    B: Body,
-    B::Error: Into<BoxError>,
+    B: Body<Error = E>,
 {
-    let mut rest = Box::pin(body);
-    let (mut chunks, mut last, mut ended, mut empty) = (Chunks::default(), None, false, 0);
-    let reading = async {
-        while chunks.len() as u64 <= limit && last.is_none() && empty < MOST_EMPTY {
+    /// Reads until the body is over, or more than `limit` bytes have come. A future that is dropped before loses nothing.
+    pub(super) async fn read(&mut self, limit: u64) {
+        let mut empty = 0;
+        while self.front.len() as u64 <= limit && empty < MOST_EMPTY {
+            let Some(rest) = &mut self.rest else { return };
             match poll_fn(|cx| rest.as_mut().poll_frame(cx)).await {
-                None => {
-                    ended = true;
-                    break;
-                }
-                Some(frame) => match frame.map(Frame::into_data) {
-                    Ok(Ok(data)) => {
+                None => self.rest = None,
+                Some(Ok(frame)) => match into_bytes(frame).into_data() {
+                    Ok(data) => {
                         empty += usize::from(data.is_empty());
-                        chunks.push(data);
+                        self.front.push(data);
                     }
-                    Ok(Err(trailers)) => last = Some(Ok(trailers)),
-                    Err(error) => last = Some(Err(error)),
+                    Err(trailers) => {
+                        empty += usize::from(self.last.is_some());
+                        self.last = Some(Ok(trailers));
+                    }
                 },
+                Some(Err(error)) => {
+                    self.last = Some(Err(error));
+                    return;
+                }
             }
         }
-    };
-    // Out of patience or not, what has been read is kept and the rest follows.
-    let _ = tokio::time::timeout(patience, reading).await;
-    let front_len = chunks.len() as u64;
-    let front = chunks.into_vec().into();
-    CacheBody::gathered(Gathered { front, front_len, last, rest: (!ended).then_some(rest) })
-}
+    }
 
-impl<B> Gathered<B>
-where
-    B: Body,
-    B::Error: Into<BoxError>,
-{
-    pub(super) fn poll_frame(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if let Some(data) = self.front.pop_front() {
-            self.front_len -= data.len() as u64;
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, E>>> {
+        if let Some(data) = self.front.pop() {
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
         if let Some(last) = self.last.take() {
             return Poll::Ready(Some(last));
         }
         match &mut self.rest {
-            Some(rest) => rest.as_mut().poll_frame(cx),
+            Some(rest) => rest.as_mut().poll_frame(cx).map(|frame| frame.map(|frame| frame.map(into_bytes))),
             None => Poll::Ready(None),
         }
     }
 
     pub(super) fn is_end_stream(&self) -> bool {
-        self.front.is_empty() && self.last.is_none() && self.rest.as_ref().is_none_or(Body::is_end_stream)
+        self.front.len() == 0
+            && self.last.is_none()
+            && self.rest.as_ref().is_none_or(|rest| rest.is_end_stream())
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
-        let rest = self.rest.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint);
-        longer_by(self.front_len, &rest)
+        let rest = self.rest.as_ref().map_or_else(|| SizeHint::with_exact(0), |rest| rest.size_hint());
+        longer_by(self.front.len() as u64, &rest)
+    }
+}
+
+/// Nearly always it is one already.
+fn one_chunk(mut chunks: Vec<Bytes>) -> Bytes {
+    match chunks.len() {
+        0 | 1 => chunks.pop().unwrap_or_default(),
+        _ => chunks.concat().into(),
     }
 }
 
 /// The hint for so many bytes before a body with this hint.
-pub(super) fn longer_by(front_len: u64, rest: &SizeHint) -> SizeHint {
+pub(super) fn longer_by(len: u64, rest: &SizeHint) -> SizeHint {
     let mut hint = SizeHint::new();
-    hint.set_lower(rest.lower().saturating_add(front_len));
+    // The upper limit first: a lower one above it would panic.
     if let Some(upper) = rest.upper() {
-        hint.set_upper(upper.saturating_add(front_len));
+        hint.set_upper(upper.saturating_add(len));
     }
+    hint.set_lower(rest.lower().saturating_add(len));
     hint
 }

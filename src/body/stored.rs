@@ -18,6 +18,8 @@ use crate::store::Store;
 /// Bytes `skip..skip + remaining` of a stored body, then its trailers.
 pub(crate) struct StoredSlice {
     source: Source,
+    /// Of the storage, for errors.
+    backend: &'static str,
     skip: u64,
     remaining: u64,
     /// Boxed, because few have any.
@@ -35,28 +37,23 @@ type Reading = Pin<Box<dyn Future<Output = (AnyReader, Result<Option<Bytes>, Sto
 
 impl StoredSlice {
     pub(crate) fn empty() -> Self {
-        Self::inline(Bytes::new())
+        Self::new(Source::Inline(Bytes::new()), "none", 0)
     }
 
-    fn inline(body: Bytes) -> Self {
-        let remaining = body.len() as u64;
-        Self::new(Source::Inline(body), remaining)
-    }
-
-    fn new(source: Source, remaining: u64) -> Self {
-        Self { source, skip: 0, remaining, trailers: None }
+    fn new(source: Source, backend: &'static str, remaining: u64) -> Self {
+        Self { source, backend, skip: 0, remaining, trailers: None }
     }
 
     /// `first` was read from `reader` before the answer began, so that a storage that fails at once is still a miss.
     fn streamed(first: Bytes, reader: AnyReader, len: u64, store: Store) -> Self {
-        let reading = SyncWrapper::new(read(reader, store.clone()));
-        Self::new(Source::Streamed { first, reading, store }, len)
+        let (backend, reading) = (store.backend(), SyncWrapper::new(read(reader, store.clone())));
+        Self::new(Source::Streamed { first, reading, store }, backend, len)
     }
 
     /// All of a body that came with its head, without its trailers.
     ///
     /// Whatever the storage hands out, the answer has as many bytes as the head says or is an error.
-    pub(crate) fn at_hand(stored: &StoredResponse) -> Result<Option<Self>, StorageError> {
+    pub(crate) fn at_hand(store: &Store, stored: &StoredResponse) -> Result<Option<Self>, StorageError> {
         let (source, len) = match &stored.body {
             StoredBody::Inline(body) => (Source::Inline(body.clone()), body.len() as u64),
             StoredBody::Shared(chunks) => {
@@ -66,19 +63,15 @@ impl StoredSlice {
             StoredBody::Streamed => return Ok(None),
         };
         if stored.head.body.is_some_and(|body| body.len == len) {
-            Ok(Some(Self::new(source, len)))
+            Ok(Some(Self::new(source, store.backend(), len)))
         } else {
-            Err(StorageError::new(
-                StorageErrorKind::Corrupt,
-                "any",
-                "opening a body: it is not as long as its head says",
-            ))
+            Err(store.error(StorageErrorKind::Corrupt, "opening a body: it is not as long as its head says"))
         }
     }
 
     /// All of a stored body, without its trailers.
     pub(crate) async fn open(store: &Store, stored: &StoredResponse) -> Result<Self, StorageError> {
-        if let Some(body) = Self::at_hand(stored)? {
+        if let Some(body) = Self::at_hand(store, stored)? {
             return Ok(body);
         }
         let Some(summary) = stored.head.body else {
@@ -87,7 +80,7 @@ impl StoredSlice {
         let mut reader = store.open(&stored.head).await?;
         let first = store.read(&mut reader).await?;
         if first.is_none() && summary.len > 0 {
-            return Err(too_short());
+            return Err(too_short(store.backend()));
         }
         Ok(Self::streamed(first.unwrap_or_default(), reader, summary.len, store.clone()))
     }
@@ -119,7 +112,9 @@ impl StoredSlice {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         while self.remaining > 0 {
-            match ready!(self.source.poll_chunk(cx)) {
+            match ready!(self.source.poll_chunk(cx))
+                .and_then(|chunk| chunk.ok_or_else(|| too_short(self.backend)))
+            {
                 Ok(chunk) if chunk.is_empty() => {
                     // Lets others run, should the storage never come to an end of these.
                     cx.waker().wake_by_ref();
@@ -159,7 +154,7 @@ impl StoredSlice {
 
 impl Source {
     /// The next chunk. The slice asks only while bytes are still due, so an end here is a hole in the body.
-    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, StorageError>> {
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, StorageError>> {
         let chunk = match self {
             Self::Inline(body) => Some(std::mem::take(body)).filter(|body| !body.is_empty()),
             Self::Shared { chunks, next } => {
@@ -171,18 +166,15 @@ impl Source {
             Self::Streamed { reading, store, .. } => {
                 let (reader, chunk) = ready!(reading.get_mut().as_mut().poll(cx));
                 *reading = SyncWrapper::new(read(reader, store.clone()));
-                match chunk {
-                    Ok(chunk) => chunk,
-                    Err(error) => return Poll::Ready(Err(error)),
-                }
+                return Poll::Ready(chunk);
             }
         };
-        Poll::Ready(chunk.ok_or_else(too_short))
+        Poll::Ready(Ok(chunk))
     }
 }
 
-fn too_short() -> StorageError {
-    StorageError::new(StorageErrorKind::Missing, "any", "reading a body: it ended before its length")
+fn too_short(backend: &'static str) -> StorageError {
+    StorageError::new(StorageErrorKind::Missing, backend, "reading a body: it ended before its length")
 }
 
 fn read(mut reader: AnyReader, store: Store) -> Reading {
@@ -219,6 +211,10 @@ mod tests {
         StoredResponse { head: Arc::new(head), body, invalidated: false }
     }
 
+    fn memory() -> Store {
+        Store::new(Arc::new(crate::storage::MemoryStorage::new()))
+    }
+
     async fn read_all(slice: StoredSlice) -> Result<Bytes, BodyError> {
         let body = CacheBody::<http_body_util::Empty<Bytes>>::stored(slice);
         Ok(body.collect().await?.to_bytes())
@@ -228,9 +224,9 @@ mod tests {
     fn a_body_at_hand_that_is_not_as_long_as_its_head_says_is_not_served() {
         let chunks: Arc<[Bytes]> = Arc::new([Bytes::from_static(b"ab"), Bytes::from_static(b"c")]);
         for body in [StoredBody::Inline(Bytes::from_static(b"abc")), StoredBody::Shared(chunks)] {
-            assert!(StoredSlice::at_hand(&stored(body.clone(), Some(3))).unwrap().is_some());
+            assert!(StoredSlice::at_hand(&memory(), &stored(body.clone(), Some(3))).unwrap().is_some());
             for len in [Some(0), Some(2), Some(4), Some(u64::MAX), None] {
-                let refused = StoredSlice::at_hand(&stored(body.clone(), len)).err();
+                let refused = StoredSlice::at_hand(&memory(), &stored(body.clone(), len)).err();
                 assert_eq!(refused.unwrap().kind(), StorageErrorKind::Corrupt, "{len:?}");
             }
         }
@@ -240,12 +236,7 @@ mod tests {
     async fn a_streamed_body_that_ends_before_its_length_is_an_error() {
         let streamed = |first: &'static str, rest: &[&'static str], len| {
             let reader = AnyReader::new(Chunks(rest.to_vec()));
-            StoredSlice::streamed(
-                Bytes::from_static(first.as_bytes()),
-                reader,
-                len,
-                Store::new(Arc::new(crate::storage::MemoryStorage::new())),
-            )
+            StoredSlice::streamed(Bytes::from_static(first.as_bytes()), reader, len, memory())
         };
         assert_eq!(read_all(streamed("ab", &["", "c"], 3)).await.unwrap(), "abc");
         assert!(read_all(streamed("ab", &["c"], 4)).await.unwrap_err().is_storage());
@@ -258,7 +249,7 @@ mod tests {
     async fn a_range_beyond_the_body_is_an_error() {
         let whole = || {
             let stored = stored(StoredBody::Inline(Bytes::from_static(b"abc")), Some(3));
-            StoredSlice::at_hand(&stored).unwrap().unwrap()
+            StoredSlice::at_hand(&memory(), &stored).unwrap().unwrap()
         };
         assert_eq!(read_all(whole().range(1, 2)).await.unwrap(), "bc");
         assert!(read_all(whole().range(1, 3)).await.unwrap_err().is_storage());

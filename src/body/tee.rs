@@ -18,8 +18,11 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use super::chunks::{Chunks, MOST_EMPTY};
 use super::exact::is_wrong_length;
-use super::fill::{Completing, EarlyEnd, Fill, Filling, PIPE, Retraction};
+use super::fill::{EarlyEnd, Fill, PIPE};
+use super::filling::{Completing, Filling};
 use super::pipe::NotPushed;
+use super::prefetched::longer_by;
+use super::retraction::Retraction;
 use crate::entry::{BodyEnd, StoredRange};
 use crate::error::BodyError;
 use crate::policy::{Refused, StorableTrailers};
@@ -149,7 +152,7 @@ where
     pub(super) fn size_hint(&self) -> SizeHint {
         let hint = self.parts.as_ref().map_or_else(SizeHint::default, |(inner, _)| inner.size_hint());
         match &self.held {
-            Some(Some(Ok(frame))) => plus(&hint, frame.data_ref().map_or(0, |data| data.len() as u64)),
+            Some(Some(Ok(frame))) => longer_by(frame.data_ref().map_or(0, |data| data.len() as u64), &hint),
             _ => hint,
         }
     }
@@ -175,7 +178,7 @@ where
             && let State::Whole(retraction) = &mut recorder.state
         {
             recorder.completing = None;
-            retraction.over().await;
+            retraction.settled().await;
         }
     }
 }
@@ -192,16 +195,6 @@ fn poll_handed_over(
         return Poll::Pending;
     }
     Poll::Ready(frame)
-}
-
-/// The hint of a body of which so many bytes are kept beside it.
-fn plus(hint: &SizeHint, kept: u64) -> SizeHint {
-    let mut sum = SizeHint::new();
-    if let Some(upper) = hint.upper() {
-        sum.set_upper(upper.saturating_add(kept));
-    }
-    sum.set_lower(hint.lower().saturating_add(kept));
-    sum
 }
 
 impl<B> Drop for Tee<B> {
@@ -308,7 +301,7 @@ impl Recorder {
                     self.start_filling();
                 }
             }
-            State::Filling(filling) => match filling.inlet.push(data.clone()) {
+            State::Filling(filling) => match filling.push(data.clone()) {
                 Ok(()) => {}
                 Err(NotPushed::NoRoom) => self.crowded_out(),
                 Err(NotPushed::Over) => self.give_up(),

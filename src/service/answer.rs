@@ -36,7 +36,7 @@ pub(super) async fn answer<R>(
     } else if let Some(body) = opened {
         body
     } else {
-        let at_hand = match StoredSlice::at_hand(stored) {
+        let at_hand = match StoredSlice::at_hand(&config.store, stored) {
             Ok(Some(body)) => Ok(body),
             // Boxed, because most bodies come with their heads, and all answers would carry the room for it.
             Ok(None) => Box::pin(StoredSlice::open(&config.store, stored)).await,

@@ -1,52 +1,42 @@
 //! Putting a part together with those stored beside it (RFC 9111 section 3.4).
+//!
+//! The part is stored on its own first. So nobody waits while stored bytes are copied, however many there are, and a
+//! copy that fails costs nothing but itself.
 
-use std::sync::Arc;
-
-use crate::body::{Join, Joining, Piece, unite};
+use crate::body::combine;
 use crate::config::Config;
 use crate::entry::{EntryId, StoredResponse};
 use crate::key::CacheKey;
-use crate::policy::{Combination, Union, combine};
-use crate::storage::StorageError;
+use crate::policy::{Combination, Union, combine as combination};
+use crate::storage::Published;
 use crate::underway::Mark;
 
-/// Who asks for the key does not wait for the copying of more bytes than this.
+/// Requests for the key do not wait for the copying of more bytes than this.
 const WAITED_FOR: u64 = 1024 * 1024;
 
-impl Join for Config {
-    fn join(self: Arc<Self>, key: CacheKey, part: EntryId, union: EntryId, mark: Mark) -> Joining {
-        Box::pin(async move {
-            // The part stays what it is if this fails.
-            let joined = join(&self, &key, part, union, mark).await;
-            self.store.heard_beside(&joined);
-        })
-    }
-}
-
-async fn join(
+/// Combines the part with this id, which has just been stored. Requests for the key wait for as long as the mark is
+/// held. Returns the id of what became of it, if anything did; the part stays what it is if this fails.
+pub(super) async fn combine_parts(
     config: &Config,
     key: &CacheKey,
     part: EntryId,
-    id: EntryId,
     mark: Mark,
-) -> Result<(), StorageError> {
+) -> Option<EntryId> {
     let store = &config.store;
     // Looked up anew: other parts may have come since the request was sent.
-    let Ok(found) = store.lookup_unsettled(key).await else { return Ok(()) };
+    let found = store.lookup_unsettled(key).await.ok()?;
     let (stored, fence) = (found.responses, found.fence);
-    let Combination { union, superfluous } = combine(&config.policy, &stored, part);
-    for id in ids(&stored, &superfluous) {
-        store.remove_entry(key, id).await?;
+    let Combination { union, superfluous } = combination(&config.policy, &stored, part);
+    store.remove_entries(key, ids(&stored, &superfluous)).await;
+    let Union { mut head, slices, replaces } = union?;
+    head.id = EntryId::random();
+    let (id, mark) = (head.id, Some(mark).filter(|_| head.body_len() <= WAITED_FOR));
+    if let Ok(Published::Stored) = combine(store, head, &stored, &slices, fence).await {
+        store.remove_entries(key, ids(&stored, &replaces)).await;
     }
-    let Some(Union { mut head, slices, replaces }) = union else { return Ok(()) };
-    head.id = id;
-    let mark = Some(mark).filter(|_| head.body_len() <= WAITED_FOR);
-    let pieces = slices.iter().filter_map(|slice| {
-        stored.get(slice.index).map(|stored| Piece { stored, skip: slice.skip, len: slice.len })
-    });
-    let united = unite(store, head, pieces.collect(), ids(&stored, &replaces), fence).await;
     drop(mark);
-    united.map(drop)
+    // Also where the storage did not say in time that it is stored.
+    Some(id)
 }
 
 fn ids(stored: &[StoredResponse], indices: &[usize]) -> Vec<EntryId> {

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use http::request::Parts;
 use http::{Request, Response};
+use http_body::Body;
 use tower_service::Service;
 
 use super::{invalidate, report};
 use crate::body::CacheBody;
 use crate::config::Config;
 use crate::entry::StoredResponse;
+use crate::error::BoxError;
 use crate::key::{Principal, RequestHead};
 use crate::overrides::CacheOverride;
 use crate::policy::{RequestInfo, Times, Validation, preconditions};
@@ -32,6 +34,8 @@ pub(super) async fn pass<S, B, R>(
 ) -> Result<Response<CacheBody<R>>, S::Error>
 where
     S: Service<Request<B>, Response = Response<R>>,
+    R: Body,
+    R::Error: Into<BoxError>,
 {
     config.counters.count(|counters| &counters.passed);
     let original = parts.clone();

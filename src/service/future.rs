@@ -6,9 +6,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use http::Response;
+use http_body::Body;
 use pin_project_lite::pin_project;
 
 use crate::body::CacheBody;
+use crate::error::BoxError;
 
 type Exchange<R, E> = Pin<Box<dyn Future<Output = Result<Response<CacheBody<R>>, E>> + Send>>;
 
@@ -23,15 +25,20 @@ pin_project! {
 pin_project! {
     #[project = KindProjection]
     enum Kind<F, R, E> {
-        Passing { #[pin] future: F },
+        // `pass` is chosen where the bounds are known that it needs: see `FromOrigin`.
+        Passing { #[pin] future: F, pass: fn(R) -> CacheBody<R> },
         Exchange { exchange: Exchange<R, E> },
     }
 }
 
 impl<F, R, E> ResponseFuture<F, R, E> {
     /// The inner service's own future: nothing is boxed.
-    pub(super) fn passing(future: F) -> Self {
-        Self { kind: Kind::Passing { future } }
+    pub(super) fn passing(future: F) -> Self
+    where
+        R: Body,
+        R::Error: Into<BoxError>,
+    {
+        Self { kind: Kind::Passing { future, pass: CacheBody::passing } }
     }
 
     pub(super) fn exchange(
@@ -49,8 +56,8 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().kind.project() {
-            KindProjection::Passing { future } => {
-                Poll::Ready(ready!(future.poll(cx)).map(|response| response.map(CacheBody::passing)))
+            KindProjection::Passing { future, pass } => {
+                Poll::Ready(ready!(future.poll(cx)).map(|response| response.map(*pass)))
             }
             KindProjection::Exchange { exchange } => exchange.as_mut().poll(cx),
         }

@@ -6,13 +6,14 @@ use http::header::{AGE, CONTENT_LENGTH, CONTENT_LOCATION, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Response, StatusCode, Version, response};
 use http_body::Body;
 
+use super::combine_parts::combine_parts;
 use super::exchange::Exchanged;
 use super::lookup::{Found, look_up};
 use super::name::key_of;
 use super::no_vary_search;
-use crate::body::{ALIAS_BODY, CacheBody, Counted, Fill, Join, StoredSlice, gather};
+use crate::body::{ALIAS_BODY, CacheBody, Counted, Fill, Stored, StoredSlice};
 use crate::config::Config;
-use crate::entry::StoredHead;
+use crate::entry::{EntryId, StoredHead};
 use crate::error::BoxError;
 use crate::key::CacheKey;
 use crate::policy::{NotStored, StorableTrailers, held_already, number, resumable, storable};
@@ -46,8 +47,8 @@ where
     let is_alias = fill.is_alias();
     let mut body = CacheBody::recorded(body, fill);
     if is_alias {
-        // Whoever follows the redirect will not read its body.
-        body = gather(body, ALIAS_BODY, exchanged.config.store.patience).await;
+        // A client that follows the redirect will not read its body.
+        body = body.read_ahead(ALIAS_BODY, exchanged.config.store.patience).await;
     }
     (Response::from_parts(response, body), Ok(()))
 }
@@ -116,20 +117,28 @@ fn completing_fill<R: Body>(
     }
     takes_writes(config)?;
     let expected = Some(head.body_len());
-    Ok(part_or_whole(exchanged, Fill::new(config.store.clone(), head, fence, expected)))
+    Ok(continued(exchanged, Fill::new(config.store.clone(), head, fence, expected), Vec::new()))
 }
 
-/// What is to become of the response beside the parts that are stored, whether it is a part itself, is whole, or
-/// breaks off.
-fn part_or_whole(exchanged: &Exchanged<'_>, fill: Fill) -> Fill {
+/// What follows once the response is stored: others go that it takes the place of, and as a part it is put together with
+/// those beside it. Whether it is one may show only when its body breaks off.
+fn continued(exchanged: &Exchanged<'_>, fill: Fill, replaced: Vec<EntryId>) -> Fill {
     let Exchanged { config, found, .. } = *exchanged;
-    let (resumable, outgrown) = (resumable(fill.head(), &found.stored), found.outgrown_by(fill.head()));
-    let never_a_part = fill.head().range.is_none() && resumable.is_none();
-    let fill = fill.resumable(resumable).outgrowing(outgrown);
-    if never_a_part {
+    let head = fill.head();
+    let (resumable, outgrown) = (resumable(head, &found.stored), found.outgrown_by(head));
+    let may_be_part = head.range.is_some() || resumable.is_some();
+    if replaced.is_empty() && outgrown.is_empty() && !may_be_part {
         return fill;
     }
-    fill.joined_by(Arc::clone(config) as Arc<dyn Join>)
+    let (config, key, id) = (Arc::clone(config), head.key.clone(), head.id);
+    fill.resumable(resumable).then(move |Stored { is_part, mark }| async move {
+        config.store.remove_entries(&key, replaced).await;
+        if is_part {
+            return combine_parts(&config, &key, id, mark).await;
+        }
+        config.store.remove_entries(&key, outgrown).await;
+        None
+    })
 }
 
 fn fill<R: Body>(
@@ -157,11 +166,11 @@ fn fill<R: Body>(
     let target = redirect::target(info.uri, head.status, &head.headers)
         .and_then(|target| key_of(config, principal, original, &target));
     no_vary_search::note(exchanged, &head);
-    let replaces = found.replaced_by(&head);
+    let replaced = found.replaced_by(&head);
     let trailers = StorableTrailers::of(&config.policy, &response.headers);
     let fill =
         Fill::new(config.store.clone(), head, fence, expected).counted(counted).storing_trailers(trailers);
-    Ok(part_or_whole(exchanged, fill.leading_to(target).replacing(replaces)))
+    Ok(continued(exchanged, fill.leading_to(target), replaced))
 }
 
 const CLOSE_DELIMITED: &str = "close-delimited";

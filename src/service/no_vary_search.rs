@@ -73,8 +73,7 @@ pub(super) fn note(exchanged: &Exchanged<'_>, head: &StoredHead) {
     let (for_path, for_query) = (alias(head, path), alias(head, equivalent.clone()));
     let store = config.store.clone();
     config.store.run_or_spawn(async move {
-        let put = put(&store, for_path, for_query, fence, &equivalent).await;
-        store.heard_beside(&put);
+        let _ = put(&store, for_path, for_query, fence, &equivalent).await;
         drop(marks);
     });
 }

@@ -3,7 +3,7 @@
 //! Should a stored body be lost, that is best known while the origin can still be asked for all of it at once.
 
 use super::lookup::Found;
-use crate::body::{Piece, StoredSlice, open_piece};
+use crate::body::StoredSlice;
 use crate::config::Config;
 use crate::entry::StoredBody;
 use crate::policy::{Slice, Validation};
@@ -77,8 +77,9 @@ async fn one(
     Slice { index, skip, len }: Slice,
 ) -> Result<Option<StoredSlice>, StorageError> {
     let Some(stored) = found.stored.get(index) else { return Ok(None) };
-    let opening = open_piece(&config.store, Piece { stored, skip, len });
-    opening.await.inspect_err(|_| found.discard(config, index)).map(Some)
+    let opened = StoredSlice::open(&config.store, stored).await;
+    let opened = opened.inspect_err(|_| found.discard(config, index))?;
+    Ok(Some(opened.range(skip, len)))
 }
 
 impl OpenedBodies {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::breaker::Breaker;
 use super::counters::Counters;
-use crate::storage::{Published, StorageError, StorageErrorKind};
+use crate::storage::StorageError;
 
 /// The storage's health as one layer sees it. Reading, writing and invalidating fail apart: a full disk can still be
 /// read.
@@ -39,30 +39,6 @@ impl Health {
                 breaker.failed(error.kind());
                 self.trouble(error);
             }
-        }
-    }
-
-    /// Hears what became of a response that was to be stored; `None`: its body did not arrive whole.
-    pub(super) fn filled(&self, result: Option<&Result<Published, StorageError>>) {
-        if let Some(Ok(Published::Stored)) = result {
-            self.writes.succeeded();
-            self.counters.count(|counters| &counters.stored);
-            return;
-        }
-        if let Some(result) = result {
-            self.filling_failed(result);
-        }
-        self.counters.count(|counters| &counters.abandoned);
-    }
-
-    /// Hears what the storage made of a response that is counted elsewhere.
-    pub(super) fn filling_failed(&self, result: &Result<Published, StorageError>) {
-        // A body over the limit says nothing about the storage.
-        if let Err(error) = result
-            && error.kind() != StorageErrorKind::TooLarge
-        {
-            self.writes.failed(error.kind());
-            self.trouble(error);
         }
     }
 }

@@ -31,6 +31,7 @@ mod partial;
 mod principals;
 mod ranges;
 mod redirects;
+mod spawned;
 mod stack;
 mod status;
 #[path = "../support/mod.rs"]

@@ -1,0 +1,42 @@
+//! Taking a response back that has been stored.
+
+use tokio::sync::oneshot;
+
+use crate::entry::EntryId;
+use crate::key::CacheKey;
+use crate::store::Store;
+
+/// The way back: takes a response out of the store whose body went on after its promised end.
+#[derive(Debug)]
+pub(crate) struct Retraction {
+    store: Store,
+    key: CacheKey,
+    id: EntryId,
+    settled: oneshot::Receiver<Option<EntryId>>,
+}
+
+/// Says that a response is stored, and which other one came of it; dropped, that it is not.
+pub(super) type Settling = oneshot::Sender<Option<EntryId>>;
+
+impl Retraction {
+    pub(super) fn new(store: Store, key: CacheKey, id: EntryId) -> (Self, Settling) {
+        let (settling, settled) = oneshot::channel();
+        (Self { store, key, id, settled }, settling)
+    }
+
+    /// Waits until there is nothing more to be taken back.
+    pub(super) async fn settled(&mut self) {
+        let _ = (&mut self.settled).await;
+    }
+
+    /// From now on, requests for the key wait until the response is taken out.
+    pub(super) fn retract(self) {
+        let Self { store, key, id, settled } = self;
+        let mark = store.mark(&key);
+        store.clone().run_or_spawn(async move {
+            let consequence = settled.await.ok().flatten();
+            store.remove_entries(&key, [id].into_iter().chain(consequence)).await;
+            drop(mark);
+        });
+    }
+}

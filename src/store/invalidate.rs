@@ -1,0 +1,157 @@
+//! Invalidating (RFC 9111 section 4.4), until the storage has confirmed it.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use super::deadline::within;
+use super::pending::Due;
+use super::{Shared, Store, spawn};
+use crate::entry::{GroupId, StoredHead};
+use crate::key::CacheKey;
+use crate::storage::{DynStorage, StorageError};
+
+/// Pauses between attempts to bring invalidations to the storage.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// A point in the row of invalidations.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    /// Those of this layer.
+    calls: u64,
+    /// Those that the storage has counted, or fewer.
+    counted: u64,
+}
+
+impl Store {
+    /// Invalidates these groups, and removes what stands under these keys. Returns when that is done, or the deadline
+    /// has passed for all of it together.
+    ///
+    /// Lookups of this layer respect it from the first moment on. It goes on when the caller goes away; what the storage
+    /// does not confirm is tried again until it does.
+    pub(crate) async fn invalidate(&self, groups: Vec<GroupId>, keys: Vec<CacheKey>) {
+        let Shared { health, pending, .. } = &*self.shared;
+        let counted = self.shared.counted.load(Ordering::Acquire);
+        let call = pending.add(&groups);
+        if !health.invalidations.allows() {
+            self.retry();
+            return;
+        }
+        let (done, waiting) = tokio::sync::oneshot::channel::<()>();
+        let store = self.clone();
+        self.run_or_spawn(async move {
+            let Shared { health, counters, pending, .. } = &*store.shared;
+            let storage = Arc::clone(&store.storage);
+            let due = Due::Groups(groups);
+            let bringing = async {
+                bring(&*storage, &due).await?;
+                // They are invalid already; this spares their room, and a validation.
+                for key in &keys {
+                    storage.remove(key).await?;
+                }
+                Ok(())
+            };
+            let brought = store.within("invalidating", Box::pin(bringing)).await;
+            health.heard(&health.invalidations, &brought);
+            if brought.is_ok() {
+                pending.confirmed(&due, call);
+                pending.counted(call);
+                store.has_counted(counted.saturating_add(1));
+                counters.count(|counters| &counters.invalidated);
+            }
+            // This one, or one that was one too many.
+            if !pending.is_empty() {
+                store.retry();
+            }
+            drop(done);
+        });
+        // Ends with the task, whatever becomes of it.
+        let _ = waiting.await;
+    }
+
+    /// Tries once more to bring what is pending to the storage.
+    pub(super) async fn bring_pending(&self) {
+        let Some((due, call)) = self.shared.pending.due() else { return };
+        let brought = self.within("invalidating", Box::pin(bring(&*self.storage, &due))).await;
+        self.shared.health.heard(&self.shared.health.invalidations, &brought);
+        if brought.is_ok() {
+            self.shared.pending.confirmed(&due, call);
+        }
+    }
+
+    /// This moment in the row of invalidations. Asks nothing: what the storage has counted is what was last heard of it.
+    pub(crate) fn moment(&self) -> Moment {
+        let Shared { pending, counted, .. } = &*self.shared;
+        Moment { calls: pending.calls(), counted: counted.load(Ordering::Acquire) }
+    }
+
+    /// Whether more than one invalidation has concerned this head since then, as far as the storage had counted in a
+    /// lookup just now. Of those by others nobody knows what they concerned.
+    pub(crate) fn invalidated_again(&self, head: &StoredHead, since: Moment, as_of: u64) -> bool {
+        let Shared { pending, counted, .. } = &*self.shared;
+        let Some(all) = as_of.checked_sub(since.counted) else {
+            // The storage has forgotten its count, and begun a new one.
+            counted.store(as_of, Ordering::Release);
+            return true;
+        };
+        all != pending.counted_since(since.calls) || pending.named_again(head, since.calls)
+    }
+
+    /// The storage has counted so many invalidations.
+    pub(super) fn has_counted(&self, as_of: u64) {
+        let counted = &self.shared.counted;
+        // Usually it has not counted any more, and nobody writes.
+        if counted.load(Ordering::Acquire) < as_of {
+            counted.fetch_max(as_of, Ordering::AcqRel);
+        }
+    }
+
+    /// Sees to it that what is pending is tried again, for as long as the layer or one of its services lives.
+    pub(super) fn retry(&self) {
+        if !self.shared.pending.begin_retrying() {
+            return;
+        }
+        let (storage, shared) = (Arc::downgrade(&self.storage), Arc::downgrade(&self.shared));
+        let retrying = Retrying(Weak::clone(&shared));
+        spawn(Box::pin(retry(storage, shared, self.deadline, retrying)));
+    }
+}
+
+/// Should the task be dropped, with its runtime, another one may take its place.
+struct Retrying(Weak<Shared>);
+
+impl Drop for Retrying {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.pending.end_retrying();
+        }
+    }
+}
+
+/// Brings what is pending to the storage, for as long as that and the layer live.
+async fn retry(storage: Weak<dyn DynStorage>, shared: Weak<Shared>, deadline: Duration, _retrying: Retrying) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        tokio::time::sleep(pause).await;
+        let (Some(storage), Some(shared)) = (storage.upgrade(), shared.upgrade()) else { return };
+        let Some((due, call)) = shared.pending.due() else { return };
+        let brought =
+            within(deadline, storage.name(), "invalidating", Box::pin(bring(&*storage, &due))).await;
+        shared.health.heard(&shared.health.invalidations, &brought);
+        if brought.is_ok() {
+            shared.pending.confirmed(&due, call);
+            pause = Duration::ZERO;
+        } else {
+            pause = pause.saturating_mul(2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+        }
+    }
+}
+
+async fn bring(storage: &dyn DynStorage, due: &Due) -> Result<(), StorageError> {
+    match due {
+        Due::Groups(groups) => storage.invalidate(groups).await,
+        // Nobody knows any more what it was.
+        Due::Everything => storage.clear(None).await,
+    }
+}

@@ -1,0 +1,78 @@
+//! Reading from the storage: lookups and bodies.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::pending::Pending;
+use super::{Shared, Store};
+use crate::entry::StoredHead;
+use crate::key::CacheKey;
+use crate::storage::{AnyReader, Lookup, StorageError};
+
+/// How much longer than the deadline one waits for a publication.
+const SETTLING: Duration = Duration::from_millis(50);
+
+impl Store {
+    /// What is stored under a key, once whatever is being published under it is. In one word why there is nothing,
+    /// where the storage fails, takes too long, or did so just now.
+    pub(crate) async fn lookup(&self, key: &CacheKey) -> Result<Lookup, &'static str> {
+        let Shared { health, publishing, .. } = &*self.shared;
+        if !health.reads.allows() {
+            return Err("storage left alone");
+        }
+        if !publishing.is_idle() {
+            // A publication that hangs must not hang those who wait for it; they see what is there without it. They wait
+            // a little longer than a single operation may take, so as to know what became of it.
+            let limit = self.deadline.saturating_add(SETTLING);
+            let _ = Box::pin(tokio::time::timeout(limit, publishing.settled(key))).await;
+        }
+        self.lookup_unsettled(key).await
+    }
+
+    /// What is stored under a key at this moment, for one who publishes under it himself.
+    pub(crate) async fn lookup_unsettled(&self, key: &CacheKey) -> Result<Lookup, &'static str> {
+        let Shared { health, pending, .. } = &*self.shared;
+        let found = self.within("lookup", self.storage.lookup(key)).await;
+        health.heard(&health.reads, &found);
+        let mut found = found.map_err(|error| error.kind().as_str())?;
+        self.has_counted(found.as_of);
+        if !pending.is_empty() {
+            mark_pending(pending, &mut found);
+            // The one who did may have gone with his runtime.
+            self.retry();
+        }
+        Ok(found)
+    }
+
+    pub(crate) async fn open(&self, head: &StoredHead) -> Result<AnyReader, StorageError> {
+        let opened = self.within("opening a body", self.storage.open(head)).await;
+        self.heard_reading(&opened);
+        opened
+    }
+
+    pub(crate) async fn read(&self, reader: &mut AnyReader) -> Result<Option<Bytes>, StorageError> {
+        let read = self.within("reading a body", Box::pin(reader.next())).await;
+        self.heard_reading(&read);
+        read
+    }
+
+    /// Only trouble is news: a body that can be read says nothing of lookups.
+    fn heard_reading<T>(&self, result: &Result<T, StorageError>) {
+        if result.is_err() {
+            self.shared.health.heard(&self.shared.health.reads, result);
+        }
+    }
+}
+
+fn mark_pending(pending: &Pending, found: &mut Lookup) {
+    for response in &mut found.responses {
+        response.invalidated |= pending.cover(&response.head);
+    }
+    if let Some(alias) = &mut found.alias
+        && pending.cover(&alias.response.head)
+    {
+        Arc::make_mut(alias).response.invalidated = true;
+    }
+}
