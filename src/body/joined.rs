@@ -5,12 +5,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Body, SizeHint};
 use pin_project_lite::pin_project;
 
-use super::StoredSlice;
 use super::exact::Exact;
 use super::origin::FromOrigin;
+use super::{PollFrame, StoredSlice};
 use crate::error::{BodyError, BoxError};
 
 pin_project! {
@@ -45,10 +45,7 @@ impl<B: Body> Body for Joined<B> {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> PollFrame {
         let mut this = self.project();
         let frame = if *this.failed {
             None

@@ -35,6 +35,9 @@ use pin_project_lite::pin_project;
 
 use crate::error::{BodyError, BoxError};
 
+/// What polling a response body returns.
+type PollFrame = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
+
 pin_project! {
     /// The body of every response that comes out of the cache.
     ///
@@ -127,10 +130,7 @@ impl<B: Body> Body for CacheBody<B> {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> PollFrame {
         match self.project().kind.project() {
             KindProjection::Passing { inner } => inner.poll_frame(cx),
             KindProjection::Recorded { tee } => tee.poll_frame(cx),

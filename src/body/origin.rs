@@ -1,12 +1,13 @@
 //! The inner service's body, with the data and the errors of a [`CacheBody`](super::CacheBody).
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::Context;
 
 use bytes::{Buf, Bytes};
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
+use super::PollFrame;
 use crate::error::{BodyError, BoxError};
 
 pin_project! {
@@ -16,12 +17,9 @@ pin_project! {
         // Chosen where the body's error is known to become a `BoxError`, so that `impl Body` needs no such bound: with
         // one, no future that holds the body would be `Send` for rustc where that error is a `BoxError` itself, since
         // it would have to become one for every lifetime inside of it (rust-lang/rust#110338).
-        poll: PollFrame<B>,
+        poll: for<'a, 'b, 'c> fn(Pin<&'a mut B>, &'b mut Context<'c>) -> PollFrame,
     }
 }
-
-type PollFrame<B> =
-    for<'a, 'b, 'c> fn(Pin<&'a mut B>, &'b mut Context<'c>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>>;
 
 impl<B> FromOrigin<B>
 where
@@ -33,7 +31,7 @@ where
     }
 }
 
-fn poll_inner<B>(inner: Pin<&mut B>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>>
+fn poll_inner<B>(inner: Pin<&mut B>, cx: &mut Context<'_>) -> PollFrame
 where
     B: Body,
     B::Error: Into<BoxError>,
@@ -51,10 +49,7 @@ impl<B: Body> Body for FromOrigin<B> {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> PollFrame {
         let this = self.project();
         (this.poll)(this.inner, cx)
     }

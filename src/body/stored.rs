@@ -10,6 +10,7 @@ use http::HeaderMap;
 use http_body::Frame;
 use sync_wrapper::SyncWrapper;
 
+use super::PollFrame;
 use crate::entry::{StoredBody, StoredResponse};
 use crate::error::BodyError;
 use crate::storage::{AnyReader, StorageError, StorageErrorKind};
@@ -107,10 +108,7 @@ impl StoredSlice {
         self.remaining == 0 && self.trailers.is_none()
     }
 
-    pub(crate) fn poll_frame(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    pub(crate) fn poll_frame(&mut self, cx: &mut Context<'_>) -> PollFrame {
         while self.remaining > 0 {
             match ready!(self.source.poll_chunk(cx))
                 .and_then(|chunk| chunk.ok_or_else(|| too_short(self.backend)))

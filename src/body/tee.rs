@@ -16,6 +16,7 @@ use http_body::{Body, Frame, SizeHint};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
+use super::PollFrame;
 use super::chunks::{Chunks, MOST_EMPTY};
 use super::exact::is_wrong_length;
 use super::fill::{EarlyEnd, Fill, PIPE};
@@ -119,10 +120,7 @@ impl<B> Tee<B>
 where
     B: Body<Data = Bytes, Error = BodyError>,
 {
-    pub(super) fn poll_frame(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> PollFrame {
         let Some((inner, recorder)) = &mut self.parts else { return Poll::Ready(None) };
         if let Some(held) = self.held.take() {
             return poll_handed_over(recorder, &mut self.held, held, cx);

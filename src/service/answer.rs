@@ -118,16 +118,11 @@ fn set(headers: &mut HeaderMap, name: http::HeaderName, value: &str) {
     }
 }
 
-/// A response of the cache's own: 504 when the client wants nothing but a stored response and there is none (section
-/// 5.2.1.7).
-pub(super) fn failed<R>(
-    config: &Config,
-    key: &CacheKey,
-    code: StatusCode,
-    status: CacheStatus,
-) -> Response<CacheBody<R>> {
+/// A response of the cache's own: the client wants nothing but a stored response, and there is none (section 5.2.1.7).
+pub(super) fn gateway_timeout<R>(config: &Config, key: &CacheKey) -> Response<CacheBody<R>> {
+    let status = CacheStatus::generated().with_detail("only-if-cached");
     let mut response = Response::new(CacheBody::empty());
-    *response.status_mut() = code;
+    *response.status_mut() = StatusCode::GATEWAY_TIMEOUT;
     report::attach_unseen(config, Some(key), &mut response, status);
     response
 }

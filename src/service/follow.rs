@@ -15,6 +15,7 @@ use http::{Extensions, Method, Request, Response, Uri};
 use http_body::Body;
 use tower_service::Service;
 
+use super::origin::{Content, Origin, take_ready};
 use super::{Cache, name, passes_by};
 use crate::body::{ALIAS_BODY, CacheBody};
 use crate::config::Config;
@@ -67,9 +68,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The service that was polled ready is the one to call; its clone stays behind for the next request.
-        let next = self.cache.clone();
-        let ready = std::mem::replace(&mut self.cache, next);
+        let ready = take_ready(&mut self.cache);
         FollowFuture { walk: Box::pin(walk(ready, request, Arc::clone(&self.rules))) }
     }
 }
@@ -81,12 +80,9 @@ async fn walk<S, B, R>(
     rules: Arc<Rules>,
 ) -> Result<Response<CacheBody<R>>, S::Error>
 where
-    S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Send,
+    S: Origin<B, R>,
     B: Body + Default + Send + 'static,
-    R: Body + Send + 'static,
-    R::Error: Into<BoxError>,
+    R: Content,
 {
     let mut principal = name::principal(&cache.config, &request);
     let mut content = has_content(request.body());
@@ -167,11 +163,7 @@ const LEAST_FRAME: u64 = 64;
 
 /// Reads the body of a redirect that nobody will read, so that it is stored and its connection can be used again. A
 /// long or a slow one is left.
-async fn drain<R>(body: CacheBody<R>, patience: Duration)
-where
-    R: Body,
-    R::Error: Into<BoxError>,
-{
+async fn drain<R: Body>(body: CacheBody<R>, patience: Duration) {
     let mut body = pin!(body);
     let reading = async {
         let mut read = 0;

@@ -13,24 +13,18 @@ use crate::body::CacheBody;
 use crate::config::Config;
 use crate::entry::StoredResponse;
 use crate::error::BoxError;
-use crate::key::{Principal, RequestHead};
-use crate::overrides::CacheOverride;
-use crate::policy::{RequestInfo, Times, Validation, preconditions};
+use crate::key::{Principal, has_content};
+use crate::policy::{RequestInfo, Times, Validation, is_safe, preconditions};
 use crate::status::{CacheStatus, Fwd};
 
-/// What of a request decides.
-pub(super) fn head_of(parts: &Parts) -> RequestHead<'_> {
-    RequestHead::from(parts)
-}
-
-/// Lets a request pass the cache by. What it invalidates is invalidated all the same (RFC 9111 section 4.4).
-pub(super) async fn pass<S, B, R>(
+/// Lets a request bypass the cache. What it invalidates is invalidated all the same (RFC 9111 section 4.4).
+pub(super) async fn bypass<S, B, R>(
     config: &Arc<Config>,
-    mut origin: S,
-    parts: Parts,
-    body: B,
-    overrides: &CacheOverride,
     principal: &Principal,
+    mut origin: S,
+    original: &Parts,
+    body: B,
+    info: &RequestInfo<'_>,
 ) -> Result<Response<CacheBody<R>>, S::Error>
 where
     S: Service<Request<B>, Response = Response<R>>,
@@ -38,11 +32,10 @@ where
     R::Error: Into<BoxError>,
 {
     config.counters.count(|counters| &counters.passed);
-    let original = parts.clone();
-    let (response, body) = origin.call(Request::from_parts(parts, body)).await?.into_parts();
-    let info = RequestInfo::new(&head_of(&original), overrides);
-    invalidate::invalidate(config, principal, &info, &original, &response).await;
-    let status = CacheStatus { fwd_status: Some(response.status), ..report::forwarded(Fwd::Bypass) };
+    let request = Request::from_parts(original.clone(), body);
+    let (response, body) = origin.call(request).await?.into_parts();
+    invalidate::invalidate(config, principal, info, original, &response).await;
+    let status = CacheStatus { fwd_status: Some(response.status), ..CacheStatus::forwarded(Fwd::Bypass) };
     let mut response = Response::from_parts(response, CacheBody::passing(body));
     report::attach(config, None, &mut response, status);
     Ok(response)
@@ -53,6 +46,12 @@ pub(super) fn outgoing(original: &Parts, validation: &Validation, stored: &[Stor
     let mut parts = original.clone();
     preconditions(&mut parts.headers, validation, stored);
     parts
+}
+
+/// Whether the request may be sent a second time: it is safe (RFC 9110 section 9.2.1), and has no content that the
+/// first time used up.
+pub(super) fn is_repeatable<B: Body>(parts: &Parts, body: &B) -> bool {
+    is_safe(&parts.method) && !has_content(body)
 }
 
 /// What came of a request, and when.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{HeaderMap, Response, header, response};
 
-use super::exchange::Exchanged;
+use super::exchanged::{Exchanged, Named};
 use super::name::key_of;
 use crate::config::Config;
 use crate::entry::StoredHead;
@@ -57,7 +57,7 @@ fn without_fields(response: &response::Parts) -> response::Parts {
 
 /// Brings stored responses to GET up to date with a response to HEAD.
 pub(super) fn update_by_head(exchanged: &Exchanged<'_>, response: &response::Parts) {
-    let Exchanged { config, info, found, times, original, .. } = *exchanged;
+    let Exchanged { named: Named { config, info, original, .. }, found, times } = *exchanged;
     // A HEAD with content may be about something else than what is stored for GET.
     if *info.method != http::Method::HEAD
         || !info.is_handled(&config.policy)

@@ -7,14 +7,15 @@ use http::{HeaderMap, Method, Response, StatusCode, Version, response};
 use http_body::Body;
 
 use super::combine_parts::combine_parts;
-use super::exchange::Exchanged;
+use super::exchanged::{Exchanged, Named};
 use super::lookup::{Found, look_up};
 use super::name::key_of;
 use super::no_vary_search;
+use super::origin::Content;
+use super::report::Kept;
 use crate::body::{ALIAS_BODY, CacheBody, Counted, Fill, Stored, StoredSlice};
 use crate::config::Config;
 use crate::entry::{EntryId, StoredHead};
-use crate::error::BoxError;
 use crate::key::CacheKey;
 use crate::policy::{NotStored, StorableTrailers, held_already, number, resumable, storable};
 use crate::redirect;
@@ -22,20 +23,13 @@ use crate::storage::Fence;
 use crate::store::Moment;
 use crate::underway::Leading;
 
-/// Whether a response is being stored; if not, why.
-pub(super) type Kept = Result<(), &'static str>;
-
 /// Passes the response on; if it may be kept, its body is stored on the way.
-pub(super) async fn keep<R>(
+pub(super) async fn keep<R: Content>(
     exchanged: &Exchanged<'_>,
     response: response::Parts,
     body: R,
     leading: Option<Leading>,
-) -> (Response<CacheBody<R>>, Kept)
-where
-    R: Body + Send + 'static,
-    R::Error: Into<BoxError>,
-{
+) -> (Response<CacheBody<R>>, Kept) {
     let fill = match fill(exchanged, &response, &body) {
         Ok(fill) => fill.leading(leading),
         Err(reason) => return (Response::from_parts(response, CacheBody::passing(body)), Err(reason)),
@@ -48,7 +42,7 @@ where
     let mut body = CacheBody::recorded(body, fill);
     if is_alias {
         // A client that follows the redirect will not read its body.
-        body = body.read_ahead(ALIAS_BODY, exchanged.config.store.patience).await;
+        body = body.read_ahead(ALIAS_BODY, exchanged.named.config.store.patience).await;
     }
     (Response::from_parts(response, body), Ok(()))
 }
@@ -61,7 +55,7 @@ pub(super) async fn answers_get(
     response: &response::Parts,
     before: Moment,
 ) -> Option<(CacheKey, Found)> {
-    let Exchanged { config, info, original, principal, times, .. } = *exchanged;
+    let Exchanged { named: Named { config, info, original, principal, .. }, times, .. } = *exchanged;
     let may = *info.method == Method::POST
         && !info.is_handled(&config.policy)
         && response.headers.contains_key(CONTENT_LOCATION);
@@ -74,18 +68,14 @@ pub(super) async fn answers_get(
 /// Makes stored parts whole with what the origin sent (section 3.4), and stores the whole on the way.
 ///
 /// What the origin sent is counted: exactly the bytes that its `Content-Range` announces, or an error.
-pub(super) fn complete<R>(
+pub(super) fn complete<R: Content>(
     exchanged: &Exchanged<'_>,
     part: &response::Parts,
     head: StoredHead,
     fence: Fence,
     (before, after): (Vec<StoredSlice>, Vec<StoredSlice>),
     body: R,
-) -> (Response<CacheBody<R>>, Kept)
-where
-    R: Body + Send + 'static,
-    R::Error: Into<BoxError>,
-{
+) -> (Response<CacheBody<R>>, Kept) {
     let mut response = Response::new(());
     *response.version_mut() = head.version;
     *response.status_mut() = head.status;
@@ -109,7 +99,7 @@ fn completing_fill<R: Body>(
     fence: Fence,
     body: &R,
 ) -> Result<Fill, &'static str> {
-    let Exchanged { config, .. } = *exchanged;
+    let Exchanged { named: Named { config, .. }, .. } = *exchanged;
     // The count tells the caller that it got everything. Yet a whole response that answers later requests is made only
     // of messages whose own framing proves their end, unless the user trusts connections to close in time.
     if ends_with_connection(part, body) && !config.store_close_delimited {
@@ -123,7 +113,7 @@ fn completing_fill<R: Body>(
 /// What follows once the response is stored: others go that it takes the place of, and as a part it is put together with
 /// those beside it. Whether it is one may show only when its body breaks off.
 fn continued(exchanged: &Exchanged<'_>, fill: Fill, replaced: Vec<EntryId>) -> Fill {
-    let Exchanged { config, found, .. } = *exchanged;
+    let Exchanged { named: Named { config, .. }, found, .. } = *exchanged;
     let head = fill.head();
     let (resumable, outgrown) = (resumable(head, &found.stored), found.outgrown_by(head));
     let may_be_part = head.range.is_some() || resumable.is_some();
@@ -146,7 +136,7 @@ fn fill<R: Body>(
     response: &response::Parts,
     body: &R,
 ) -> Result<Fill, &'static str> {
-    let Exchanged { config, key, principal, info, found, times, original } = *exchanged;
+    let Exchanged { named: Named { config, key, principal, info, original }, found, times } = *exchanged;
     if redirect::answered_elsewhere(original, &response.extensions) {
         // What this URI said by itself, nobody has seen.
         return Err("redirected below the cache");
@@ -165,7 +155,7 @@ fn fill<R: Body>(
     takes_writes(config)?;
     let target = redirect::target(info.uri, head.status, &head.headers)
         .and_then(|target| key_of(config, principal, original, &target));
-    no_vary_search::note(exchanged, &head);
+    no_vary_search::note(config, &head, found.path_fence);
     let replaced = found.replaced_by(&head);
     let trailers = StorableTrailers::of(&config.policy, &response.headers);
     let fill =

@@ -10,6 +10,7 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
+use super::origin::take_ready;
 use crate::body::KeyedBody;
 use crate::key::RequestContent;
 use crate::policy::Policy;
@@ -68,8 +69,7 @@ where
             let kind = Kind::Passing { future: self.inner.call(request.map(KeyedBody::passing)) };
             return KeyContentFuture { kind };
         }
-        let next = self.inner.clone();
-        let mut ready = std::mem::replace(&mut self.inner, next);
+        let mut ready = take_ready(&mut self.inner);
         let limit = self.limit;
         let reading = Box::pin(async move {
             let (mut parts, body) = request.into_parts();

@@ -5,6 +5,7 @@ mod background;
 mod collapse;
 mod combine_parts;
 mod exchange;
+mod exchanged;
 mod follow;
 mod forward;
 mod future;
@@ -15,6 +16,7 @@ mod lookup;
 pub(crate) mod name;
 mod no_vary_search;
 mod opened;
+mod origin;
 mod report;
 mod validate;
 
@@ -30,6 +32,7 @@ use http::{Method, Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
+use self::origin::{Content, Origin, take_ready};
 use crate::body::CacheBody;
 use crate::config::Config;
 use crate::error::BoxError;
@@ -116,20 +119,15 @@ impl<S> Cache<S> {
         request: Request<B>,
     ) -> ResponseFuture<S::Future, R, S::Error>
     where
-        S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
-        S::Future: Send,
-        S::Error: Send,
+        S: Origin<B, R>,
         B: Body + Default + Send + 'static,
-        R: Body + Send + 'static,
-        R::Error: Into<BoxError>,
+        R: Content,
     {
         if passes_by(&request) {
             self.config.counters.count(|counters| &counters.passed);
             return ResponseFuture::passing(self.inner.call(request));
         }
-        // The service that was polled ready is the one to call; its clone stays behind for the next request.
-        let next = self.inner.clone();
-        let ready = std::mem::replace(&mut self.inner, next);
+        let ready = take_ready(&mut self.inner);
         ResponseFuture::exchange(exchange::exchange(Arc::clone(&self.config), principal, ready, request))
     }
 }

@@ -4,7 +4,6 @@ use http::request::Parts;
 use http::{Method, Uri};
 use http_body::Body;
 
-use super::forward::head_of;
 use crate::config::Config;
 use crate::key::{CacheKey, Credentials, Principal, RequestContent, RequestHead};
 use crate::overrides::{CacheMode, CacheOverride};
@@ -32,7 +31,7 @@ pub(super) fn name<B: Body>(
     overrides: &CacheOverride,
 ) -> Option<CacheKey> {
     RequestContent::verify(parts, body);
-    let head = principal.shown(head_of(parts));
+    let head = principal.shown(RequestHead::from(&*parts));
     let content = keyed_content(config, &head);
     let head = with_content(head, content.as_ref());
     let key = named(config, principal, &head, overrides)?;

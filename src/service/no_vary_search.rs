@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::exchange::Exchanged;
 use crate::config::Config;
 use crate::entry::{Alias, BodySummary, EntryId, StoredBody, StoredHead, StoredResponse};
 use crate::key::{CacheKey, NO_VARY_SEARCH, NoVarySearch, path_key};
@@ -62,12 +61,12 @@ fn answers_for(head: &StoredHead, key: &CacheKey, compared: &mut Vec<(NoVarySear
 }
 
 /// Notes what a response that is being stored says of its path, and where it is stored.
-pub(super) fn note(exchanged: &Exchanged<'_>, head: &StoredHead) {
-    let Exchanged { config, found, .. } = *exchanged;
+/// `fence` is of the lookup under the path's key.
+pub(super) fn note(config: &Config, head: &StoredHead, fence: Option<Fence>) {
     if redirect::is_redirect(head.status) || !applies(config, &head.key) {
         return;
     }
-    let Some((said, fence)) = NoVarySearch::of(&head.headers).zip(found.path_fence) else { return };
+    let Some((said, fence)) = NoVarySearch::of(&head.headers).zip(fence) else { return };
     let Some((path, equivalent)) = path_key(&head.key).zip(said.key(&head.key)) else { return };
     let marks = [config.store.mark(&path), config.store.mark(&equivalent)];
     let (for_path, for_query) = (alias(head, path), alias(head, equivalent.clone()));

@@ -1,23 +1,48 @@
 //! Telling the caller what happened (RFC 9211).
 
+use std::sync::atomic::AtomicU64;
+
 use http::Response;
 
-use super::collapse::Collapsed;
-use super::keep::Kept;
-use super::lookup::Found;
 use crate::config::Config;
 use crate::key::CacheKey;
 use crate::policy::Serve;
 use crate::status::{CacheStatus, Fwd};
+use crate::store::Counters;
 
-/// Answered from the store without asking.
-pub(super) fn hit(serve: &Serve, collapsed: Collapsed) -> CacheStatus {
-    collapsed.answered(CacheStatus::hit(serve.ttl))
+/// Whether a response is being stored; if not, why.
+pub(super) type Kept = Result<(), &'static str>;
+
+/// Whether a request waited for another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Collapsed {
+    /// It did not.
+    No,
+    /// It did, and may have what the other one brought. It would have gone forward for this reason.
+    Reuses(Fwd),
+    /// It did, in vain.
+    InVain,
 }
 
-/// Sent on to the origin.
-pub(super) fn forwarded(fwd: Fwd) -> CacheStatus {
-    CacheStatus::forwarded(fwd)
+impl Collapsed {
+    /// What is said of an answer from the store (RFC 9211 section 2.6).
+    pub(super) fn answered(self, hit: CacheStatus) -> CacheStatus {
+        match self {
+            Self::Reuses(fwd) => {
+                CacheStatus { ttl: hit.ttl, ..CacheStatus::forwarded(fwd) }.with_collapsed(true)
+            }
+            Self::No | Self::InVain => hit,
+        }
+    }
+
+    pub(super) fn counter(self, counters: &Counters) -> &AtomicU64 {
+        if matches!(self, Self::Reuses(_)) { &counters.collapsed } else { &counters.hits }
+    }
+
+    /// What is said of a request that went forward all the same.
+    pub(super) fn forwarded(self, status: CacheStatus) -> CacheStatus {
+        if self == Self::No { status } else { status.with_collapsed(false) }
+    }
 }
 
 /// Sent on to the origin, and then answered from the store all the same.
@@ -31,11 +56,11 @@ pub(super) fn stale(config: &Config, forwarded: CacheStatus, serve: &Serve) -> C
     from_store(forwarded, serve)
 }
 
-/// Whether the origin's response is being stored, or why not.
-pub(super) fn kept(forwarded: CacheStatus, kept: Kept, found: &Found) -> CacheStatus {
+/// Whether the origin's response is being stored, or why not: above all because of trouble with the storage.
+pub(super) fn kept(forwarded: CacheStatus, kept: Kept, trouble: Option<&'static str>) -> CacheStatus {
     match kept {
         Ok(()) => CacheStatus { stored: true, ..forwarded },
-        Err(reason) => CacheStatus { detail: Some(found.trouble.unwrap_or(reason).into()), ..forwarded },
+        Err(reason) => CacheStatus { detail: Some(trouble.unwrap_or(reason).into()), ..forwarded },
     }
 }
 

@@ -1,16 +1,15 @@
 //! Acting on the origin's answer to a validation (RFC 9111 sections 4.3.3, 4.3.4 and 3.4).
 
 use http::{Response, response};
-use http_body::Body;
 
 use super::answer::answer;
-use super::exchange::Exchanged;
+use super::exchanged::{Exchanged, Named};
 use super::keep::complete;
 use super::opened::OpenedBodies;
+use super::origin::Content;
 use super::report;
 use crate::body::{CacheBody, StoredSlice};
-use crate::error::BoxError;
-use crate::policy::{Serve, Update, UpdateAction, Validated, Validation, serve, validated};
+use crate::policy::{Serve, Update, UpdateAction, Validated, Validation, serve, validated, without_origin};
 use crate::redirect::answered_elsewhere;
 use crate::status::CacheStatus;
 
@@ -27,26 +26,22 @@ pub(super) enum Verdict<R> {
 }
 
 /// Judges the origin's answer, and makes the response where that comes from the store.
-pub(super) async fn validate<R>(
+pub(super) async fn validate<R: Content>(
     exchanged: &Exchanged<'_>,
     validation: &Validation,
-    ready: OpenedBodies,
+    opened: OpenedBodies,
     response: &response::Parts,
     body: R,
     status: &CacheStatus,
-) -> Verdict<R>
-where
-    R: Body + Send + 'static,
-    R::Error: Into<BoxError>,
-{
+) -> Verdict<R> {
     if !validation.asks() {
         return Verdict::Forwarded(body);
     }
-    let Exchanged { config, info, found, times, .. } = *exchanged;
+    let Exchanged { named: Named { config, info, .. }, found, times } = *exchanged;
     let verdict = match validated(&config.policy, info, &found.stored, validation, response, times) {
         // What another URI confirms or completes is its own, whatever the validators look like.
         Validated::Freshened { .. } | Validated::Completed { .. }
-            if answered_elsewhere(exchanged.original, &response.extensions) =>
+            if answered_elsewhere(exchanged.named.original, &response.extensions) =>
         {
             Validated::AskAgain
         }
@@ -54,22 +49,22 @@ where
     };
     match verdict {
         Validated::Freshened { updates, serve } => {
-            let opened = ready.body_of(serve);
-            let answered = freshened(exchanged, updates, serve, opened, status).await;
+            let body = opened.body_of(serve);
+            let answered = freshened(exchanged, updates, serve, body, status).await;
             answered.map_or(Verdict::SendAgain, Verdict::Answered)
         }
         Validated::Stale(serve) => match stale(exchanged, &serve, status).await {
             Some(answered) => Verdict::Answered(answered),
             None => Verdict::Forwarded(body),
         },
-        Validated::Completed { head } => match (ready, found.fence) {
+        Validated::Completed { head } => match (opened, found.fence) {
             (OpenedBodies::Parts(before, after), Some(fence)) => {
                 let (mut whole, kept) = complete(exchanged, response, *head, fence, (before, after), body);
                 report::attach(
                     config,
-                    Some(exchanged.key),
+                    Some(exchanged.named.key),
                     &mut whole,
-                    report::kept(status.clone(), kept, found),
+                    report::kept(status.clone(), kept, found.trouble),
                 );
                 Verdict::Answered(whole)
             }
@@ -92,7 +87,7 @@ async fn freshened<R>(
     opened: Option<StoredSlice>,
     status: &CacheStatus,
 ) -> Option<Response<CacheBody<R>>> {
-    let Exchanged { config, key, info, times, .. } = *exchanged;
+    let Exchanged { named: Named { config, key, info, .. }, times, .. } = *exchanged;
     config.counters.count(|counters| &counters.confirmed);
     let removed: Vec<_> =
         updates.iter().filter(|one| one.action == UpdateAction::Remove).map(|one| one.index).collect();
@@ -110,6 +105,16 @@ async fn stale<R>(
     serve: &Serve,
     status: &CacheStatus,
 ) -> Option<Response<CacheBody<R>>> {
-    let Exchanged { config, key, found, .. } = *exchanged;
+    let Exchanged { named: Named { config, key, .. }, found, .. } = *exchanged;
     answer(config, key, found, serve, report::stale(config, status.clone(), serve), None).await.ok()
+}
+
+/// The stale response that may answer without the origin, if there is one (section 4.2.4).
+pub(super) async fn disconnected<R>(
+    exchanged: &Exchanged<'_>,
+    status: &CacheStatus,
+) -> Option<Response<CacheBody<R>>> {
+    let Exchanged { named: Named { config, info, .. }, found, times } = *exchanged;
+    let serve = without_origin(&config.policy, info, &found.stored, times.response)?;
+    stale(exchanged, &serve, status).await
 }
