@@ -68,7 +68,7 @@ async fn run(options: Options) -> Result<(), BoxError> {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
     let service = ServiceBuilder::new()
-        .layer(CacheLayer::from_dyn(storage).cache_status_header(true).follow_redirects(5))
+        .layer(CacheLayer::new(storage).cache_status_header(true).follow_redirects(5))
         .map_request(move |request| {
             count.fetch_add(1, Ordering::Relaxed);
             request

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::key::{CacheKey, MakeKey, RequestHead};
 use crate::policy::Policy;
 use crate::service::{Cache, FollowRedirects, KeyContent, Rules, name};
-use crate::storage::{DynStorage, Storage};
+use crate::storage::{DynStorage, IntoStorage};
 use crate::store::Counts;
 
 /// Puts a cache in front of an HTTP service.
@@ -82,14 +82,21 @@ pub struct CacheLayer {
 }
 
 impl CacheLayer {
-    /// A private cache in this storage.
-    pub fn new(storage: impl Storage) -> Self {
-        Self::from_dyn(Arc::new(storage))
-    }
-
-    /// A private cache in a storage chosen at run time.
-    pub fn from_dyn(storage: Arc<dyn DynStorage>) -> Self {
-        Self { config: Arc::new(Config::new(storage)) }
+    /// A private cache in this storage: a [`Storage`](crate::storage::Storage), an `Arc` of one, or the object that
+    /// [`storage::open`](crate::storage::open) returns for a URL.
+    ///
+    /// ```
+    /// use larder::{CacheLayer, storage};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let layer = CacheLayer::new(storage::open("memory:").await?);
+    /// # let _ = layer;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn new(storage: impl IntoStorage) -> Self {
+        Self { config: Arc::new(Config::new(storage.into_storage())) }
     }
 
     /// How to decide: [`Policy::private`], the default, or [`Policy::shared`], with settings of their own.

@@ -30,7 +30,7 @@
 //! ```
 //!
 //! With `SqliteStorage::open("cache.db")?` in place of the memory, the second run of the program starts with a hit.
-//! [`storage::open`] opens any of the stores by a URL; [`storage`] tells which are there, and their pages when to
+//! [`storage::open`] opens any of the stores by a URL, and [`CacheLayer::new`] takes what it returns; [`storage`] tells which are there, and their pages when to
 //! choose them.
 //!
 //! # One request on its way

@@ -53,7 +53,7 @@ enum Mode {
 impl Options {
     pub(crate) async fn cache_layer(&self) -> Result<CacheLayer, BoxError> {
         let storage = larder::storage::open(&self.storage).await?;
-        Ok(CacheLayer::from_dyn(storage).policy(self.policy()).cache_status_header(self.cache_status))
+        Ok(CacheLayer::new(storage).policy(self.policy()).cache_status_header(self.cache_status))
     }
 
     fn policy(&self) -> Policy {

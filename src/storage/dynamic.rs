@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -15,6 +16,37 @@ use crate::entry::{Alias, BodyEnd, EntryId, GroupId, StoredHead};
 use crate::key::CacheKey;
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StorageError>> + Send + 'a>>;
+
+/// What [`CacheLayer::new`](crate::CacheLayer::new) takes: a [`Storage`], one that is shared, or one that was chosen at
+/// run time, as [`open`](super::open) returns it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a storage",
+    label = "expected a `Storage`, an `Arc` of one, or an `Arc<dyn DynStorage>`",
+    note = "`larder::storage::open` returns a `Result` in a future: `CacheLayer::new(storage::open(url).await?)`",
+    note = "a storage of your own implements `larder::storage::Storage`, or is made with `KeyValueStorage`"
+)]
+pub trait IntoStorage {
+    /// The storage as an object.
+    fn into_storage(self) -> Arc<dyn DynStorage>;
+}
+
+impl<S: Storage> IntoStorage for S {
+    fn into_storage(self) -> Arc<dyn DynStorage> {
+        Arc::new(self)
+    }
+}
+
+impl<S: Storage> IntoStorage for Arc<S> {
+    fn into_storage(self) -> Arc<dyn DynStorage> {
+        self
+    }
+}
+
+impl IntoStorage for Arc<dyn DynStorage> {
+    fn into_storage(self) -> Self {
+        self
+    }
+}
 
 /// The object-safe twin of [`Storage`], implemented for every storage. See there for each method.
 #[allow(missing_docs, reason = "documented at Storage")]

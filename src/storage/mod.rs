@@ -68,7 +68,7 @@ pub use contract::{
     BodyReader, BodyWriter, Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage, Usage,
 };
 pub use copy::Copied;
-pub use dynamic::{AnyReader, AnyWriter, DynStorage};
+pub use dynamic::{AnyReader, AnyWriter, DynStorage, IntoStorage};
 #[cfg(feature = "dynamodb")]
 pub use dynamodb::{DynamoBuilder, DynamoStorage};
 pub use error::{StorageError, StorageErrorKind};

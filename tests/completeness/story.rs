@@ -64,7 +64,7 @@ impl Story {
         let site = Arc::new(Mutex::new(site));
         let answering = Arc::clone(&site);
         let origin = Origin::new(move |parts, _| answering.lock().unwrap().answer(parts));
-        let cache = CacheLayer::from_dyn(Arc::clone(&storage))
+        let cache = CacheLayer::new(Arc::clone(&storage))
             .clock(clock.clone())
             .store_close_delimited(setting.store_close_delimited)
             .storage_deadline(Duration::from_secs(20))

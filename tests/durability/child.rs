@@ -131,7 +131,7 @@ impl Client {
     pub(crate) fn over(storage: Arc<dyn DynStorage>) -> Self {
         let versions = Versions::default();
         let patient = std::time::Duration::from_secs(20);
-        let layer = CacheLayer::from_dyn(storage).storage_deadline(patient).storage_patience(patient);
+        let layer = CacheLayer::new(storage).storage_deadline(patient).storage_patience(patient);
         Self { cache: layer.layer(versions.origin()), versions }
     }
 

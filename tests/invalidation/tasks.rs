@@ -45,7 +45,7 @@ impl World {
         let caches = storages.into_iter().map(|storage| {
             let clock = clock();
             clock.advance(Duration::from_secs(random.u64(..100_000)));
-            (CacheLayer::from_dyn(storage).clock(clock.clone()).layer(origin.clone()), clock)
+            (CacheLayer::new(storage).clock(clock.clone()).layer(origin.clone()), clock)
         });
         let shared = Shared {
             seed,

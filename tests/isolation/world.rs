@@ -91,7 +91,7 @@ impl World {
     pub(crate) async fn live(self, storage: Arc<dyn DynStorage>, tally: &mut Tally) {
         let (log, clock) = (Log::default(), clock());
         let policy = if self.shared { Policy::shared() } else { Policy::private() };
-        let layer = CacheLayer::from_dyn(storage)
+        let layer = CacheLayer::new(storage)
             .policy(policy.secret(self.seed.to_le_bytes()))
             .clock(clock.clone())
             .storage_deadline(Duration::from_secs(20));

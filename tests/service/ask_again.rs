@@ -71,7 +71,7 @@ fn two_variants(named: &'static [(&'static str, &'static str)]) -> Origin {
 async fn after_a_vary_miss(named: &'static [(&'static str, &'static str)], lose_bodies: bool) -> usize {
     let origin = two_variants(named);
     let storage = Arc::new(crate::moody::Moody::new(crate::moody::Mood::Fine));
-    let layer = CacheLayer::from_dyn(storage.clone()).policy(Policy::private());
+    let layer = CacheLayer::new(storage.clone()).policy(Policy::private());
     // One request at a time: the first has to be over, body and all, when the second is sent.
     let below = ServiceBuilder::new().layer(ConcurrencyLimitLayer::new(1)).service(origin.clone());
     let cache = layer.layer(below);

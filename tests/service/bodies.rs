@@ -136,7 +136,7 @@ async fn a_body_that_is_wrong_about_its_own_length_is_not_stored() {
         let fields = [FRESH, ("etag", "\"a\""), CHUNKED];
         let make = move || with_body(200, &fields, Boasting(Frames::of(&["abc"]), len).boxed_unsync());
         let storage = std::sync::Arc::new(MemoryStorage::new());
-        let cache = CacheLayer::from_dyn(storage.clone()).layer(Origin::new(move |_, _| Ok(make())));
+        let cache = CacheLayer::new(storage.clone()).layer(Origin::new(move |_, _| Ok(make())));
         assert_eq!(ask(&cache, get(PAGE)).await.text(), "abc", "passed on as it is");
         // Not as a part either: nothing says how long the whole is.
         assert_eq!(larder::storage::Storage::usage(&*storage).await.unwrap().responses, 0, "{len}");

@@ -65,7 +65,7 @@ impl Setting {
             })
         });
         let storage: Arc<dyn DynStorage> = Arc::new(storage);
-        let cache = CacheLayer::from_dyn(Arc::clone(&storage))
+        let cache = CacheLayer::new(Arc::clone(&storage))
             .storage_deadline(Duration::from_secs(20))
             .storage_patience(Duration::from_secs(20))
             .store_close_delimited(store_close_delimited)
@@ -274,7 +274,7 @@ async fn a_206_whose_framing_ends_early_is_not_kept_at_all() {
         let fields: &'static [_] = fields.leak();
         let origin = Origin::new(move |_, _| Ok(with_body(206, fields, Frames::of(&["012"]).boxed())));
         let storage = Arc::new(MemoryStorage::new());
-        let cache = CacheLayer::from_dyn(Arc::clone(&storage) as Arc<dyn DynStorage>).layer(origin);
+        let cache = CacheLayer::new(Arc::clone(&storage) as Arc<dyn DynStorage>).layer(origin);
         let seen = ask(&cache, request("GET", PAGE, &[("range", "bytes=0-3")])).await;
         assert_eq!(seen.text(), "012", "passed on as it is");
         let page = Storage::responses(&*storage, None, 10).await.unwrap();

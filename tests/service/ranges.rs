@@ -121,7 +121,7 @@ impl<S: Storage> Setting<S> {
         let site = Arc::new(Mutex::new(site));
         let answering = Arc::clone(&site);
         let origin = Origin::new(move |parts, _| Ok(answering.lock().unwrap().answer(parts)));
-        let layer = CacheLayer::from_dyn(Arc::clone(&storage) as Arc<dyn DynStorage>)
+        let layer = CacheLayer::new(Arc::clone(&storage) as Arc<dyn DynStorage>)
             .clock(clock.clone())
             .storage_deadline(Duration::from_secs(20))
             .storage_patience(Duration::from_secs(20));
@@ -392,7 +392,7 @@ async fn a_206_that_is_shorter_or_longer_than_it_says_is_not_what_it_says() {
             Ok(with_body(206, &fields, Frames::of(&[body]).boxed()))
         });
         let storage = Arc::new(MemoryStorage::new());
-        let cache = CacheLayer::from_dyn(Arc::clone(&storage) as Arc<dyn DynStorage>).layer(origin);
+        let cache = CacheLayer::new(Arc::clone(&storage) as Arc<dyn DynStorage>).layer(origin);
         let seen = ask(&cache, request("GET", PAGE, &[("range", "bytes=0-3")])).await;
         assert_eq!(seen.text(), body, "passed on as it is");
         let page = Storage::responses(&*storage, None, 10).await.unwrap();

@@ -206,7 +206,7 @@ async fn an_answer_from_elsewhere_invalidates_only_what_was_asked_for() {
 async fn an_alias_that_is_no_redirect_is_as_if_it_were_not_there() {
     let storage = Arc::new(MemoryStorage::new());
     let origin = Origin::always(&[("cache-control", "max-age=60")], "hello");
-    let layer = CacheLayer::from_dyn(storage.clone());
+    let layer = CacheLayer::new(storage.clone());
     let cache = layer.layer(origin.clone());
     ask(&cache, get("http://example.com/1")).await;
     let key = |uri: &str| DefaultKey::new().make_key(&RequestHead::from(&get(uri))).unwrap();

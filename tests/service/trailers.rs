@@ -153,8 +153,8 @@ async fn a_304_that_forbids_to_reuse_a_trailer_field_takes_it_out() {
 async fn trailers_stored_under_other_settings_are_judged_anew() {
     let fields = [("cache-control", "max-age=60, private=\"x-user\"")];
     let storage = std::sync::Arc::new(MemoryStorage::new());
-    let private = CacheLayer::from_dyn(storage.clone());
-    let shared = CacheLayer::from_dyn(storage).policy(Policy::shared());
+    let private = CacheLayer::new(storage.clone());
+    let shared = CacheLayer::new(storage).policy(Policy::shared());
     let trailers = map(&[("x-user", "1")]);
     let (origin, key) = (origin(&fields, trailers), larder::key::CacheKey::builder().part("k", "v").build());
     let asked = || {

@@ -32,7 +32,7 @@ impl Opened {
     /// A server may delete by its own clock, so the hand-driven one starts at today's time. Debug builds on a busy
     /// machine may need a moment.
     fn layer(&self, clock: &ManualClock) -> CacheLayer {
-        CacheLayer::from_dyn(Arc::clone(&self.storage))
+        CacheLayer::new(Arc::clone(&self.storage))
             .clock(clock.clone())
             .storage_deadline(Duration::from_secs(20))
             .storage_patience(Duration::from_secs(20))

@@ -96,7 +96,7 @@ impl Program {
     async fn fetch(self, storage: Arc<dyn DynStorage>) {
         // This machine may be busy: what is asked here is what happens when nobody comes back to wait.
         let patience = std::time::Duration::from_secs(20);
-        let layer = CacheLayer::from_dyn(storage).storage_patience(patience).storage_deadline(patience);
+        let layer = CacheLayer::new(storage).storage_patience(patience).storage_deadline(patience);
         let cache = layer.layer(self.origin());
         let mut body = cache.clone().oneshot(get(&self.url())).await.unwrap().into_body();
         let mut left = self.len;
@@ -162,7 +162,7 @@ fn is_stored(backend: &'static str, ending: Ending) {
         }
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let missing: Vec<_> = runtime.block_on(async {
-            let layer = CacheLayer::from_dyn(open(backend, dir.path()))
+            let layer = CacheLayer::new(open(backend, dir.path()))
                 .storage_deadline(std::time::Duration::from_secs(20));
             let mut missing = Vec::new();
             for program in programs.drain(..) {

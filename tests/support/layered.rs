@@ -24,7 +24,7 @@ const FRESH: (&str, &str) = ("cache-control", "max-age=60");
 pub(crate) async fn is_no_use_and_no_harm(storage: Arc<dyn DynStorage>, reasons: &[&str]) {
     let origin = Origin::always(&[FRESH], "hello");
     let deadline = Duration::from_millis(500);
-    let cache = CacheLayer::from_dyn(storage).storage_deadline(deadline).layer(origin.clone());
+    let cache = CacheLayer::new(storage).storage_deadline(deadline).layer(origin.clone());
     let (began, log) = (Instant::now(), Log::default());
     let listening = tracing::subscriber::set_default(log.clone());
     for number in 1..=5 {
@@ -49,7 +49,7 @@ pub(crate) async fn is_no_use_and_no_harm(storage: Arc<dyn DynStorage>, reasons:
 /// Connections that are dead without anybody being told cost a few misses, not all hits from then on.
 pub(crate) async fn lost_connections_are_made_anew(storage: Arc<dyn DynStorage>, lose: impl FnOnce()) {
     let origin = Origin::always(&[FRESH], "hello");
-    let cache = CacheLayer::from_dyn(storage).storage_deadline(Duration::from_secs(1)).layer(origin);
+    let cache = CacheLayer::new(storage).storage_deadline(Duration::from_secs(1)).layer(origin);
     ask(&cache, get(PAGE)).await;
     assert!(ask(&cache, get(PAGE)).await.is_hit());
     lose();
@@ -68,7 +68,7 @@ pub(crate) async fn callers_never_notice_that_nothing_is_stored(storage: Arc<dyn
         Ok(response(200, &[FRESH], if parts.uri.path() == "/page" { "hello" } else { body }))
     });
     let patience = Duration::from_secs(20);
-    let layer = CacheLayer::from_dyn(storage).storage_patience(patience).storage_deadline(patience);
+    let layer = CacheLayer::new(storage).storage_patience(patience).storage_deadline(patience);
     let cache = layer.layer(origin.clone());
     for number in 1..=3 {
         let (small, large) = (ask(&cache, get(PAGE)).await, ask(&cache, get(LARGE)).await);
@@ -93,7 +93,7 @@ pub(crate) async fn a_hit_cut_within_its_body_is_an_error(
     let origin = Origin::new(move |_, _| Ok(with_body(200, &fields, Frames::of(pieces).boxed())));
     // The origin's body is here at once, so the caller waits for the store and not the store for the caller.
     let patience = Duration::from_secs(20);
-    let layer = CacheLayer::from_dyn(storage).storage_patience(patience).storage_deadline(patience);
+    let layer = CacheLayer::new(storage).storage_patience(patience).storage_deadline(patience);
     let cache = layer.layer(origin.clone());
     assert_eq!(ask(&cache, get(PAGE)).await.body.len(), len);
 
