@@ -225,7 +225,9 @@ mod tests {
             assert!(StoredSlice::at_hand(&memory(), &stored(body.clone(), Some(3))).unwrap().is_some());
             for len in [Some(0), Some(2), Some(4), Some(u64::MAX), None] {
                 let refused = StoredSlice::at_hand(&memory(), &stored(body.clone(), len)).err();
-                assert_eq!(refused.unwrap().kind(), StorageErrorKind::Corrupt, "{len:?}");
+                let refused = refused.unwrap();
+                let told = (refused.kind(), refused.backend());
+                assert_eq!(told, (StorageErrorKind::Corrupt, "memory"), "{len:?}");
             }
         }
     }
@@ -250,7 +252,9 @@ mod tests {
             StoredSlice::at_hand(&memory(), &stored).unwrap().unwrap()
         };
         assert_eq!(read_all(whole().range(1, 2)).await.unwrap(), "bc");
-        assert!(read_all(whole().range(1, 3)).await.unwrap_err().is_storage());
+        let error = read_all(whole().range(1, 3)).await.unwrap_err();
+        let reason = error.into_inner().downcast::<StorageError>().unwrap();
+        assert_eq!((reason.kind(), reason.backend()), (StorageErrorKind::Missing, "memory"));
         assert!(read_all(whole().range(3, 1)).await.unwrap_err().is_storage());
     }
 }

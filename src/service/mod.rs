@@ -47,6 +47,14 @@ use crate::store::Counts;
 /// some, and then only a request whose key knows the content is answered from the store. An empty body
 /// ([`Default`]) goes with a request that has to be sent again, because the answer to the cache's own preconditions was of
 /// no use.
+///
+/// # In a spawned task
+///
+/// The future of a request, the response and its body are [`Send`]. One limit of the compiler remains
+/// ([rust-lang/rust#110338](https://github.com/rust-lang/rust/issues/110338)): it rejects a spawned task that awaits
+/// `cache.oneshot(request)` where the *type* of the inner service names a body whose error is a boxed error, as a
+/// `BoxCloneService` or a closure does ("implementation of `From` is not general enough"). There,
+/// `cache.ready().await?.call(request).await` does the same and compiles.
 #[derive(Clone, Debug)]
 pub struct Cache<S> {
     inner: S,

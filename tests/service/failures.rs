@@ -161,3 +161,23 @@ async fn a_part_that_cannot_be_read_costs_the_union_and_nothing_else() {
         assert_eq!((seen.status.as_u16(), seen.text()), (206, "789"), "{mood:?}");
     }
 }
+
+/// The response is stored, and what it replaces stays: the newer one wins on reuse.
+#[tokio::test(start_paused = true)]
+async fn a_replaced_response_that_cannot_be_removed_is_trouble_of_the_storage() {
+    let origin = Origin::new(|_, number| {
+        let fields = [("cache-control", "max-age=60"), ("location", "/elsewhere")];
+        Ok(response(if number == 0 { 301 } else { 200 }, &fields, "hello"))
+    });
+    let storage = Moody::new(Mood::FailsToRemove);
+    let cache = CacheLayer::new(storage.clone()).layer(origin);
+    ask(&cache, get(PAGE)).await;
+    let mut reload = get(PAGE);
+    reload.extensions_mut().insert(larder::CacheOverride::reload());
+    ask(&cache, reload).await;
+    cache.flush().await;
+    let counts = cache.counts();
+    assert_eq!((counts.stored, counts.storage_errors), (2, 1));
+    let usage = Storage::usage(&storage).await.unwrap();
+    assert_eq!((usage.responses, usage.aliases), (1, 1));
+}

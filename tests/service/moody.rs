@@ -27,9 +27,10 @@ pub(super) enum Mood {
     HangsOnInvalidating = 7,
     /// As over a network: writing takes round trips.
     FarAway = 8,
+    FailsToRemove = 9,
 }
 
-pub(crate) const MOODS: [Mood; 9] = [
+pub(crate) const MOODS: [Mood; 10] = [
     Mood::Fine,
     Mood::Fails,
     Mood::Hangs,
@@ -39,6 +40,7 @@ pub(crate) const MOODS: [Mood; 9] = [
     Mood::FailsToInvalidate,
     Mood::HangsOnInvalidating,
     Mood::FarAway,
+    Mood::FailsToRemove,
 ];
 
 #[derive(Debug, Clone)]
@@ -162,6 +164,7 @@ impl Storage for Moody {
 
     async fn remove_entry(&self, key: &CacheKey, id: EntryId) -> Result<bool, StorageError> {
         self.write().await?;
+        self.check(&[Mood::FailsToRemove]).await?;
         Storage::remove_entry(&*self.inner, key, id).await
     }
 
