@@ -17,7 +17,7 @@ use crate::key::{Principal, has_content};
 use crate::policy::{RequestInfo, Times, Validation, is_safe, preconditions};
 use crate::status::{CacheStatus, Fwd};
 
-/// Lets a request bypass the cache. What it invalidates is invalidated all the same (RFC 9111 section 4.4).
+/// Sends a request that bypasses the cache. It still invalidates (RFC 9111 section 4.4).
 pub(super) async fn bypass<S, B, R>(
     config: &Arc<Config>,
     principal: &Principal,
@@ -31,7 +31,7 @@ where
     R: Body,
     R::Error: Into<BoxError>,
 {
-    config.counters.count(|counters| &counters.passed);
+    config.counters.count(|counters| &counters.bypassed);
     let request = Request::from_parts(original.clone(), body);
     let (response, body) = origin.call(request).await?.into_parts();
     invalidate::invalidate(config, principal, info, original, &response).await;

@@ -43,10 +43,9 @@ use crate::store::Counts;
 
 /// An HTTP service with a cache in front. Made by [`CacheLayer`](crate::CacheLayer).
 ///
-/// The request's body is asked whether there is content: one that is not at its end ([`Body::is_end_stream`]) is taken for
-/// some, and then only a request whose key knows the content is answered from the store. An empty body
-/// ([`Default`]) goes with a request that has to be sent again, because the answer to the cache's own preconditions was of
-/// no use.
+/// A request has content if its body is not at its end ([`Body::is_end_stream`]). It is answered from the store only if
+/// the content is part of its key: see [`CacheLayer::key_content`](crate::CacheLayer::key_content). A request that has to
+/// be sent a second time, because the answer to the cache's preconditions was useless, has an empty body ([`Default`]).
 ///
 /// # In a spawned task
 ///
@@ -132,7 +131,7 @@ impl<S> Cache<S> {
         R: Content,
     {
         if passes_by(&request) {
-            self.config.counters.count(|counters| &counters.passed);
+            self.config.counters.count(|counters| &counters.bypassed);
             return ResponseFuture::passing(self.inner.call(request));
         }
         let ready = take_ready(&mut self.inner);
@@ -140,7 +139,8 @@ impl<S> Cache<S> {
     }
 }
 
-/// Methods whose responses a cache neither stores nor is spoiled by, and a request without overrides.
+/// Whether the cache has nothing to do with this request: its method neither stores nor invalidates, and it has no
+/// overrides.
 fn passes_by<B>(request: &Request<B>) -> bool {
     matches!(*request.method(), Method::OPTIONS | Method::TRACE | Method::CONNECT)
         && request.extensions().get::<CacheOverride>().is_none()

@@ -18,10 +18,10 @@ use crate::status::CacheStatus;
 pub(super) enum Verdict<R> {
     /// The answer is made from the store.
     Answered(Response<CacheBody<R>>),
-    /// It is handled like any other; this is its body.
+    /// It is handled like any other response; this is its body.
     Forwarded(R),
-    /// It makes sense only together with a stored response that does not fit it or has been lost. Only an answer to
-    /// preconditions of the cache's own ends so.
+    /// It needs a stored response that does not fit it or has been lost. Only an answer to preconditions of the cache
+    /// ends so.
     SendAgain,
 }
 
@@ -39,7 +39,7 @@ pub(super) async fn validate<R: Content>(
     }
     let Exchanged { named: Named { config, info, .. }, found, times } = *exchanged;
     let verdict = match validated(&config.policy, info, &found.stored, validation, response, times) {
-        // What another URI confirms or completes is its own, whatever the validators look like.
+        // The validators of another URI say nothing about what is stored for this one.
         Validated::Freshened { .. } | Validated::Completed { .. }
             if answered_elsewhere(exchanged.named.original, &response.extensions) =>
         {
@@ -71,7 +71,7 @@ pub(super) async fn validate<R: Content>(
             _ => Verdict::SendAgain,
         },
         Validated::AskAgain => {
-            // What could not be completed is outdated. Whole responses that a 304 did not name may still hold.
+            // The parts are outdated. Whole responses that a 304 did not name may still be valid.
             validation.parts().for_each(|index| found.discard(config, index));
             Verdict::SendAgain
         }
@@ -88,7 +88,7 @@ async fn freshened<R>(
     status: &CacheStatus,
 ) -> Option<Response<CacheBody<R>>> {
     let Exchanged { named: Named { config, key, info, .. }, times, .. } = *exchanged;
-    config.counters.count(|counters| &counters.confirmed);
+    config.counters.count(|counters| &counters.freshened);
     let removed: Vec<_> =
         updates.iter().filter(|one| one.action == UpdateAction::Remove).map(|one| one.index).collect();
     let found = exchanged.found.freshened(config, updates);

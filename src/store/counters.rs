@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 macro_rules! counters {
     ($($(#[doc = $doc:literal])* $name:ident,)*) => {
-        /// The running counts of one layer.
+        /// The counters of one layer.
         #[derive(Debug, Default)]
         pub(crate) struct Counters {
             $(pub(crate) $name: AtomicU64,)*
@@ -28,30 +28,30 @@ macro_rules! counters {
 counters! {
     /// Requests answered from the store without asking the origin.
     hits,
-    /// Requests answered by what another one, which was at the origin already, brought.
+    /// Requests answered with the response of another request that was at the origin already.
     collapsed,
-    /// Requests sent to the origin because nothing stored could answer.
+    /// Requests sent to the origin because no stored response could answer.
     misses,
     /// Requests sent to the origin to validate a stored response.
     validations,
     /// Validations that the origin answered with 304.
-    confirmed,
-    /// Requests that went past the cache: by their method or the user's override.
-    passed,
+    freshened,
+    /// Requests that bypassed the cache, because of their method or the user's override.
+    bypassed,
     /// Stale responses served because the origin failed.
     served_stale,
     /// Refreshes made in the background.
     refreshes,
     /// Responses and aliases stored.
     stored,
-    /// Responses that were to be stored, but broke off, were not read to their end, came too late for an invalidation, or
-    /// were too much for the store.
+    /// Responses that were not stored after all: the body broke off or was not read to its end, something was removed or
+    /// invalidated meanwhile, or the storage failed or was too slow.
     abandoned,
-    /// Of these, the ones for which there was no room, because too much was waiting for the store.
+    /// Those of `abandoned` for which there was no room in memory, because too much was waiting for the store.
     crowded_out,
-    /// Exchanges that invalidated stored responses: those with unsafe methods that succeeded.
+    /// Requests with unsafe methods that succeeded, and invalidated stored responses.
     invalidated,
-    /// Operations that the storage failed.
+    /// Operations of the storage that failed.
     storage_errors,
 }
 

@@ -72,7 +72,7 @@ fn cache_status_tells_it_three_ways() {
         "{lines:#?}"
     );
     assert_eq!(count("validations"), Some(1), "{lines:#?}");
-    assert_eq!(count("confirmed"), Some(1), "{lines:#?}");
+    assert_eq!(count("freshened"), Some(1), "{lines:#?}");
     assert_eq!(count("stored"), Some(3), "{lines:#?}");
     assert_eq!(count("storage_errors"), Some(0), "{lines:#?}");
 }
