@@ -109,7 +109,7 @@ impl CacheLayer {
         self.with(|config| config.clock = Arc::new(clock))
     }
 
-    /// How to make keys; [`DefaultKey`](crate::key::DefaultKey) by default. Who asks is added to every key: see
+    /// How to make keys; [`DefaultKey`](crate::key::DefaultKey) by default. The principal is part of every key: see
     /// [above](Self#whose-responses).
     pub fn make_key(self, make_key: impl MakeKey) -> Self {
         self.with(|config| config.make_key = Arc::new(make_key))
@@ -126,21 +126,23 @@ impl CacheLayer {
         self.with(|config| config.status_key = on)
     }
 
-    /// How long a single operation of the storage may take (2 s by default). A lookup that takes longer is a miss;
-    /// a write that takes longer is given up.
+    /// How long a single operation of the storage may take. A lookup that takes longer is a miss; a write that takes
+    /// longer is given up. Default: 2 s.
     pub fn storage_deadline(self, deadline: Duration) -> Self {
         self.with(|config| config.store.deadline = deadline)
     }
 
-    /// How long a request waits for another one that is at the origin already and asks the same (5 s by default; zero
-    /// has each go for itself). When that one's response is stored, all who waited look into the store again; what
-    /// may not answer them there sends them to the origin themselves, and for some seconds nobody waits for its like.
+    /// How long a request waits for another one that is at the origin already and asks the same. Zero: requests do not
+    /// wait. Default: 5 s.
+    ///
+    /// When the other response is stored, all requests that waited look into the store again. One that it may not answer
+    /// goes to the origin, and for 10 seconds requests of its kind do not wait for each other.
     pub fn collapse(self, wait: Duration) -> Self {
         self.with(|config| config.collapse = wait)
     }
 
-    /// How long the caller of one body may be held up in all, while the store is more than a few chunks behind, before
-    /// storing it is given up. Bodies up to 64 KiB never wait. Default: 250 ms.
+    /// How long the caller of one body waits in all for a store that is more than a few chunks behind. After that the body
+    /// is no longer stored. Bodies up to 64 KiB never wait. Default: 250 ms.
     pub fn storage_patience(self, patience: Duration) -> Self {
         self.with(|config| config.store.patience = patience)
     }
@@ -165,8 +167,8 @@ impl CacheLayer {
         &self.config.store.storage
     }
 
-    /// The key under which a response to this request is stored, with the part that tells who asks: for
-    /// [`Storage::remove`](crate::storage::Storage::remove). `None` for a request that passes the cache by.
+    /// The key under which a response to this request is stored, with the part for the principal. It
+    /// is the key for [`Storage::remove`](crate::storage::Storage::remove). `None` for a request that bypasses the cache.
     ///
     /// Call it on the layer as it is used: [`make_key`](Self::make_key) and [`policy`](Self::policy) decide about keys.
     #[must_use]
@@ -278,7 +280,7 @@ impl<S> Layer<S> for KeyContentLayer {
     }
 }
 
-/// More redirects than this are not followed, whatever the user says.
+/// The limit of [`CacheLayer::follow_redirects`] is never higher.
 const MOST_REDIRECTS: usize = 100;
 
 /// A [`CacheLayer`] whose services follow redirects. Made by [`CacheLayer::follow_redirects`].
@@ -303,8 +305,8 @@ const MOST_REDIRECTS: usize = 100;
 ///
 /// # Whose responses
 ///
-/// Who asks is found out once, from the caller's own request: the partition of
-/// [`DefaultKey::partition_by`](crate::key::DefaultKey::partition_by) is the same for all hops, whatever stays behind.
+/// The principal is found out once, from the caller's own request: the partition of
+/// [`DefaultKey::partition_by`](crate::key::DefaultKey::partition_by) is the same for all hops, also if fields stay behind.
 /// A [`MakeKey`](crate::key::MakeKey) of your own is given all extensions of the caller's request for each hop.
 ///
 /// The settings of a [`CacheOverride`](crate::CacheOverride) hold for each hop, but its key is only that of the first:

@@ -56,37 +56,37 @@
 //! Beside RFC 9111 it keeps [RFC 5861] (stale responses while validating and after errors), [RFC 8246] (`immutable`),
 //! [RFC 9213] (targeted fields) and [RFC 9875] (groups).
 //!
-//! A redirect is a stored response of its own with an alias to the next one, so that every hop of a chain is judged by
-//! itself and the response at its end is stored once: see [`redirect`].
+//! A redirect is a stored response with an alias to the next one. Every hop of a chain is judged by itself, and the
+//! response at its end is stored once: see [`redirect`].
 //!
 //! # What to expect
 //!
-//! - The first byte of a response never waits for the store, and no body over 64 KiB is held in memory whole by the
-//!   cache: a few chunks are. A response is published when its body has been read to its end. Of a body that is dropped
-//!   before, no more than 64 KiB are read on in the background; it is not stored where more are left.
-//! - A hit is the whole body, byte for byte, or breaks off with an error. What was cut off, or is shorter or longer than
-//!   announced, is never stored as whole.
-//! - A store that fails is a miss: you see it in [`CacheStatus::detail`], in [`CacheLayer::counts`] and, with the feature
+//! - The first byte of a response never waits for the store. The cache holds a few chunks of a body over 64 KiB in
+//!   memory, never all of it. A response is published when its body has been read to its end. If a body is dropped
+//!   before, at most 64 KiB are read in the background; it is not stored if more are left.
+//! - A hit is the whole body, byte for byte, or ends with an error. A body that was cut off, or is shorter or longer
+//!   than announced, is never stored as whole.
+//! - A store that fails is a miss. You see it in [`CacheStatus::detail`], in [`CacheLayer::counts`] and, with the feature
 //!   `tracing`, in the log. Errors of the client below pass unchanged. Only a stored body that breaks off in the
 //!   middle is an error of its own, a [`BodyError`].
-//! - What was removed stays removed: a response that was under way meanwhile is not stored.
-//! - An unsafe request that succeeds invalidates all that is stored for its target URI, whatever the key, and its response
-//!   waits for that. Stores count invalidations, so that no clock decides one. What a failing store did not take is
-//!   respected by the layer and tried again; it is lost if the process ends before.
+//! - What was removed stays removed: a response that was under way at that time is not stored.
+//! - An unsafe request that succeeds invalidates everything that is stored for its target URI, under all keys, and its
+//!   response waits for that. Stores count invalidations: no clock decides one. The layer respects an invalidation that
+//!   a failing store did not accept, and tries it again; it is lost if the process ends before.
 //!
 //! # What it does not do
 //!
-//! - It makes no connections, and follows redirects only if told to ([`CacheLayer::follow_redirects`]). It cannot see
-//!   what a client below it follows by itself, and stores the last answer as that of the first URI: turn that off, or see
+//! - It makes no connections. It follows redirects only with [`CacheLayer::follow_redirects`]. It cannot see redirects
+//!   that a client below it follows, and would store the last answer as that of the first URI: turn that off, or see
 //!   [`redirect`].
-//! - It does not decompress. What the client below makes of a body is what is stored.
-//! - It does not tidy up by itself what is of no use any more. Stores with a limit make room when they need it, servers
-//!   with a TTL delete by themselves; otherwise call [`maintain`](storage::Storage::maintain) now and then.
-//! - It does not encrypt. Who can read the store can read the responses and the URIs, queries included; request fields
-//!   are stored only where `Vary` names them, and secret ones, credentials and partitions only as hashes, keyed with
-//!   [`Policy::secret`], which is empty unless set.
-//! - It does not see what is added to a request below it: see [`CacheLayer`](CacheLayer#whose-responses) for
-//!   credentials.
+//! - It does not decompress. Bodies are stored as the client below returns them.
+//! - It does not run maintenance by itself. A store with a limit makes room when it needs it, and a server with a TTL
+//!   deletes by itself. Otherwise call [`maintain`](storage::Storage::maintain) from time to time.
+//! - It does not encrypt. Everybody who can read the store can read the responses and the URIs, queries included.
+//!   Request fields are stored only where `Vary` names them. Secret ones, credentials and partitions are stored only as
+//!   hashes, keyed with [`Policy::secret`], which is empty unless set.
+//! - It does not see what is added to a request below it. For credentials see
+//!   [`CacheLayer`](CacheLayer#whose-responses).
 //!
 //! # Features
 //!

@@ -7,13 +7,12 @@ use bytes::{Bytes, BytesMut};
 /// Shorter frames are copied together, because each one kept costs about a hundred bytes of its own, and may keep a
 /// much larger buffer alive that it is a slice of.
 const SHORT: usize = 4 * 1024;
-/// So long are the chunks that short frames become.
+/// Length of the chunks that short frames are copied into.
 const COPIED: usize = 16 * 1024;
-/// So many frames without content are taken from a body before it is left alone: a body may consist of nothing else,
-/// and never end.
+/// At most this many frames without content are read from a body: it may consist of nothing else, and never end.
 pub(crate) const MOST_EMPTY: usize = 256;
 
-/// What is kept of a body costs no more than a small multiple of its length, whatever frames it comes in.
+/// Chunks of a body in memory. They cost no more than a small multiple of its length, in whatever frames it comes.
 #[derive(Debug, Default)]
 pub(super) struct Chunks {
     kept: VecDeque<Bytes>,

@@ -20,12 +20,12 @@ use crate::storage::{Fence, Published, StorageError};
 use crate::store::{Room, Store};
 use crate::underway::{Leading, Mark};
 
-/// So many bytes of a long body may wait for the store before the caller's side is asked to pause.
+/// How many bytes of a long body may wait for the store before the caller's side is asked to pause.
 pub(super) const PIPE: usize = 256 * 1024;
 /// A redirect's body up to this length is stored with its alias.
 pub(crate) const ALIAS_BODY: u64 = 16 * 1024;
 
-/// One response on its way into the store.
+/// A response on its way into the store.
 pub(crate) struct Fill {
     store: Store,
     head: StoredHead,
@@ -33,11 +33,11 @@ pub(crate) struct Fill {
     /// For a redirect: the key it leads to.
     target: Option<CacheKey>,
     counted: Counted,
-    /// Of a body that breaks off, more than so many bytes are kept as a part.
+    /// A body that breaks off after more than this many bytes is kept as a part.
     resumable: Option<u64>,
     trailers: StorableTrailers,
     then: Option<Then>,
-    /// Those who wait for this response.
+    /// The requests that wait for this response.
     leading: Option<Leading>,
 }
 
@@ -99,7 +99,7 @@ impl Fill {
         self
     }
 
-    /// Should the body break off after more than `beyond` bytes, keeps what arrived as a part (RFC 9111 section 3.3).
+    /// Keeps a body that breaks off after more than `beyond` bytes as a part (RFC 9111 section 3.3).
     pub(crate) fn resumable(mut self, beyond: Option<u64>) -> Self {
         self.resumable = beyond;
         self
@@ -137,7 +137,7 @@ impl Fill {
         self.head.body.map(|body| body.len)
     }
 
-    /// Those who wait leave with the body, which knows first when it is over.
+    /// Taken by the body, which knows first when it is over.
     pub(super) fn take_leading(&mut self) -> Option<Leading> {
         self.leading.take()
     }
@@ -150,7 +150,7 @@ impl Fill {
         self.resumable
     }
 
-    /// Which part it is, should the body break off.
+    /// Which part it is if the body breaks off.
     pub(super) fn broken(&self) -> StoredRange {
         self.head.range.unwrap_or(StoredRange { first: 0, complete_len: self.expected() })
     }
@@ -178,8 +178,8 @@ impl Fill {
         self.store_whole(Vec::new(), BodyEnd::default(), room);
     }
 
-    /// Stores a response whose whole body is at hand, without keeping the caller. The body holds its room in memory
-    /// until it is stored.
+    /// Stores a response whose whole body is in memory, without making the caller wait. The body holds its room until it
+    /// is stored.
     pub(super) fn store_whole(mut self, body: Vec<Bytes>, end: BodyEnd, room: Room) -> Retraction {
         let (retraction, settling) = self.retraction();
         let mark = self.store.mark(&self.head.key);

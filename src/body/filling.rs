@@ -15,7 +15,7 @@ use crate::key::CacheKey;
 use crate::store::{Store, spawn};
 use crate::underway::Mark;
 
-/// The last word to the storing task: all of the body has been handed over.
+/// The last message to the storing task: all of the body has been handed over.
 pub(super) struct Complete {
     pub(super) end: BodyEnd,
     pub(super) mark: Mark,
@@ -58,14 +58,14 @@ impl Writing {
         }
     }
 
-    /// Goes on beside the caller.
+    /// Goes on in a task of its own.
     fn leave(&mut self) {
         if let Work::Here(work) = std::mem::replace(&mut self.work, Work::Elsewhere) {
             spawn(work.into_inner());
         }
     }
 
-    /// Goes on beside the caller to its end, which can be waited for.
+    /// Goes on in a task of its own, which `flush` waits for.
     fn finish(mut self, store: &Store) {
         match std::mem::replace(&mut self.work, Work::Over) {
             Work::Here(work) => store.run_or_spawn(work.into_inner()),
@@ -77,7 +77,7 @@ impl Writing {
     }
 }
 
-/// A body that is being stored chunk by chunk. Dropped before it is complete, nothing of it is published.
+/// A body that is being stored chunk by chunk. When dropped before it is complete, nothing of it is published.
 pub(super) struct Filling {
     store: Store,
     key: CacheKey,
@@ -129,7 +129,7 @@ impl Filling {
     }
 }
 
-/// A body that is complete, and not yet all in the hands of the storage. Dropped, the rest is done beside the caller.
+/// A body that is complete, and not yet all in the hands of the storage. When dropped, the rest is done in a task.
 pub(super) struct Completing {
     store: Store,
     inlet: Inlet<Complete>,

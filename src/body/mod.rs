@@ -83,7 +83,7 @@ impl<B> CacheBody<B> {
 
     /// Reads up to `limit` bytes ahead of the caller, for no longer than `patience`.
     ///
-    /// A client that follows a redirect drops its body unread; the alias must be stored all the same.
+    /// A client that follows a redirect drops its body unread; the alias is stored nevertheless.
     pub(crate) async fn read_ahead(self, limit: u64, patience: Duration) -> Self
     where
         B: Body,

@@ -40,7 +40,7 @@ where
     frame.map(|frame| frame.map(|frame| frame.map(into_bytes).map_err(BodyError::origin)))
 }
 
-/// For `Bytes`, and everything that hands itself out as `Bytes`, no byte is copied here.
+/// Copies nothing if the data is `Bytes`, or returns `Bytes` from `copy_to_bytes`.
 pub(super) fn into_bytes<D: Buf>(frame: Frame<D>) -> Frame<Bytes> {
     frame.map_data(|mut data| data.copy_to_bytes(data.remaining()))
 }

@@ -167,7 +167,7 @@ impl<T> Outlet<T> {
         }
         if self.rest.is_empty() {
             self.rest = state.queue.pop().unwrap_or_default();
-            // Whoever asks for more has written what he had.
+            // The chunk before has been written by now.
             let (queued, out) = (state.queue.len(), self.rest.len());
             state.out = out;
             state.room.shrink_to(queued.saturating_add(out));

@@ -1,4 +1,4 @@
-//! A body of which a beginning has been read before anybody asked for it.
+//! A body whose beginning has been read ahead.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -43,7 +43,7 @@ impl<B, E> Prefetched<B, E>
 where
     B: Body<Error = E>,
 {
-    /// Reads until the body is over, or more than `limit` bytes have come. A future that is dropped before loses nothing.
+    /// Reads until the body is over, or more than `limit` bytes have come. Nothing that was read is lost if the future is dropped.
     pub(super) async fn read(&mut self, limit: u64) {
         let mut empty = 0;
         while self.front.len() as u64 <= limit && empty < MOST_EMPTY {
@@ -101,7 +101,7 @@ fn one_chunk(mut chunks: Vec<Bytes>) -> Bytes {
     }
 }
 
-/// The hint for so many bytes before a body with this hint.
+/// The hint for `len` bytes in front of a body with this hint.
 pub(super) fn longer_by(len: u64, rest: &SizeHint) -> SizeHint {
     let mut hint = SizeHint::new();
     // The upper limit first: a lower one above it would panic.

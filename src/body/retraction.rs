@@ -6,7 +6,7 @@ use crate::entry::EntryId;
 use crate::key::CacheKey;
 use crate::store::Store;
 
-/// The way back: takes a response out of the store whose body went on after its promised end.
+/// Removes a response whose body went on after its announced end.
 #[derive(Debug)]
 pub(crate) struct Retraction {
     store: Store,
@@ -15,7 +15,7 @@ pub(crate) struct Retraction {
     settled: oneshot::Receiver<Option<EntryId>>,
 }
 
-/// Says that a response is stored, and which other one came of it; dropped, that it is not.
+/// Sends the id of the response that was stored as a consequence, once storing is over. Dropped if nothing was stored.
 pub(super) type Settling = oneshot::Sender<Option<EntryId>>;
 
 impl Retraction {
@@ -24,7 +24,7 @@ impl Retraction {
         (Self { store, key, id, settled }, settling)
     }
 
-    /// Waits until there is nothing more to be taken back.
+    /// Waits until storing is over.
     pub(super) async fn settled(&mut self) {
         let _ = (&mut self.settled).await;
     }

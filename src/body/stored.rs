@@ -53,7 +53,7 @@ impl StoredSlice {
 
     /// All of a body that came with its head, without its trailers.
     ///
-    /// Whatever the storage hands out, the answer has as many bytes as the head says or is an error.
+    /// The answer has exactly as many bytes as the head says, or is an error.
     pub(crate) fn at_hand(store: &Store, stored: &StoredResponse) -> Result<Option<Self>, StorageError> {
         let (source, len) = match &stored.body {
             StoredBody::Inline(body) => (Source::Inline(body.clone()), body.len() as u64),
@@ -114,7 +114,7 @@ impl StoredSlice {
                 .and_then(|chunk| chunk.ok_or_else(|| too_short(self.backend)))
             {
                 Ok(chunk) if chunk.is_empty() => {
-                    // Lets others run, should the storage never come to an end of these.
+                    // Lets other tasks run: the storage may never stop returning empty chunks.
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }

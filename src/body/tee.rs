@@ -4,8 +4,8 @@
 //! that `Content-Length` promised, `is_end_stream` after a frame, and `None`. Never from `Drop`: a body that is dropped
 //! before its end is given up, or read to its end in the background where little of it is left.
 //!
-//! The caller gets the origin's body as it is, whatever it is: what the body does not keep of what its response
-//! announced only means that it is not stored as complete.
+//! The caller gets the origin's body unchanged. A body that is not what its response announced is not stored as
+//! complete.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -32,9 +32,9 @@ use crate::underway::Leading;
 
 /// A body up to this length is kept back until it is complete and then stored in one go.
 const KEEP_BACK: usize = 64 * 1024;
-/// Of a body that its caller drops, so many bytes that are known to be left are read in the background.
+/// If at most this many bytes of a body are left when its caller drops it, they are read in the background.
 const SHORT_REST: u64 = 64 * 1024;
-/// For no longer than this.
+/// Reading on takes no longer than this.
 const READING_ON: Duration = Duration::from_secs(5);
 
 /// The body, and what stores it.
@@ -43,8 +43,8 @@ pub(super) struct Tee<B> {
     /// What becomes of a body that is dropped before its end. A pointer, because only its maker knows that the body can
     /// be read on elsewhere.
     leave: fn(Pin<Box<B>>, Box<Recorder>),
-    /// The last frame, or the end, until the storage has been handed all of the body. Whoever has seen it may return from
-    /// `main`, and then nobody comes back to hand over the rest.
+    /// The last frame, or the end, until the storage has been handed all of the body. A caller that has seen it may return from
+    /// `main`, and the rest would never be handed over.
     held: Option<Held>,
 }
 
@@ -64,7 +64,7 @@ struct Recorder {
     resumable: Option<u64>,
     /// What a body that breaks off is a part of.
     broken: StoredRange,
-    /// Those who wait for this body, until it is over.
+    /// The requests that wait for this body, until it is over.
     leading: Option<Leading>,
     trailers: StorableTrailers,
     /// The response was asked for in a runtime, which its storage may need.
@@ -78,7 +78,7 @@ enum State {
         body: Chunks,
     },
     Filling(Filling),
-    /// All promised bytes came, and the response is stored; should more come, it was a lie.
+    /// All announced bytes came, and the response is stored. If more bytes come, it is removed again.
     Whole(Retraction),
     /// Stored, or given up.
     Over,
@@ -205,8 +205,8 @@ impl<B> Drop for Tee<B> {
     }
 }
 
-/// Reads the rest of a dropped body, where it is known to be short, so that the response is stored. Whoever asks only for
-/// the head of a response, or stops where he has found what he wanted, usually does not mean to fetch it again.
+/// Reads the rest of a dropped body, where it is known to be short, so that the response is stored. A caller that
+/// needs only the head, or a beginning, usually does not mean the response to be fetched again.
 fn read_on<B>(inner: Pin<Box<B>>, mut recorder: Box<Recorder>)
 where
     B: Body<Data = Bytes, Error = BodyError> + Send + 'static,
@@ -218,7 +218,7 @@ where
         let mut tee =
             Tee { parts: Some((inner, recorder)), leave: |_, mut recorder| recorder.give_up(), held: None };
         store.run_or_spawn(async move {
-            // Not in the middle of whatever drops the body.
+            // Not in the middle of the code that drops the body.
             tokio::task::yield_now().await;
             let _ = timeout(READING_ON, tee.read_to_end()).await;
             tee.stored().await;
@@ -304,7 +304,7 @@ impl Recorder {
                 Err(NotPushed::NoRoom) => self.crowded_out(),
                 Err(NotPushed::Over) => self.give_up(),
             },
-            // It seemed to be over, and was not.
+            // The body went on after its announced end.
             State::Whole(_) if !data.is_empty() => self.give_up(),
             State::Whole(_) | State::Over => {}
         }
@@ -387,7 +387,7 @@ impl Recorder {
 impl Stalls {
     /// Ready when the caller has been held up long enough.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        // Without a timer nobody is held up.
+        // Without a timer the caller does not wait.
         if Handle::try_current().is_err() {
             return Poll::Ready(());
         }

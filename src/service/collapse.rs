@@ -17,7 +17,7 @@ use crate::policy::{Reuse, reuse};
 use crate::status::Fwd;
 use crate::underway::{LeaderOutcome, Leading, Ticket};
 
-/// A body that moves no further for so long is not waited for: its caller may be waiting for us.
+/// Requests stop waiting for a body that has not moved for this long: its caller may be waiting for them.
 const STALLED: Duration = Duration::from_millis(250);
 
 /// Fields by which origins often choose among representations, as long as nothing stored says which they are.

@@ -1,7 +1,7 @@
 //! Putting a part together with those stored beside it (RFC 9111 section 3.4).
 //!
-//! The part is stored on its own first. So nobody waits while stored bytes are copied, however many there are, and a
-//! copy that fails costs nothing but itself.
+//! The part is stored on its own first. No caller waits while stored bytes are copied, and a copy that fails loses
+//! nothing else.
 
 use crate::body::combine;
 use crate::config::Config;

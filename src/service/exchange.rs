@@ -28,9 +28,8 @@ use crate::status::{CacheStatus, Fwd};
 
 /// Answers one request: from the store where RFC 9111 allows it, from the origin otherwise.
 ///
-/// `principal` asks; for a hop of a redirect it is the one of the caller's own request.
-/// `origin` has been polled ready. What can be done at once is done before the future is made: a hit moves all of it,
-/// so it carries no more than a hit needs.
+/// `principal` is who asks. For a hop of a redirect it is the principal of the caller's own request.
+/// `origin` has been polled ready. Steps 1 and 2 run before the future is made, so that the future of a hit is small.
 pub(super) fn exchange<S, B, R>(
     config: Arc<Config>,
     principal: Principal,
@@ -51,21 +50,21 @@ where
     async move {
         let info = RequestInfo::new(&RequestHead::from(&parts), &overrides);
         let Some(key) = &key else {
-            // Boxed, like what follows below, because hits would carry the room for it.
+            // Boxed, like `with_origin` below: otherwise the future of a hit would have room for it.
             return Box::pin(bypass(&config, &principal, origin, &parts, body, &info)).await;
         };
         let named = Named { config: &config, key, principal: &principal, original: &parts, info: &info };
         // 3. Look it up, both keyspaces in one trip.
         let departures = config.leaders.departures();
         let found = look_up_for(named).await;
-        // 4. Decide (section 4); again, should another request that asks the same be back first.
+        // 4. Decide (section 4). Decide again if another request for the same has finished first.
         let mut decided = decide(named, found);
         collapse(named, departures, &mut decided).await;
         let validation = match &decided.decision {
             // 5a. Serve, with `Age` (section 4).
             Reuse::Serve(serve) => {
                 let status = decided.collapsed.answered(CacheStatus::hit(serve.ttl));
-                // Nothing has been sent yet, so a stored body that cannot be read is only a miss.
+                // Nothing has been sent yet: a stored body that cannot be read is a miss.
                 match answer(&config, key, &decided.found, serve, status, None).await {
                     Ok(response) => {
                         config.counters.count(|counters| decided.collapsed.counter(counters));
@@ -89,7 +88,7 @@ where
     }
 }
 
-/// What needs the origin: validates or forwards, invalidates, and keeps what may be kept.
+/// The steps that need the origin: validate or forward, invalidate, and keep what may be kept.
 async fn with_origin<S, B, R>(
     named: Named<'_>,
     mut origin: S,
@@ -115,10 +114,10 @@ where
     if let Some(leading) = &leading {
         leading.answered();
     }
-    // 8. Invalidate others (section 4.4), before the caller can ask for them and before anything new is stored.
+    // 8. Invalidate (section 4.4), before the caller can ask again and before the response is stored.
     invalidate(config, principal, info, original, &response).await;
     update_by_head(&exchanged, &response);
-    // 6, 7. Keep it as it passes, if it may be kept (section 3).
+    // 6, 7. Keep the response as it passes, if it may be kept (section 3).
     let (mut response, kept) = match answers_get(&exchanged, &response, before).await {
         None => keep(&exchanged, response, body, leading).await,
         Some((key, found)) => {
@@ -138,8 +137,8 @@ enum Answered<'a, R> {
     ByOrigin(Exchanged<'a>, response::Parts, R),
 }
 
-/// Asks the origin, on conditions where there are any, and judges its answer. A second time without conditions, where
-/// the first answer makes sense only together with a stored response that does not fit it or has been lost.
+/// Asks the origin, with preconditions if there is something to validate, and judges its answer. Asks once more without
+/// preconditions if the first answer needs a stored response that does not fit it or has been lost.
 async fn validate_or_forward<'a, S, B, R>(
     named: Named<'a>,
     origin: &mut S,
@@ -154,7 +153,7 @@ where
     R: Content,
 {
     let Named { config, original, .. } = named;
-    // Preconditions of the cache's own are sent only where their answer, should it be of no use, does no harm.
+    // The cache adds preconditions only to a request that it can send again if their answer is useless.
     let validation = if is_repeatable(original, &body) { validation } else { validation.plain() };
     let (mut validation, mut opened) = open_bodies(config, found, validation).await;
     loop {
@@ -172,7 +171,7 @@ where
         match validate(&exchanged, &validation, opened, &response, answer, status).await {
             Verdict::Answered(from_store) => return Ok(Answered::FromStore(from_store)),
             Verdict::Forwarded(answer) => return Ok(Answered::ByOrigin(exchanged, response, answer)),
-            // Once: the answer to a request without preconditions of the cache's own is never of no use.
+            // At most once: without preconditions of the cache, every answer is useful.
             Verdict::SendAgain => {
                 (validation, opened, body) = (validation.plain(), OpenedBodies::Nothing, B::default());
             }

@@ -32,7 +32,7 @@ pub struct FollowRedirects<S> {
     rules: Arc<Rules>,
 }
 
-/// How far to follow, and what goes along.
+/// How many redirects to follow, and which fields and extensions go along.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rules {
     pub(crate) limit: usize,
@@ -73,7 +73,7 @@ where
     }
 }
 
-/// Asks, and asks on where the answer leads, until it leads no further.
+/// Asks, and follows redirects until there is none, or the rules end it.
 async fn walk<S, B, R>(
     mut cache: Cache<S>,
     request: Request<B>,
@@ -124,7 +124,7 @@ fn sent<B>(config: &Config, request: &Request<B>) -> Parts {
     parts
 }
 
-/// The caller's extensions that say who asks. Overrides and content are for each request anew.
+/// The caller's extensions that identify the principal. Overrides and content belong to a single request.
 fn naming(mut extensions: Extensions) -> Extensions {
     extensions.remove::<CacheOverride>();
     extensions.remove::<RequestContent>();
@@ -158,11 +158,11 @@ impl Way {
     }
 }
 
-/// What a frame counts at least, so that empty ones come to an end too.
+/// Every frame counts as at least this many bytes, so that empty frames come to an end too.
 const LEAST_FRAME: u64 = 64;
 
-/// Reads the body of a redirect that nobody will read, so that it is stored and its connection can be used again. A
-/// long or a slow one is left.
+/// Reads the body of a redirect to its end, so that it is stored and its connection can be reused. Stops at a long or a
+/// slow one.
 async fn drain<R: Body>(body: CacheBody<R>, patience: Duration) {
     let mut body = pin!(body);
     let reading = async {

@@ -138,7 +138,7 @@ fn fill<R: Body>(
 ) -> Result<Fill, &'static str> {
     let Exchanged { named: Named { config, key, principal, info, original }, found, times } = *exchanged;
     if redirect::answered_elsewhere(original, &response.extensions) {
-        // What this URI said by itself, nobody has seen.
+        // The response of this URI itself has not been seen.
         return Err("redirected below the cache");
     }
     let mut head = storable(&config.policy, info, key, response, times).map_err(NotStored::as_str)?;

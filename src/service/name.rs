@@ -1,4 +1,4 @@
-//! Naming what is asked (RFC 9111 section 2), and who asks.
+//! Making the key of a request (RFC 9111 section 2), and finding out its principal.
 
 use http::request::Parts;
 use http::{Method, Uri};
@@ -8,12 +8,12 @@ use crate::config::Config;
 use crate::key::{CacheKey, Credentials, Principal, RequestContent, RequestHead};
 use crate::overrides::{CacheMode, CacheOverride};
 
-/// Who asks: worked out once for a call, from the request as the caller made it.
+/// The principal of a request: found out once for a call, from the request as the caller made it.
 pub(super) fn principal<'a>(config: &Config, request: impl Into<RequestHead<'a>>) -> Principal {
     Principal::of(&*config.make_key, &request.into())
 }
 
-/// Gives a request the target it is sent with, before it is named by it.
+/// Gives a request the target it is sent with. The key is made of that one.
 pub(super) fn rewrite(config: &Config, parts: &mut Parts, overrides: &CacheOverride) {
     if overrides.mode != CacheMode::Bypass
         && let Some(uri) = config.make_key.rewrite(&parts.uri)
@@ -90,7 +90,7 @@ fn named(
     Some(isolated(config, principal, request, key))
 }
 
-/// A key that no other principal has, whoever made it.
+/// A key that no other principal has, for every `MakeKey`.
 fn isolated(config: &Config, principal: &Principal, request: &RequestHead<'_>, key: CacheKey) -> CacheKey {
     // RFC 9111 section 3.5 says when a shared cache may reuse the response to an authorized request.
     let credentials =

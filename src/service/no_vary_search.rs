@@ -30,7 +30,7 @@ pub(super) async fn look_up(config: &Config, key: &CacheKey) -> Result<Equivalen
     };
     let latest = config.store.lookup(&path).await?;
     let mut found = Equivalents { stored: Vec::new(), fence: Some(latest.fence) };
-    // After an unsafe request nobody knows which of the path's queries are equivalent.
+    // After an unsafe request it is unknown which queries of the path are equivalent.
     let valid = |alias: &Arc<Alias>| !alias.response.invalidated;
     let latest = latest.alias.filter(valid).and_then(|alias| NoVarySearch::of(&alias.response.head.headers));
     let Some(equivalent) = latest.and_then(|latest| latest.key(key)) else { return Ok(found) };
@@ -47,8 +47,8 @@ fn applies(config: &Config, key: &CacheKey) -> bool {
     config.policy.regards_no_vary_search() && matches!(key.part(CacheKey::METHOD), Some(b"GET" | b"QUERY"))
 }
 
-/// "equivalent ... given the variation config ... from the stored response". Parts are not shared: what completes one
-/// would be stored under a key that nobody looked up.
+/// "equivalent ... given the variation config ... from the stored response". Parts are not shared: the completed
+/// response would be stored under a key that was not looked up.
 fn answers_for(head: &StoredHead, key: &CacheKey, compared: &mut Vec<(NoVarySearch, bool)>) -> bool {
     let Some(said) = NoVarySearch::of(&head.headers).filter(|_| head.range.is_none()) else { return false };
     if let Some((_, equivalent)) = compared.iter().find(|(other, _)| *other == said) {

@@ -1,6 +1,6 @@
-//! Having at hand what the answer will be made of, before the origin is asked to confirm it.
+//! Opening the stored bodies that a validation relies on, before the origin is asked.
 //!
-//! Should a stored body be lost, that is best known while the origin can still be asked for all of it at once.
+//! If a stored body is lost, the request goes out without preconditions, and one trip is enough.
 
 use super::lookup::Found;
 use crate::body::StoredSlice;

@@ -18,14 +18,14 @@ pub(super) type Kept = Result<(), &'static str>;
 pub(super) enum Collapsed {
     /// It did not.
     No,
-    /// It did, and may have what the other one brought. It would have gone forward for this reason.
+    /// It did, and reuses the response of the other one. It would have gone forward for this reason.
     Reuses(Fwd),
-    /// It did, in vain.
+    /// It did, and had to go to the origin itself.
     InVain,
 }
 
 impl Collapsed {
-    /// What is said of an answer from the store (RFC 9211 section 2.6).
+    /// The status of an answer from the store (RFC 9211 section 2.6).
     pub(super) fn answered(self, hit: CacheStatus) -> CacheStatus {
         match self {
             Self::Reuses(fwd) => {
@@ -39,13 +39,13 @@ impl Collapsed {
         if matches!(self, Self::Reuses(_)) { &counters.collapsed } else { &counters.hits }
     }
 
-    /// What is said of a request that went forward all the same.
+    /// The status of a request that went forward.
     pub(super) fn forwarded(self, status: CacheStatus) -> CacheStatus {
         if self == Self::No { status } else { status.with_collapsed(false) }
     }
 }
 
-/// Sent on to the origin, and then answered from the store all the same.
+/// The status of a request that was sent to the origin and then answered from the store.
 pub(super) fn from_store(forwarded: CacheStatus, serve: &Serve) -> CacheStatus {
     CacheStatus { ttl: Some(serve.ttl), ..forwarded }
 }
@@ -56,7 +56,7 @@ pub(super) fn stale(config: &Config, forwarded: CacheStatus, serve: &Serve) -> C
     from_store(forwarded, serve)
 }
 
-/// Whether the origin's response is being stored, or why not: above all because of trouble with the storage.
+/// Adds whether the origin's response is being stored, or why not. Trouble with the storage comes first.
 pub(super) fn kept(forwarded: CacheStatus, kept: Kept, trouble: Option<&'static str>) -> CacheStatus {
     match kept {
         Ok(()) => CacheStatus { stored: true, ..forwarded },

@@ -1,7 +1,7 @@
 //! How much may wait for the storage: bounded in bytes, and served in order.
 //!
 //! What finds no room is given up at once, so that a storage that is slower than the network costs neither memory nor
-//! time. Only so many responses are in the storage at a time, and its deadlines begin when a response gets there, not
+//! time. Only a limited number of responses are in the storage at a time, and its deadlines begin when a response gets there, not
 //! while it waits for its turn.
 
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::sync::{AtomicUsize, Ordering};
 
-/// So many complete responses are in the storage at a time. Enough to be written together in one transaction.
+/// How many complete responses are in the storage at a time. Enough to be written together in one transaction.
 const AT_A_TIME: usize = 64;
 /// About what a response takes beside its body.
 const RESPONSE: usize = 4096;
@@ -63,7 +63,7 @@ impl Room {
         true
     }
 
-    /// Gives back all but so many bytes.
+    /// Gives back all but this many bytes.
     pub(crate) fn shrink_to(&mut self, bytes: usize) {
         let back = self.taken.saturating_sub(bytes);
         self.bytes.fetch_sub(back, Ordering::AcqRel);

@@ -16,7 +16,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Breaker {
     since: Instant,
-    /// Milliseconds after `since` until which nobody tries; 0 while the storage answers.
+    /// Milliseconds after `since` until which no request tries; 0 while the storage answers.
     open_until: AtomicU64,
     failures: AtomicU32,
 }
@@ -33,7 +33,7 @@ impl Breaker {
             return true;
         }
         let now = self.now();
-        // Whoever moves the mark is the one who tries.
+        // The request that moves the mark is the one that tries.
         now >= until
             && self
                 .open_until

@@ -1,4 +1,4 @@
-//! How the storage is doing: every failure is heard here, once.
+//! The health of the storage: every failure is counted and logged here, once.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ impl Health {
         Self { reads, writes, invalidations, counters }
     }
 
-    /// Takes a failure down.
+    /// Counts and logs a failure.
     pub(super) fn trouble(&self, error: &StorageError) {
         self.counters.count(|counters| &counters.storage_errors);
         #[cfg(feature = "tracing")]
@@ -31,7 +31,7 @@ impl Health {
         let _ = error;
     }
 
-    /// Hears what became of an operation that the breaker guards.
+    /// Records the result of an operation that the breaker guards.
     pub(super) fn heard<T>(&self, breaker: &Breaker, result: &Result<T, StorageError>) {
         match result {
             Ok(_) => breaker.succeeded(),

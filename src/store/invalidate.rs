@@ -28,8 +28,8 @@ impl Store {
     /// Invalidates these groups, and removes what stands under these keys. Returns when that is done, or the deadline
     /// has passed for all of it together.
     ///
-    /// Lookups of this layer respect it from the first moment on. It goes on when the caller goes away; what the storage
-    /// does not confirm is tried again until it does.
+    /// Lookups of this layer respect it at once. It goes on if the caller is dropped. What the storage does not confirm is
+    /// tried again until it does.
     pub(crate) async fn invalidate(&self, groups: Vec<GroupId>, keys: Vec<CacheKey>) {
         let Shared { health, pending, .. } = &*self.shared;
         let counted = self.shared.counted.load(Ordering::Acquire);
@@ -66,7 +66,7 @@ impl Store {
             }
             drop(done);
         });
-        // Ends with the task, whatever becomes of it.
+        // Ends with the task, also if that is dropped.
         let _ = waiting.await;
     }
 
@@ -87,7 +87,7 @@ impl Store {
     }
 
     /// Whether more than one invalidation has concerned this head since then, as far as the storage had counted in a
-    /// lookup just now. Of those by others nobody knows what they concerned.
+    /// lookup just now. It is unknown what those of other processes concerned.
     pub(crate) fn invalidated_again(&self, head: &StoredHead, since: Moment, as_of: u64) -> bool {
         let Shared { pending, counted, .. } = &*self.shared;
         let Some(all) = as_of.checked_sub(since.counted) else {
@@ -98,10 +98,10 @@ impl Store {
         all != pending.counted_since(since.calls) || pending.named_again(head, since.calls)
     }
 
-    /// The storage has counted so many invalidations.
+    /// The storage has counted this many invalidations.
     pub(super) fn has_counted(&self, as_of: u64) {
         let counted = &self.shared.counted;
-        // Usually it has not counted any more, and nobody writes.
+        // Usually the number is the same, and nothing is written.
         if counted.load(Ordering::Acquire) < as_of {
             counted.fetch_max(as_of, Ordering::AcqRel);
         }
@@ -118,7 +118,7 @@ impl Store {
     }
 }
 
-/// Should the task be dropped, with its runtime, another one may take its place.
+/// If the task is dropped, with its runtime, another one may take its place.
 struct Retrying(Weak<Shared>);
 
 impl Drop for Retrying {
@@ -151,7 +151,7 @@ async fn retry(storage: Weak<dyn DynStorage>, shared: Weak<Shared>, deadline: Du
 async fn bring(storage: &dyn DynStorage, due: &Due) -> Result<(), StorageError> {
     match due {
         Due::Groups(groups) => storage.invalidate(groups).await,
-        // Nobody knows any more what it was.
+        // Which groups they were is no longer known.
         Due::Everything => storage.clear(None).await,
     }
 }

@@ -1,6 +1,6 @@
-//! The storage, patiently: one handle with deadlines, breakers, counters, and memory of what is under way.
+//! One handle to the storage, with deadlines, breakers, counters, publishing marks and pending invalidations.
 //!
-//! Nothing else in the crate talks to a [`DynStorage`]. Whatever fails here is a miss, or a response that is not
+//! Nothing else in the crate talks to a [`DynStorage`]. A failure is a miss, or a response that is not
 //! stored, and never an error of the caller's; only an invalidation that fails is remembered until it is done.
 
 mod admission;
@@ -59,7 +59,7 @@ struct Shared {
     counters: Arc<Counters>,
     publishing: Publishing,
     pending: Pending,
-    /// So many invalidations the storage has counted, those of other processes included, or more.
+    /// How many invalidations the storage has counted at least, those of other processes included.
     counted: AtomicU64,
     admission: Admission,
     tasks: Tasks,

@@ -8,7 +8,7 @@ use crate::entry::{GroupId, StoredHead};
 
 /// More are not remembered one by one: everything stored before is then distrusted.
 const MOST: usize = 65_536;
-/// So many groups are remembered in the order in which they were named, and so many calls as confirmed.
+/// How many groups are remembered in the order in which they were named, and how many calls as confirmed.
 const RECENT: usize = 8192;
 
 #[derive(Debug, Default)]
@@ -130,7 +130,7 @@ impl Pending {
         Some((Due::Groups(state.groups.keys().copied().collect()), call))
     }
 
-    /// Whether the caller is to retry: nobody does yet.
+    /// Whether the caller is to retry: no other task does yet.
     pub(super) fn begin_retrying(&self) -> bool {
         !std::mem::replace(&mut self.lock().retrying, true)
     }

@@ -15,8 +15,8 @@ use crate::storage::{AnyReader, Lookup, StorageError};
 const SETTLING: Duration = Duration::from_millis(50);
 
 impl Store {
-    /// What is stored under a key, once whatever is being published under it is. In one word why there is nothing,
-    /// where the storage fails, takes too long, or did so just now.
+    /// What is stored under a key, after publications under it are over. The error says in a few words why nothing is
+    /// found: the storage failed, took too long, or did so a moment ago.
     pub(crate) async fn lookup(&self, key: &CacheKey) -> Result<Lookup, &'static str> {
         let Shared { health, publishing, .. } = &*self.shared;
         if !health.reads.allows() {
@@ -31,7 +31,7 @@ impl Store {
         self.lookup_unsettled(key).await
     }
 
-    /// What is stored under a key at this moment, for one who publishes under it himself.
+    /// What is stored under a key at this moment, for a task that publishes under it itself.
     pub(crate) async fn lookup_unsettled(&self, key: &CacheKey) -> Result<Lookup, &'static str> {
         let Shared { health, pending, .. } = &*self.shared;
         let found = self.within("lookup", self.storage.lookup(key)).await;
@@ -40,7 +40,7 @@ impl Store {
         self.has_counted(found.as_of);
         if !pending.is_empty() {
             mark_pending(pending, &mut found);
-            // The one who did may have gone with his runtime.
+            // The task that did may have ended with its runtime.
             self.retry();
         }
         Ok(found)
@@ -58,7 +58,7 @@ impl Store {
         read
     }
 
-    /// Only trouble is news: a body that can be read says nothing of lookups.
+    /// Records failures only: a body that can be read does not prove that lookups work.
     fn heard_reading<T>(&self, result: &Result<T, StorageError>) {
         if result.is_err() {
             self.shared.health.heard(&self.shared.health.reads, result);

@@ -72,7 +72,7 @@ impl Tasks {
     pub(super) fn begin(&self) -> Running {
         let epoch = self.0.epoch.load(Ordering::SeqCst);
         self.0.running(epoch).fetch_add(1, Ordering::SeqCst);
-        // Should the next epoch have begun meanwhile, this counts as one of before, which are waited for as well.
+        // If the next epoch has begun meanwhile, this counts for the epoch before, which is waited for as well.
         Running { tasks: self.clone(), epoch }
     }
 }

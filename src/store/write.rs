@@ -17,7 +17,7 @@ impl Store {
         self.shared.health.writes.allows()
     }
 
-    /// Announces a publication: whoever asks for the key waits until the mark is dropped.
+    /// Announces a publication: requests for the key wait until the mark is dropped.
     pub(crate) fn mark(&self, key: &CacheKey) -> Mark {
         self.shared.publishing.mark(key)
     }
@@ -81,7 +81,7 @@ impl Store {
         });
     }
 
-    /// Writes a head back without keeping the caller. Where the storage is left alone, the next one validates again.
+    /// Writes a head back without keeping the caller. While the storage is left alone nothing is written, and the next request validates again.
     pub(crate) fn freshen_beside(&self, head: Arc<StoredHead>, fence: Fence) {
         if !self.takes_writes() {
             return;
@@ -116,7 +116,7 @@ impl Store {
         }
     }
 
-    /// Hears what became of a write.
+    /// Records the result of a write.
     fn heard_writing<T>(&self, result: &Result<T, StorageError>) {
         // A body over the limit says nothing about the storage.
         if !result.as_ref().is_err_and(|error| error.kind() == StorageErrorKind::TooLarge) {
@@ -124,7 +124,7 @@ impl Store {
         }
     }
 
-    /// Only trouble is news: what has been taken is not yet written.
+    /// Records failures only: what the storage has accepted is not yet written.
     fn heard_beginning<T>(&self, result: &Result<T, StorageError>) {
         if result.is_err() {
             self.heard_writing(result);

@@ -1,7 +1,7 @@
 //! Requests that lead: while one is at the origin, others that ask the same wait for what it brings.
 //!
-//! Nothing is handed from one to the other but leave to look into the store again, so whoever waited gets what the
-//! policy gives to any later request, and nothing else.
+//! A leader hands nothing over. A request that waited looks into the store again, and gets what the policy gives to any
+//! later request.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -13,11 +13,11 @@ use tokio::time::{Instant, timeout};
 
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, PoisonError};
 
-/// How long nobody waits for requests of a kind that was waited for in vain.
+/// How long requests of a kind go to the origin alone after they waited in vain.
 const ALONE: Duration = Duration::from_secs(10);
-/// So many kinds of requests are remembered for that.
+/// How many kinds of requests are remembered for that.
 const MOST_ALONE: usize = 4_096;
-/// So many departures are remembered by name.
+/// How many departures are remembered by kind.
 const MOST_DEPARTED: usize = 256;
 
 /// The leading requests of one layer. Clones share them.
@@ -95,7 +95,7 @@ impl Leaders {
         Ticket::Lead(Leading { leaders: self.clone(), kind, progress })
     }
 
-    /// Waiting for requests of this kind was in vain: for a while nobody does.
+    /// Waiting for a leader of this kind was in vain: for a while its requests go alone.
     pub(crate) fn keep_alone(&self, kind: u128) {
         let (now, mut under_way) = (Instant::now(), self.lock());
         if under_way.alone.len() >= MOST_ALONE {
@@ -112,7 +112,7 @@ impl Leaders {
 }
 
 impl UnderWay {
-    /// Whether one of this kind was among the last so many to leave, as far as is known.
+    /// Whether one of this kind was among the last `last` to leave, as far as is known.
     fn has_departed(&self, kind: u128, last: u64) -> bool {
         let last = usize::try_from(last).unwrap_or(usize::MAX);
         last > MOST_DEPARTED || self.departed.iter().rev().take(last).any(|departed| *departed == kind)
@@ -132,7 +132,7 @@ impl Leading {
         self.progress.send_modify(|progress| progress.answered = true);
     }
 
-    /// More of the body has passed. Wakes nobody: those who wait look from time to time.
+    /// More of the body has passed. Wakes no task: the requests that wait look from time to time.
     pub(crate) fn passed(&self, bytes: u64) {
         self.progress.send_if_modified(|progress| {
             progress.passed = progress.passed.saturating_add(bytes);

@@ -1,7 +1,7 @@
 //! Which keys are being published at this moment.
 //!
-//! A caller never waits for the store, so a body can be complete before its entry is. Whoever asks for the same
-//! key next waits for the entry instead of going to the origin: in one process, one reads what one wrote.
+//! A caller never waits for the store, so a body can be complete before its entry is. The next request for the
+//! same key waits for the entry instead of going to the origin: a process reads what it wrote.
 
 use std::collections::HashMap;
 use std::fmt;

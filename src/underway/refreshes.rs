@@ -14,7 +14,7 @@ use crate::key::CacheKey;
 /// Pause after the first failure, in milliseconds; it doubles with each further one.
 const FIRST_PAUSE: i64 = 1_000;
 const LONGEST_PAUSE: i64 = 60_000;
-/// So many keys are tracked at once. A refresh beyond them takes the place of the one that runs the longest: an origin
+/// How many keys are tracked at once. A refresh beyond them takes the place of the one that runs the longest: an origin
 /// that never answers must not stop the refreshes of all others.
 const MOST_KEYS: usize = 4_096;
 /// A refresh that takes longer has failed.
