@@ -8,11 +8,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 use larder::clock::Timestamp;
-use larder::entry::{Alias, BodyEnd, BodySummary, StoredBody, StoredHead, StoredResponse, codec};
+use larder::entry::{Alias, BodyEnd, BodySummary, GroupId, StoredBody, StoredHead, StoredResponse, codec};
 use larder::key::CacheKey;
 use larder::storage::conformance::{Damage, Fixture};
 use larder::storage::key_value::Space;
-use larder::storage::{BodyReader, BodyWriter, ByteStore, KeyValueStorage, Published, Storage, StorageError};
+use larder::storage::{
+    BodyReader, BodyWriter, ByteStore, KeyValueStorage, Lookup, Published, Storage, StorageError,
+};
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct MapStore(Arc<Mutex<BTreeMap<(Space, String), Bytes>>>);
@@ -246,4 +248,43 @@ async fn put(storage: &KeyValueStorage<MapStore>, key: &CacheKey, len: usize) ->
     let mut writer = storage.begin(head, fence).await.unwrap();
     writer.write(vec![7; len].into()).await.unwrap();
     writer.publish(BodyEnd::default()).await.unwrap()
+}
+
+/// The map forgets how many invalidations there were, or a number of one is damaged.
+#[tokio::test]
+async fn a_count_that_was_lost_makes_nothing_valid() {
+    let count = || (Space::Marks, "invalidations".to_owned());
+    for harm in ["count lost", "count damaged", "slots damaged"] {
+        let store = MapStore::default();
+        let storage = KeyValueStorage::new(store.clone());
+        let (key, group) = (key("counted"), GroupId::of_target("https://example.com/counted"));
+        for _ in 0..3 {
+            storage.invalidate(&[group]).await.unwrap();
+        }
+        let Lookup { fence, as_of, .. } = storage.lookup(&key).await.unwrap();
+        let mut head = StoredHead::new(key.clone(), StatusCode::OK);
+        head.uri = "https://example.com/counted".to_owned();
+        (head.usable_until, head.as_of) = (Timestamp::from_secs(1 << 41), as_of);
+        let writer = storage.begin(head, fence).await.unwrap();
+        assert_eq!(writer.publish(BodyEnd::default()).await.unwrap(), Published::Stored);
+        assert!(!storage.lookup(&key).await.unwrap().responses[0].invalidated);
+        match harm {
+            "count lost" => drop(store.0.lock().unwrap().remove(&count())),
+            "count damaged" => drop(store.0.lock().unwrap().insert(count(), Bytes::from_static(b"abc"))),
+            _ => {
+                storage.invalidate(&[GroupId::of_target("https://example.com/other")]).await.unwrap();
+                for ((space, name), value) in &mut *store.0.lock().unwrap() {
+                    if *space == Space::Marks && name.starts_with("invalidated-") {
+                        *value = value.slice(..5);
+                    }
+                }
+            }
+        }
+        assert!(storage.lookup(&key).await.unwrap().responses[0].invalidated, "{harm}");
+        storage.invalidate(&[group]).await.unwrap();
+        assert!(
+            storage.lookup(&key).await.unwrap().responses[0].invalidated,
+            "{harm}, and invalidated again"
+        );
+    }
 }

@@ -64,7 +64,9 @@ const SLOTS: u32 = 1 << 14;
 /// response are stored inline.
 ///
 /// The operations must be as atomic as a map's are: a value that is being replaced is read as the old one or the new
-/// one. Nothing else is asked for; where a value is lost or damaged, the cache forgets a response.
+/// one. Nothing else is asked for; where a value is lost or damaged, the cache forgets a response. Only the
+/// [marks](Space::Marks) are to be kept for as long as responses are: one that is lost can make a response valid again
+/// that was invalidated.
 ///
 /// `examples/custom_storage.rs` shows one in full.
 pub trait ByteStore: fmt::Debug + Send + Sync + 'static {
@@ -258,7 +260,7 @@ impl<T: ByteStore> Storage for KeyValueStorage<T> {
         let inner = &*self.inner;
         let name = key.hex_digest();
         let epoch = inner.epoch.load(Ordering::Acquire);
-        let as_of = inner.number(INVALIDATIONS).await?.unwrap_or(0);
+        let as_of = inner.count().await?;
         let record = inner.record(&name).await?;
         let fence = record.fence(epoch);
         let mut responses = Vec::with_capacity(record.variants.len());
@@ -476,20 +478,32 @@ impl<T: ByteStore> Inner<T> {
 
     /// Whether one of the head's groups was invalidated since it was stored; `count` is of all invalidations.
     async fn invalidated(&self, head: &StoredHead, count: u64) -> Result<bool, StorageError> {
+        // It may have been stored since the count was read.
+        let count = if count < head.as_of { self.count().await? } else { count };
         if count <= head.as_of {
-            return Ok(false);
+            // With a higher number it is from before the count was lost; what was counted since then is not known.
+            return Ok(count < head.as_of);
         }
         for group in head.group_ids() {
-            if self.number(&slot_name(group)).await?.is_some_and(|number| number > head.as_of) {
+            let latest = self.store.get(Space::Marks, &slot_name(group)).await?;
+            // One that cannot be read says that nobody knows.
+            if latest.is_some_and(|latest| number_in(&latest).is_none_or(|number| number > head.as_of)) {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
+    /// How many invalidations there were.
+    async fn count(&self) -> Result<u64, StorageError> {
+        Ok(self.number(INVALIDATIONS).await?.unwrap_or(0))
+    }
+
     async fn invalidate(&self, groups: &[GroupId]) -> Result<(), StorageError> {
         let _writing = self.write(INVALIDATIONS).await;
-        let number = self.number(INVALIDATIONS).await?.unwrap_or(0).saturating_add(1);
+        // A count that was lost does not begin with numbers that were given before.
+        let before = self.number(INVALIDATIONS).await?.unwrap_or_else(|| random::nonzero64() >> 12);
+        let number = before.saturating_add(1);
         self.put_number(INVALIDATIONS, number).await?;
         for group in groups {
             self.put_number(&slot_name(*group), number).await?;
@@ -499,7 +513,7 @@ impl<T: ByteStore> Inner<T> {
 
     async fn number(&self, name: &str) -> Result<Option<u64>, StorageError> {
         let value = self.store.get(Space::Marks, name).await?;
-        Ok(value.and_then(|value| value.first_chunk().copied()).map(u64::from_le_bytes))
+        Ok(value.as_deref().and_then(number_in))
     }
 
     async fn put_number(&self, name: &str, number: u64) -> Result<(), StorageError> {
@@ -535,6 +549,11 @@ impl<T: ByteStore> Inner<T> {
     fn error(&self, kind: StorageErrorKind, action: impl Into<String>) -> StorageError {
         StorageError::new(kind, self.store.name(), action)
     }
+}
+
+/// The number in such a value; `None` where it is damaged.
+fn number_in(value: &[u8]) -> Option<u64> {
+    <[u8; 8]>::try_from(value).ok().map(u64::from_le_bytes)
 }
 
 /// Groups whose ids fall into the same slot are invalidated together.
