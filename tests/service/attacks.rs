@@ -615,6 +615,17 @@ async fn no_room_is_lost() {
 
 /// Whoever has seen the answer to a POST sees nothing from before it, however requests overlap.
 async fn overlapping(layer: CacheLayer, always_tagged: bool, with_location: bool, heads: bool, seed: u64) {
+    overlapping_in([layer.clone(), layer], always_tagged, with_location, heads, seed).await;
+}
+
+/// The same through two layers on one storage, as in two processes.
+async fn overlapping_in(
+    layers: [CacheLayer; 2],
+    always_tagged: bool,
+    with_location: bool,
+    heads: bool,
+    seed: u64,
+) {
     let state = Arc::new(AtomicU64::new(0));
     let origin_state = Arc::clone(&state);
     let origin = tower::service_fn(move |request: Request<Full<Bytes>>| {
@@ -644,6 +655,17 @@ async fn overlapping(layer: CacheLayer, always_tagged: bool, with_location: bool
                 ));
             }
             let text = format!("{now:08}");
+            let range = request.headers().get("range").and_then(|range| range.to_str().ok());
+            let same = request.headers().get("if-range").is_none_or(|own| own.to_str().unwrap() == tag);
+            if let Some((first, last)) = range.filter(|_| same && !unsafe_one).and_then(bounds) {
+                let part = Full::new(Bytes::from(text.get(first..=last).unwrap().to_owned()));
+                let content_range = format!("bytes {first}-{last}/8");
+                return Ok(with_body(
+                    206,
+                    &[("etag", &tag), ("cache-control", "max-age=600"), ("content-range", &content_range)],
+                    part.map_err(|never| match never {}).boxed_unsync(),
+                ));
+            }
             let body: OriginBody = if request.method() == "HEAD" {
                 Frames::of(&[]).boxed()
             } else {
@@ -660,11 +682,11 @@ async fn overlapping(layer: CacheLayer, always_tagged: bool, with_location: bool
             Ok(response)
         }
     });
-    let cache = layer.layer(origin);
+    let caches = layers.map(|layer| layer.layer(origin.clone()));
     let acknowledged = Arc::new(AtomicU64::new(0));
     let mut workers = Vec::new();
     for worker in 0..8_u64 {
-        let (cache, acknowledged) = (cache.clone(), Arc::clone(&acknowledged));
+        let (cache, acknowledged) = (caches[worker as usize % 2].clone(), Arc::clone(&acknowledged));
         workers.push(async move {
             let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (worker + 1);
             for _ in 0..300 {
@@ -682,8 +704,13 @@ async fn overlapping(layer: CacheLayer, always_tagged: bool, with_location: bool
                 if (random >> 55).is_multiple_of(9) {
                     asking.extensions_mut().insert(CacheOverride::revalidate());
                 }
+                if method == "GET" && always_tagged && (random >> 45).is_multiple_of(4) {
+                    let range = ["bytes=0-3", "bytes=4-7", "bytes=2-5"][(random >> 30) as usize % 3];
+                    asking.headers_mut().insert("range", range.parse().unwrap());
+                }
                 let seen = ask(&cache, asking).await;
                 match method {
+                    "GET" if seen.body.len() < 8 => {}
                     "POST" => {
                         acknowledged.fetch_max(seen.text().parse().unwrap(), Ordering::SeqCst);
                     }
@@ -701,6 +728,40 @@ async fn overlapping(layer: CacheLayer, always_tagged: bool, with_location: bool
         });
     }
     futures_util::future::join_all(workers).await;
+}
+
+/// `bytes=first-last` or `bytes=first-` of eight.
+fn bounds(range: &str) -> Option<(usize, usize)> {
+    let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
+    Some((first.parse().ok()?, if last.is_empty() { 7 } else { last.parse().ok()? }))
+}
+
+#[tokio::test]
+async fn overlapping_requests_through_two_layers_memory() {
+    for seed in 11..18 {
+        let storage = MemoryStorage::new();
+        let layers = [CacheLayer::new(storage.clone()), CacheLayer::new(storage)];
+        overlapping_in(layers, true, true, true, seed).await;
+    }
+}
+
+#[tokio::test]
+async fn overlapping_requests_through_two_processes_sqlite() {
+    for seed in 11..13 {
+        let place = tempfile::tempdir().unwrap();
+        let layers =
+            [0; 2].map(|_| CacheLayer::new(SqliteStorage::open(place.path().join("cache.sqlite")).unwrap()));
+        overlapping_in(layers, true, true, true, seed).await;
+    }
+}
+
+#[tokio::test]
+async fn overlapping_requests_through_two_processes_filesystem() {
+    for seed in 11..13 {
+        let place = tempfile::tempdir().unwrap();
+        let layers = [0; 2].map(|_| CacheLayer::new(FileStorage::open(place.path()).unwrap()));
+        overlapping_in(layers, true, true, true, seed).await;
+    }
 }
 
 #[tokio::test]
