@@ -1,10 +1,11 @@
-//! `Cache-Control` (RFC 9111 section 5.2): a parser that reads what is malformed in the restrictive way.
+//! The directives of `Cache-Control` (RFC 9111 section 5.2).
 
 use http::HeaderMap;
 use http::header::{CACHE_CONTROL, HeaderName, PRAGMA};
 
+use crate::policy::cache_control::{Argument, Directive, each, each_in};
 use crate::policy::fields::is_essential;
-use crate::policy::freshness::MAX_SECONDS;
+use crate::policy::seconds::MAX_SECONDS;
 use crate::policy::targeted;
 
 /// The directives of a request (section 5.2.1).
@@ -88,6 +89,15 @@ impl Scope {
         }
     }
 
+    /// A qualified form must be a quoted list of field names. Anything else covers the whole response.
+    fn of(directive: &Directive<'_>) -> Self {
+        let Argument::Quoted(list) = directive.argument else { return Self::Whole };
+        if !directive.clean {
+            return Self::Whole;
+        }
+        field_names(list).map_or(Self::Whole, Self::Fields)
+    }
+
     fn widen(&mut self, other: Self) {
         match (&mut *self, other) {
             (Self::Whole, _) | (_, Self::Nothing) => {}
@@ -142,21 +152,23 @@ impl ResponseDirectives {
     /// Reads them from the first of the `targets` (RFC 9213) that is present and valid, else from `Cache-Control`.
     #[must_use]
     pub fn parse(headers: &HeaderMap, targets: &[HeaderName]) -> Self {
-        if let Some(found) = targets.iter().find_map(|target| targeted::directives(headers, target)) {
+        let mut found = Self::default();
+        if targets.iter().any(|target| targeted::each(headers, target, &mut |directive| found.add(directive)))
+        {
+            found.targeted = true;
             return found;
         }
-        let mut found = Self::default();
         each(headers, &CACHE_CONTROL, &mut |directive| found.add(directive));
         found
     }
 
-    pub(crate) fn add(&mut self, directive: &Directive<'_>) {
+    fn add(&mut self, directive: &Directive<'_>) {
         let seconds = directive.seconds();
         let clean = directive.clean;
         match_name(directive.name, |name| match name {
             "no-store" => self.no_store = true,
-            "no-cache" => self.no_cache.widen(directive.scope()),
-            "private" => self.private.widen(directive.scope()),
+            "no-cache" => self.no_cache.widen(Scope::of(directive)),
+            "private" => self.private.widen(Scope::of(directive)),
             "public" if clean => {
                 self.public = true;
                 self.authorization_leave = true;
@@ -185,49 +197,9 @@ fn tighten(slot: &mut Option<u32>, seconds: u32) {
     *slot = Some(slot.map_or(seconds, |other| other.min(seconds)));
 }
 
-/// One directive as it stood in the field.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Directive<'a> {
-    pub(crate) name: &'a [u8],
-    pub(crate) argument: Argument<'a>,
-    /// Well-formed. What is not may restrict, but never permit.
-    pub(crate) clean: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Argument<'a> {
-    None,
-    Token(&'a [u8]),
-    Quoted(&'a [u8]),
-    Malformed,
-}
-
-impl Directive<'_> {
-    fn is(&self, name: &str) -> bool {
-        self.name.eq_ignore_ascii_case(name.as_bytes())
-    }
-
-    /// delta-seconds (1.2.2): too large a number is 2^31.
-    fn seconds(&self) -> Option<u32> {
-        match self.argument {
-            Argument::Token(digits) | Argument::Quoted(digits) if self.clean => delta_seconds(digits),
-            _ => None,
-        }
-    }
-
-    /// A qualified form must be a quoted list of field names. Anything else covers the whole response.
-    fn scope(&self) -> Scope {
-        let Argument::Quoted(list) = self.argument else { return Scope::Whole };
-        if !self.clean {
-            return Scope::Whole;
-        }
-        field_names(list).map_or(Scope::Whole, Scope::Fields)
-    }
-}
-
 /// The names in a qualified directive; `None` when one is invalid or is a field that reuse itself depends on, or when
 /// they are too many.
-pub(crate) fn field_names(list: &[u8]) -> Option<Vec<HeaderName>> {
+fn field_names(list: &[u8]) -> Option<Vec<HeaderName>> {
     let mut names = Vec::new();
     for name in list.split(|byte| matches!(byte, b',' | b' ' | b'\t')).filter(|name| !name.is_empty()) {
         let name = HeaderName::from_bytes(name).ok()?;
@@ -237,16 +209,6 @@ pub(crate) fn field_names(list: &[u8]) -> Option<Vec<HeaderName>> {
         names.push(name);
     }
     (!names.is_empty()).then_some(names)
-}
-
-/// Digits only; saturates at 2^31.
-pub(crate) fn delta_seconds(digits: &[u8]) -> Option<u32> {
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let seconds =
-        digits.iter().fold(0u64, |sum, digit| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0')));
-    Some(u32::try_from(seconds).unwrap_or(MAX_SECONDS).min(MAX_SECONDS))
 }
 
 /// The longest directive name there is; a longer one is unknown.
@@ -260,141 +222,5 @@ fn match_name(name: &[u8], then: impl FnOnce(&str)) {
     lower.make_ascii_lowercase();
     if let Ok(name) = std::str::from_utf8(lower) {
         then(name);
-    }
-}
-
-/// Every directive of every line of a field.
-fn each(headers: &HeaderMap, field: &HeaderName, visit: &mut dyn FnMut(&Directive<'_>)) {
-    for value in headers.get_all(field) {
-        each_in(value.as_bytes(), visit);
-    }
-}
-
-fn each_in(line: &[u8], visit: &mut dyn FnMut(&Directive<'_>)) {
-    for member in Split::new(line, |byte| byte == b',') {
-        let mut words = Split::new(member, |byte| matches!(byte, b' ' | b'\t' | b';'));
-        let Some(first) = words.next() else { continue };
-        // Two words without a comma between them: both are read, neither is well-formed.
-        let clean = words.clone().next().is_none();
-        for word in std::iter::once(first).chain(words) {
-            each_in_word(word, clean, visit);
-        }
-    }
-}
-
-fn each_in_word(word: &[u8], clean: bool, visit: &mut dyn FnMut(&Directive<'_>)) {
-    let equals = word.iter().position(|byte| *byte == b'=');
-    let (name, argument) = match equals {
-        Some(at) => {
-            (word.get(..at).unwrap_or_default(), read_argument(word.get(at + 1..).unwrap_or_default()))
-        }
-        None => (word, Argument::None),
-    };
-    if !name.is_empty() && name.iter().all(|byte| is_token(*byte)) {
-        let clean = clean && argument != Argument::Malformed;
-        visit(&Directive { name, argument, clean });
-        return;
-    }
-    // A name in quotes, with stray bytes, ...: whatever can be read as a restriction is one.
-    for name in word.split(|byte| !is_token(*byte)).filter(|name| !name.is_empty()) {
-        visit(&Directive { name, argument: Argument::Malformed, clean: false });
-    }
-}
-
-fn read_argument(argument: &[u8]) -> Argument<'_> {
-    if let Some(inner) = argument.strip_prefix(b"\"") {
-        return match inner.strip_suffix(b"\"") {
-            Some(inner) if !inner.contains(&b'"') && !inner.contains(&b'\\') => Argument::Quoted(inner),
-            _ => Argument::Malformed,
-        };
-    }
-    if !argument.is_empty() && argument.iter().all(|byte| is_token(*byte)) {
-        Argument::Token(argument)
-    } else {
-        Argument::Malformed
-    }
-}
-
-pub(crate) const fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#'
-                | b'$'
-                | b'%'
-                | b'&'
-                | b'\''
-                | b'*'
-                | b'+'
-                | b'-'
-                | b'.'
-                | b'^'
-                | b'_'
-                | b'`'
-                | b'|'
-                | b'~'
-        )
-}
-
-/// The non-empty pieces between separators that stand outside of quoted strings.
-///
-/// A quote that is never closed is an ordinary byte: it cannot hide what follows it.
-#[derive(Clone)]
-struct Split<'a, F> {
-    rest: &'a [u8],
-    is_separator: F,
-    quotes_close: bool,
-}
-
-impl<'a, F: Fn(u8) -> bool> Split<'a, F> {
-    fn new(rest: &'a [u8], is_separator: F) -> Self {
-        Self { rest, is_separator, quotes_close: true }
-    }
-}
-
-impl<'a, F: Fn(u8) -> bool> Iterator for Split<'a, F> {
-    type Item = &'a [u8];
-
-    fn next(&mut self) -> Option<&'a [u8]> {
-        while !self.rest.is_empty() {
-            let end = self.piece_len();
-            let piece = self.rest.get(..end).unwrap_or_default();
-            self.rest = self.rest.get(end + 1..).unwrap_or_default();
-            if !piece.is_empty() {
-                return Some(piece);
-            }
-        }
-        None
-    }
-}
-
-impl<F: Fn(u8) -> bool> Split<'_, F> {
-    fn piece_len(&mut self) -> usize {
-        let mut at = 0;
-        while let Some(byte) = self.rest.get(at) {
-            if *byte == b'"' && self.quotes_close {
-                match closing_quote(self.rest, at) {
-                    Some(close) => at = close,
-                    // Looked for once in all pieces: all quotes behind one that is never closed are escaped, and as seen
-                    // from them the others are escaped too. A line of nothing but quotes must not cost a square.
-                    None => self.quotes_close = false,
-                }
-            } else if (self.is_separator)(*byte) {
-                return at;
-            }
-            at += 1;
-        }
-        at
-    }
-}
-
-fn closing_quote(bytes: &[u8], open: usize) -> Option<usize> {
-    let mut at = open + 1;
-    loop {
-        match bytes.get(at)? {
-            b'"' => return Some(at),
-            b'\\' => at += 2,
-            _ => at += 1,
-        }
     }
 }

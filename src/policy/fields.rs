@@ -1,10 +1,10 @@
-//! Which fields are stored (RFC 9111 section 3.1) and which a newer response updates (section 3.2).
+//! Which fields are which, and how the cache writes its own.
 
 use std::collections::HashSet;
 
-use http::header::{self, HeaderMap, HeaderName, HeaderValue, MaxSizeReached};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use crate::entry::MOST_FIELDS;
+use crate::policy::seconds::number;
 
 /// Fields that belong to one connection or one proxy and are never stored.
 pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
@@ -45,62 +45,35 @@ pub(crate) fn is_essential(name: &HeaderName) -> bool {
     .contains(&name)
 }
 
-/// Fields that describe the stored bytes. A 304 has no bytes, so it cannot change what is said of them.
-fn describes_stored_body(name: &HeaderName) -> bool {
-    static CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
-    static CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
-    [
-        &header::CONTENT_LENGTH,
-        &header::CONTENT_ENCODING,
-        &header::CONTENT_RANGE,
-        &CONTENT_MD5,
-        &CONTENT_DIGEST,
-        // Comparison decided that the stored tag stands for the same representation; its bytes keep their own.
-        &header::ETAG,
-    ]
-    .contains(&name)
+/// A set, because the origin decides how many names there are.
+pub(crate) fn named_by_connection(headers: &HeaderMap) -> HashSet<HeaderName> {
+    headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| matches!(byte, b',' | b' ' | b'\t')))
+        .filter_map(|name| HeaderName::from_bytes(name).ok())
+        .filter(|name| !is_essential(name))
+        .collect()
 }
 
-/// The fields of `received` that may be stored, each value in memory of its own: a value as it came from the
-/// connection is a slice of a large shared buffer, which it would keep alive. `None` where they are too many.
-pub(crate) fn storable_fields(
-    received: &HeaderMap,
-    dropped: &dyn Fn(&HeaderName) -> bool,
-) -> Option<HeaderMap> {
-    let named = named_by_connection(received);
-    // One place for Age, one for a Date that is missing.
-    let room = received.keys_len().min(MOST_FIELDS) + 2;
-    let mut stored = HeaderMap::try_with_capacity(room).ok()?;
-    for (name, value) in received {
-        if is_hop_by_hop(name) || named.contains(name) || dropped(name) {
-            continue;
-        }
-        if stored.len() == MOST_FIELDS {
-            return None;
-        }
-        stored.try_append(name.clone(), owned(value)).ok()?;
+/// All lines of a field in one, or `None` when there is no such field.
+pub(crate) fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
+    let mut lines = headers.get_all(name).iter();
+    let mut all = lines.next()?.as_bytes().to_vec();
+    for line in lines {
+        all.extend_from_slice(b", ");
+        all.extend_from_slice(line.as_bytes());
     }
-    Some(stored)
+    Some(all)
 }
 
-/// Replaces the fields of `stored` by those of the same name in `newer` (section 3.2). An error where all together are
-/// more than a map holds.
-pub(crate) fn update_fields(stored: &HeaderMap, newer: &HeaderMap) -> Result<HeaderMap, MaxSizeReached> {
-    let named = named_by_connection(newer);
-    let replaces =
-        |name: &HeaderName| !is_hop_by_hop(name) && !named.contains(name) && !describes_stored_body(name);
-    let mut merged = HeaderMap::try_with_capacity(stored.keys_len())?;
-    for (name, value) in stored {
-        if !(newer.contains_key(name) && replaces(name)) {
-            merged.try_append(name.clone(), value.clone())?;
-        }
-    }
-    for (name, value) in newer {
-        if replaces(name) {
-            merged.try_append(name.clone(), owned(value))?;
-        }
-    }
-    Ok(merged)
+pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
+    number(headers.get(header::CONTENT_LENGTH)?.as_bytes().trim_ascii())
+}
+
+/// Sets a field that the cache itself writes. A map that is full stays as it is.
+pub(crate) fn set(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
+    let _ = headers.try_insert(name, value);
 }
 
 /// The same fields in the same order, without the dropped ones.
@@ -116,25 +89,31 @@ pub(crate) fn without(headers: HeaderMap, dropped: &dyn Fn(&HeaderName) -> bool)
     kept
 }
 
-/// Sets a field that the cache itself writes. A map that is full stays as it is.
-pub(crate) fn set(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
-    let _ = headers.try_insert(name, value);
+/// Makes the fields those of a complete response of this length.
+pub(crate) fn describe_whole(headers: &mut HeaderMap, complete_len: u64) {
+    without_digests(headers);
+    headers.remove(header::CONTENT_RANGE);
+    set(headers, header::CONTENT_LENGTH, HeaderValue::from(complete_len));
 }
 
-/// A set, because the origin decides how many names there are.
-pub(crate) fn named_by_connection(headers: &HeaderMap) -> HashSet<HeaderName> {
-    headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| matches!(byte, b',' | b' ' | b'\t')))
-        .filter_map(|name| HeaderName::from_bytes(name).ok())
-        .filter(|name| !is_essential(name))
-        .collect()
+pub(crate) fn describe_part(
+    headers: &mut HeaderMap,
+    first: u64,
+    end: u64,
+    complete_len: Option<u64>,
+) -> Option<()> {
+    let complete_len = complete_len.map_or_else(|| "*".to_owned(), |len| len.to_string());
+    let range = format!("bytes {first}-{}/{complete_len}", end.checked_sub(1)?);
+    without_digests(headers);
+    set(headers, header::CONTENT_RANGE, HeaderValue::try_from(range).ok()?);
+    set(headers, header::CONTENT_LENGTH, HeaderValue::from(end - first));
+    Some(())
 }
 
-fn owned(value: &HeaderValue) -> HeaderValue {
-    // Cannot fail for bytes that were a value before; if it did, sharing the buffer would still be right.
-    let mut copy = HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone());
-    copy.set_sensitive(value.is_sensitive());
-    copy
+/// Drops what was computed over the content of one message (RFC 9530 section 2): other content, other digest.
+pub(crate) fn without_digests(headers: &mut HeaderMap) {
+    static CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
+    static CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
+    headers.remove(&CONTENT_MD5);
+    headers.remove(&CONTENT_DIGEST);
 }

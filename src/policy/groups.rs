@@ -6,14 +6,17 @@ use sfv::{BareItem, List, ListEntry, Parser};
 
 use crate::entry::{Group, GroupId, StoredHead};
 use crate::key::{origin_of, target_of};
-use crate::policy::{RequestInfo, targeted};
+use crate::policy::fields::joined;
+use crate::policy::request::RequestInfo;
 
 const CACHE_GROUPS: HeaderName = HeaderName::from_static("cache-groups");
+
 const CACHE_GROUP_INVALIDATION: HeaderName = HeaderName::from_static("cache-group-invalidation");
 
 /// A response of more groups than this in its field is not stored, because an invalidation of one that was left out would
 /// be lost; more are not invalidated at once. RFC 9875 asks for at least 32.
 const MOST_IN_FIELD: usize = 128;
+
 /// Nor is a response with a longer name stored. RFC 9875 asks for at least 32 characters.
 const LONGEST_NAME: usize = 256;
 
@@ -68,7 +71,7 @@ fn origin(request: &RequestInfo<'_>) -> String {
 
 /// A list of strings; parameters are ignored, and a field that is no such list as a whole.
 fn named(origin: &str, headers: &HeaderMap, field: &HeaderName) -> Vec<Group> {
-    let Some(line) = targeted::joined(headers, field) else { return Vec::new() };
+    let Some(line) = joined(headers, field) else { return Vec::new() };
     let Ok(members) = Parser::new(&line).parse::<List>() else { return Vec::new() };
     let mut groups = Vec::new();
     for member in &members {

@@ -4,7 +4,9 @@ use http::{Method, StatusCode, Uri, header, response};
 
 use crate::entry::GroupId;
 use crate::key::{origin_of, resolve, same_origin, target_of, target_uri};
-use crate::policy::{Policy, RequestInfo, groups};
+use crate::policy::groups;
+use crate::policy::request::RequestInfo;
+use crate::policy::settings::Policy;
 
 /// The URIs whose stored responses are invalidated by this exchange, the target URI first where it is absolute.
 ///

@@ -1,6 +1,8 @@
 //! Deciding, purely: header fields and times in, an enum with its reason out. One file per subject of RFC 9111.
 
-mod combine;
+mod age;
+mod assess;
+mod cache_control;
 mod conditional;
 mod date;
 mod directives;
@@ -8,185 +10,47 @@ mod fields;
 mod freshness;
 mod groups;
 mod invalidation;
+mod not_stored;
+mod parts;
 mod range;
+mod request;
 mod reuse;
+mod seconds;
+mod select;
+mod serve;
 mod settings;
-mod spans;
+mod stale;
 mod storable;
+mod stored_fields;
 mod targeted;
+mod times;
 mod trailers;
 mod update;
+mod update_by_head;
+mod validated;
 mod validation;
+mod validators;
 
-pub(crate) use combine::without_digests;
-pub use combine::{Combination, Missing, Union, combine, held_already, resumable};
 pub use directives::{RequestDirectives, ResponseDirectives, Scope};
-pub(crate) use fields::set as set_field;
+pub(crate) use fields::{set as set_field, without_digests};
 pub use invalidation::{invalidated, invalidated_groups};
 pub(crate) use invalidation::{is_safe, target_groups};
-pub(crate) use range::number;
+pub use not_stored::NotStored;
+pub use parts::combine::{Combination, Union, combine};
+pub use parts::held::{held_already, resumable};
+pub use parts::missing::Missing;
+pub use parts::spans::Slice;
+pub use request::RequestInfo;
 pub(crate) use reuse::wants_stored;
-pub use reuse::{Answer, Reuse, Serve, reuse, serve};
+pub use reuse::{Reuse, reuse};
+pub(crate) use seconds::number;
+pub use serve::{Answer, Serve, serve};
 pub use settings::{Policy, SetCookie};
-pub use spans::Slice;
-pub use storable::{NotStored, storable};
+pub use stale::without_origin;
+pub use storable::storable;
+pub use times::Times;
 pub(crate) use trailers::{Refused, StorableTrailers};
-pub use update::{HeadUpdate, Update, UpdateAction, updated_by_head};
-pub use validation::{Validated, Validation, preconditions, validated, without_origin};
-
-use std::fmt;
-
-use http::header::{AUTHORIZATION, CONTENT_LENGTH};
-use http::{HeaderMap, Method, Uri};
-
-use crate::clock::Timestamp;
-use crate::key::{RequestContent, RequestHead, ShownFields, shown_uri, userinfo};
-use crate::overrides::{CacheMode, CacheOverride};
-
-/// What the policy knows of a request: its head, its directives parsed once, and its overrides.
-#[derive(Clone)]
-pub struct RequestInfo<'a> {
-    /// The request's method.
-    pub method: &'a Method,
-    /// The request's target URI.
-    pub uri: &'a Uri,
-    /// The request's header fields.
-    pub headers: &'a HeaderMap,
-    /// Its `Cache-Control` (or `Pragma`).
-    pub directives: RequestDirectives,
-    /// The user's overrides for this one request.
-    pub overrides: &'a CacheOverride,
-    /// Which preconditions and ranges the request has.
-    conditions: Conditions,
-    content: Content,
-}
-
-/// What the key has to do with the request's content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Content {
-    /// There is none, as far as can be seen, and nobody looked.
-    Absent,
-    /// It is part of the key.
-    Keyed,
-    /// There is some, or can be, and the key knows nothing of it.
-    Unknown,
-}
-
-/// Which of the fields that few requests have are there: looked for once, in one pass over the names, so that the
-/// common hit does not look up each of them.
-#[derive(Clone, Copy, Debug, Default)]
-struct Conditions {
-    /// `If-None-Match` or `If-Modified-Since`: a 304 may answer.
-    not_modified: bool,
-    /// `If-Match` or `If-Unmodified-Since`: only the origin may evaluate them.
-    only_for_origin: bool,
-    /// `Range`.
-    range: bool,
-    /// `Content-Length` or `Transfer-Encoding`: the request has content.
-    content: bool,
-}
-
-impl Conditions {
-    fn of(headers: &HeaderMap) -> Self {
-        let mut found = Self::default();
-        for name in headers.keys() {
-            match name.as_str() {
-                "range" => found.range = true,
-                "transfer-encoding" => found.content = true,
-                "content-length" => {
-                    found.content |= headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0");
-                }
-                name if !name.starts_with("if-") => {}
-                "if-none-match" | "if-modified-since" => found.not_modified = true,
-                "if-match" | "if-unmodified-since" => found.only_for_origin = true,
-                _ => {}
-            }
-        }
-        found
-    }
-}
-
-impl<'a> RequestInfo<'a> {
-    /// Reads the request's directives.
-    #[must_use]
-    pub fn new(head: &RequestHead<'a>, overrides: &'a CacheOverride) -> Self {
-        let conditions = Conditions::of(head.headers);
-        let known = RequestContent::of(head.method, head.extensions);
-        let content = if head.body_digest.is_some() || overrides.key.is_some() {
-            Content::Keyed
-        } else if conditions.content || known.is_some() {
-            Content::Unknown
-        } else {
-            Content::Absent
-        };
-        Self {
-            method: head.method,
-            uri: head.uri,
-            headers: head.headers,
-            directives: RequestDirectives::parse(head.headers),
-            overrides,
-            conditions,
-            content,
-        }
-    }
-
-    /// Whether responses to this request may be stored and reused: its method allows that, and its key tells it from
-    /// requests with other content. GET has none unless somebody plants some ("fat GET"); other methods have some
-    /// unless somebody looked.
-    #[must_use]
-    pub fn is_handled(&self, policy: &Policy) -> bool {
-        let told_apart = match self.content {
-            Content::Keyed => true,
-            Content::Absent => matches!(*self.method, Method::GET | Method::HEAD),
-            Content::Unknown => false,
-        };
-        told_apart && policy.handles(self.method)
-    }
-}
-
-impl RequestInfo<'_> {
-    /// Whether the request is "a request with an Authorization header field" (RFC 9111 section 3.5): clients send
-    /// userinfo in the URI as one (RFC 9110 section 4.2.4). `Proxy-Authorization` does not count: it is for the proxy on
-    /// the way (RFC 9110 section 11.7.2), which decides nothing about the origin's response, and is never stored (RFC
-    /// 9111 section 3.1).
-    pub(crate) fn forbids_storing(&self) -> bool {
-        self.directives.no_store || self.overrides.no_store
-    }
-
-    pub(crate) fn is_authorized(&self) -> bool {
-        self.headers.contains_key(AUTHORIZATION) || userinfo(self.uri).is_some()
-    }
-
-    /// Whether the answer to another request may do as well, if it may be stored: one that this request would neither
-    /// refuse nor fail to bring about itself.
-    pub(crate) fn takes_anothers_answer(&self) -> bool {
-        let Conditions { not_modified, only_for_origin, range, .. } = self.conditions;
-        let CacheOverride { mode, no_store, lifetime, groups, key: _ } = self.overrides;
-        let overridden = *mode != CacheMode::Default || *no_store || lifetime.is_some() || !groups.is_empty();
-        let directives = self.directives.no_cache || self.directives.no_store;
-        let conditions = not_modified || only_for_origin || range;
-        *self.method != Method::HEAD && !overridden && !directives && !conditions
-    }
-}
-
-impl fmt::Debug for RequestInfo<'_> {
-    /// Without what a log must not tell: the query, and the values of most fields.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RequestInfo")
-            .field("method", self.method)
-            .field("uri", &shown_uri(self.uri))
-            .field("headers", &ShownFields(self.headers))
-            .field("directives", &self.directives)
-            .field("overrides", self.overrides)
-            .finish_non_exhaustive()
-    }
-}
-
-/// When a request was sent and its response arrived.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Times {
-    /// The request was sent.
-    pub request: Timestamp,
-    /// The response's head arrived.
-    pub response: Timestamp,
-}
+pub use update::{Update, UpdateAction};
+pub use update_by_head::{HeadUpdate, updated_by_head};
+pub use validated::{Validated, validated};
+pub use validation::{Validation, preconditions};

@@ -1,9 +1,11 @@
 //! Byte ranges (RFC 9110 section 14).
 
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, header};
 
 use crate::entry::StoredHead;
-use crate::policy::{Answer, RequestInfo, conditional};
+use crate::policy::conditional;
+use crate::policy::request::RequestInfo;
+use crate::policy::seconds::number;
 
 /// A single byte range as a request states it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +41,7 @@ impl ByteRange {
     }
 
     /// The first and the last byte of a representation of this length; `None` when unsatisfiable.
-    fn within(self, complete_len: u64) -> Option<(u64, u64)> {
+    pub(crate) fn within(self, complete_len: u64) -> Option<(u64, u64)> {
         let end = complete_len.checked_sub(1)?;
         match self {
             Self::From(first, last) => (first <= end).then(|| (first, last.unwrap_or(end).min(end))),
@@ -58,38 +60,22 @@ impl ByteRange {
     }
 }
 
-/// What a complete stored response to GET answers to the request's range, if it answers with a part at all.
-pub(crate) fn of_complete(request: &RequestInfo<'_>, head: &StoredHead) -> Option<Answer> {
-    // A range is only defined for a representation that a plain GET would have answered with 200.
-    if head.status != StatusCode::OK || !request.conditions.range {
-        return None;
-    }
-    let range = ByteRange::of_request(request.headers)?;
-    let complete_len = head.body?.len;
-    if !conditional::range_applies(request.headers, head) {
-        return None;
-    }
-    Some(match range.within(complete_len) {
-        Some((first, last)) => Answer::Range { first, last, complete_len },
-        None => Answer::Unsatisfiable { complete_len },
-    })
-}
-
 /// Whether the request's range is to be answered from a stored partial response: it lies wholly inside (3.3), and
 /// the request's `If-Range` allows it.
 pub(crate) fn lies_inside(request: &RequestInfo<'_>, head: &StoredHead) -> bool {
-    of_partial(request, head).is_some() && conditional::range_applies(request.headers, head)
+    of_part(request, head).is_some() && conditional::range_applies(request.headers, head)
 }
 
-/// The part of a stored partial response that is the request's range, where that lies wholly inside.
-pub(crate) fn of_partial(request: &RequestInfo<'_>, head: &StoredHead) -> Option<Answer> {
+/// The part of a stored partial response that is the request's range, where that lies wholly inside: its first byte and
+/// its last, and the length of the whole.
+pub(crate) fn of_part(request: &RequestInfo<'_>, head: &StoredHead) -> Option<(u64, u64, u64)> {
     let (stored, held) = (head.range?, head.body?.len);
     let range = ByteRange::of_request(request.headers)?;
     let (first, last) = range.bounds(stored.complete_len)?;
     let inside = first >= stored.first && last < stored.first.saturating_add(held);
     // Answers carry the length of the whole; where it is unknown the request goes to the origin.
     let complete_len = stored.complete_len?;
-    inside.then_some(Answer::Range { first, last, complete_len })
+    inside.then_some((first, last, complete_len))
 }
 
 /// A valid `Content-Range` with a range.
@@ -135,12 +121,4 @@ fn has_several_parts(headers: &HeaderMap) -> bool {
         let kind = kind.as_bytes().trim_ascii_start();
         kind.get(..MULTIPART.len()).is_some_and(|start| start.eq_ignore_ascii_case(MULTIPART))
     })
-}
-
-/// Digits and nothing else, as the grammars of RFC 9110 want them.
-pub(crate) fn number(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    std::str::from_utf8(digits).ok()?.parse().ok()
 }

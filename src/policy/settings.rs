@@ -8,7 +8,7 @@ use http::header::HeaderName;
 use http::{Method, StatusCode};
 
 use crate::key::principal_hash_key;
-use crate::policy::freshness::MAX_SECONDS;
+use crate::policy::seconds::seconds;
 
 /// How the cache decides: as a private or as a shared cache, and the user's settings beside the RFC.
 ///
@@ -316,9 +316,4 @@ impl fmt::Debug for Policy {
             .field("set_cookie", &self.set_cookie)
             .finish_non_exhaustive()
     }
-}
-
-/// Whole seconds, at most 2^31 (RFC 9111 section 1.2.2).
-pub(crate) fn seconds(duration: Duration) -> u32 {
-    u32::try_from(duration.as_secs()).unwrap_or(MAX_SECONDS).min(MAX_SECONDS)
 }

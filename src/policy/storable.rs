@@ -1,71 +1,23 @@
 //! May it be kept (RFC 9111 section 3)?
 
-use http::header::{self, HeaderName, HeaderValue};
-use http::{HeaderMap, Method, StatusCode, response};
+use http::{Method, StatusCode, header, response};
 
 use crate::entry::{BodySummary, StoredHead, StoredRange};
-use crate::key::{CacheKey, Selecting, resolve, target_of, target_uri};
-use crate::policy::combine::describe_whole;
-use crate::policy::date::format_date;
+use crate::key::{CacheKey, resolve, target_of, target_uri};
+use crate::policy::age::initial_age;
+use crate::policy::assess::assess;
 use crate::policy::directives::ResponseDirectives;
-use crate::policy::freshness::{Facts, assess, initial_age, usable_until};
-use crate::policy::range::{ContentRange, number};
-use crate::policy::settings::seconds;
-use crate::policy::{Policy, RequestInfo, SetCookie, Times, fields, groups};
-
-/// Why a response is not stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum NotStored {
-    /// The request or the user said no-store.
-    RequestNoStore,
-    /// Responses to this method are not stored.
-    Method,
-    /// The status is interim, or answers a precondition or range of this one request.
-    Status,
-    /// must-understand, and the status is not known.
-    NotUnderstood,
-    /// The response said no-store.
-    NoStore,
-    /// The response is private, and this cache is shared.
-    Private,
-    /// The request was authorized, this cache is shared, and the response gives no leave.
-    Authorization,
-    /// The response sets cookies, and the user does not want such responses stored.
-    SetCookie,
-    /// Nothing in the response or the settings allows to store a response with this status.
-    NotCacheable,
-    /// `Vary: *`: no request would ever select it.
-    VaryStar,
-    /// Neither a lifetime nor a validator: it could never be used.
-    Useless,
-    /// A 206 whose range is missing, invalid or not a single one.
-    Partial,
-    /// More fields, bytes of fields or groups than a stored head holds: [`StoredHead::is_within_limits`].
-    LargeHead,
-}
-
-impl NotStored {
-    /// A short text for `Cache-Status`' `detail`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::RequestNoStore => "request no-store",
-            Self::Method => "method",
-            Self::Status => "status",
-            Self::NotUnderstood => "must-understand",
-            Self::NoStore => "no-store",
-            Self::Private => "private",
-            Self::Authorization => "authorization",
-            Self::SetCookie => "set-cookie",
-            Self::NotCacheable => "not cacheable",
-            Self::VaryStar => "vary *",
-            Self::Useless => "no lifetime and no validator",
-            Self::Partial => "partial",
-            Self::LargeHead => "large head",
-        }
-    }
-}
+use crate::policy::fields::{content_length, describe_whole};
+use crate::policy::freshness::{Facts, usable_until};
+use crate::policy::groups;
+use crate::policy::not_stored::NotStored;
+use crate::policy::range::ContentRange;
+use crate::policy::request::RequestInfo;
+use crate::policy::seconds::seconds;
+use crate::policy::select::selecting;
+use crate::policy::settings::Policy;
+use crate::policy::stored_fields::{complete_fields, dropped, storable_fields};
+use crate::policy::times::Times;
 
 /// The head to store for this response, or why there is none.
 ///
@@ -119,8 +71,8 @@ pub fn storable(
         return Err(NotStored::Useless);
     }
 
-    let mut headers = fields::storable_fields(&response.headers, &dropped(policy, &directives))
-        .ok_or(NotStored::LargeHead)?;
+    let mut headers =
+        storable_fields(&response.headers, &dropped(policy, &directives)).ok_or(NotStored::LargeHead)?;
     complete_fields(&mut headers, freshness.initial_age, times);
     if let Some(whole) = whole {
         describe_whole(&mut headers, whole.len());
@@ -182,50 +134,6 @@ fn stored_range(
     }
 }
 
-pub(crate) fn selecting(
-    policy: &Policy,
-    request: &RequestInfo<'_>,
-    key: &CacheKey,
-    response: &HeaderMap,
-) -> Selecting {
-    if !response.contains_key(header::VARY) {
-        return Selecting::default();
-    }
-    Selecting::new(response, request.headers, key, policy.secret_bytes())
-}
-
-/// The fields that this response does not let a cache store, or that the user does not want stored.
-pub(crate) fn dropped<'a>(
-    policy: &'a Policy,
-    directives: &'a ResponseDirectives,
-) -> impl Fn(&HeaderName) -> bool + 'a {
-    let strip = policy.on_set_cookie() == SetCookie::Strip;
-    move |name| {
-        dropped_names(policy, directives).any(|dropped| dropped == name)
-            || strip && *name == header::SET_COOKIE
-    }
-}
-
-/// 5.2.2.4 and 5.2.2.7, the qualified forms: what must not be reused unvalidated, or not stored, is left out.
-pub(crate) fn dropped_names<'a>(
-    policy: &Policy,
-    directives: &'a ResponseDirectives,
-) -> impl Iterator<Item = &'a HeaderName> {
-    let private = if policy.is_shared() { directives.private.fields() } else { &[] };
-    private.iter().chain(directives.no_cache.fields())
-}
-
-/// Adds what every stored response has: a `Date` (RFC 9110 section 6.6.1), and a place for the `Age` that each
-/// answer overwrites, so that a hit need not grow the map.
-pub(crate) fn complete_fields(headers: &mut HeaderMap, initial_age: u64, times: Times) {
-    if !headers.contains_key(header::DATE)
-        && let Some(date) = format_date(times.response)
-    {
-        fields::set(headers, header::DATE, date);
-    }
-    fields::set(headers, header::AGE, HeaderValue::from(initial_age / 1000));
-}
-
 /// How long the body will be, where the response says so.
 fn body_len(
     request: &RequestInfo<'_>,
@@ -239,8 +147,4 @@ fn body_len(
         return Some(range.len());
     }
     content_length(&response.headers)
-}
-
-pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
-    number(headers.get(header::CONTENT_LENGTH)?.as_bytes().trim_ascii())
 }

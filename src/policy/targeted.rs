@@ -4,14 +4,14 @@ use http::HeaderMap;
 use http::header::HeaderName;
 use sfv::{BareItem, Dictionary, ListEntry, Parser};
 
-use crate::policy::directives::{Argument, Directive, ResponseDirectives};
+use crate::policy::cache_control::{Argument, Directive};
+use crate::policy::fields::joined;
 
-/// The directives of one targeted field, or `None` when it is absent, empty or no Structured Fields Dictionary:
-/// then the cache must act as if the field were absent.
-pub(crate) fn directives(headers: &HeaderMap, target: &HeaderName) -> Option<ResponseDirectives> {
-    let field = joined(headers, target)?;
-    let members = Parser::new(&field).parse::<Dictionary>().ok().filter(|members| !members.is_empty())?;
-    let mut found = ResponseDirectives { targeted: true, ..ResponseDirectives::default() };
+/// Every directive of one targeted field. `false` when it is absent, empty or no Structured Fields Dictionary: then the
+/// cache must act as if the field were absent.
+pub(crate) fn each(headers: &HeaderMap, target: &HeaderName, visit: &mut dyn FnMut(&Directive<'_>)) -> bool {
+    let Some(field) = joined(headers, target) else { return false };
+    let Ok(members) = Parser::new(&field).parse::<Dictionary>() else { return false };
     for (name, member) in &members {
         // Parameters are not defined for any directive and are ignored.
         let value = match member {
@@ -33,18 +33,7 @@ pub(crate) fn directives(headers: &HeaderMap, target: &HeaderName) -> Option<Res
             // "Recipients ... SHOULD NOT accept other types": a value of the wrong type permits nothing.
             _ => Argument::Malformed,
         };
-        found.add(&Directive { name, argument, clean: argument != Argument::Malformed });
+        visit(&Directive { name, argument, clean: argument != Argument::Malformed });
     }
-    Some(found)
-}
-
-/// All lines of a field in one, or `None` when there is no such field.
-pub(crate) fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
-    let mut lines = headers.get_all(name).iter();
-    let mut all = lines.next()?.as_bytes().to_vec();
-    for line in lines {
-        all.extend_from_slice(b", ");
-        all.extend_from_slice(line.as_bytes());
-    }
-    Some(all)
+    !members.is_empty()
 }

@@ -7,9 +7,9 @@ use http::header::{self, HeaderName};
 
 use crate::entry::{StoredHead, fields_fit};
 use crate::policy::directives::ResponseDirectives;
-use crate::policy::fields::{is_hop_by_hop, named_by_connection, storable_fields};
-use crate::policy::storable::dropped_names;
-use crate::policy::{Policy, SetCookie};
+use crate::policy::fields::{is_hop_by_hop, named_by_connection};
+use crate::policy::settings::{Policy, SetCookie};
+use crate::policy::stored_fields::{dropped_names, storable_fields};
 
 /// What a response's header section lets be stored of its trailer section, which comes when the decision to store has
 /// long been made. By default nothing.

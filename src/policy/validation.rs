@@ -1,19 +1,16 @@
-//! Validation: what is asked of the origin, and what its answer means (RFC 9111 section 4.3).
+//! What is asked of the origin about stored responses (RFC 9111 section 4.3.1).
 
+use http::Method;
 use http::header::{self, HeaderMap, HeaderValue};
-use http::{Method, StatusCode, response};
 
 use crate::clock::Timestamp;
-use crate::entry::{StoredHead, StoredResponse};
-use crate::overrides::CacheMode;
-use crate::policy::combine::{Missing, may_be_same_coding, missing};
-use crate::policy::conditional::{
-    self, etag, is_strong, same_representation, strong_validator, strongly_equal, weakly_equal,
-};
-use crate::policy::range::ContentRange;
-use crate::policy::reuse::{Chosen, choose, is_failure, served, usable};
-use crate::policy::update::{Update, completed, freshened};
-use crate::policy::{Policy, RequestInfo, Serve, Times, fields};
+use crate::entry::StoredResponse;
+use crate::policy::fields;
+use crate::policy::parts::missing::{Missing, missing};
+use crate::policy::request::RequestInfo;
+use crate::policy::select::{Chosen, usable};
+use crate::policy::settings::Policy;
+use crate::policy::validators::{self, etag, strong_validator};
 use crate::status::Fwd;
 
 /// A validation to be made.
@@ -62,34 +59,9 @@ impl Validation {
     }
 }
 
-/// What the origin's answer to a validation request means.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Validated {
-    /// 304: these stored responses have new heads; the client is answered from `serve`, with its new head.
-    Freshened {
-        /// What becomes of each response that the 304 speaks of.
-        updates: Vec<Update>,
-        /// Which one answers.
-        serve: usize,
-    },
-    /// The 304 answers the client's own precondition and nothing stored: pass it on.
-    PassOn,
-    /// A full response: it replaces what was stored.
-    Replaced,
-    /// The origin failed, and a stale response may be used in its place.
-    Stale(Serve),
-    /// 206: the missing part. Together with the stored bytes that [`Validation::missing`] names it is the whole.
-    Completed {
-        /// The head of the whole, with a new id.
-        head: Box<StoredHead>,
-    },
-    /// The answer fits neither what is stored nor what the client asked: ask again, with the client's own request. Never
-    /// of a validation without [`candidates`](Validation::candidates) and [`missing`](Validation::missing) part.
-    AskAgain,
-}
-
 /// More tags than this are not sent at once.
 const MOST_CANDIDATES: usize = 32;
+
 /// Nor are more bytes of tags: many servers take 8 KiB of fields.
 const MOST_TAG_BYTES: usize = 4096;
 
@@ -169,7 +141,7 @@ pub fn preconditions(headers: &mut HeaderMap, validation: &Validation, stored: &
     }
     let ours = tags.len();
     let own: Vec<HeaderValue> = headers.get_all(header::IF_NONE_MATCH).iter().cloned().collect();
-    for tag in own.iter().flat_map(|line| conditional::tags(line.as_bytes())) {
+    for tag in own.iter().flat_map(|line| validators::tags(line.as_bytes())) {
         // Compared with ours alone: how many the client sends is not for the cache to bound.
         if !tags.iter().take(ours).any(|other| *other == tag) {
             tags.push(tag);
@@ -197,214 +169,4 @@ fn ask_for_missing(headers: &mut HeaderMap, missing: &Missing, partial: Option<&
     }
     fields::set(headers, header::RANGE, range);
     fields::set(headers, header::IF_RANGE, validator.clone());
-}
-
-/// Judges the origin's answer (sections 4.3.3 and 4.3.4).
-#[must_use]
-pub fn validated(
-    policy: &Policy,
-    request: &RequestInfo<'_>,
-    stored: &[StoredResponse],
-    validation: &Validation,
-    response: &response::Parts,
-    times: Times,
-) -> Validated {
-    match response.status {
-        // Nobody asked for a 304, but for a part.
-        StatusCode::NOT_MODIFIED if validation.missing.is_some() => return Validated::AskAgain,
-        StatusCode::NOT_MODIFIED => {
-            return not_modified(policy, request, stored, validation, response, times);
-        }
-        // RFC 9110 13.1.2 and 14.2: of a precondition, or a range, that the client did not send.
-        status if validation.is_conditional() && refuses_conditions(status) => return Validated::AskAgain,
-        StatusCode::RANGE_NOT_SATISFIABLE if validation.missing.is_some() => return Validated::AskAgain,
-        _ => {}
-    }
-    if is_failure(response.status) {
-        // A part cannot stand in for the whole that was asked for.
-        let selected = validation.selected.filter(|_| validation.missing.is_none());
-        let stale = selected.and_then(|index| {
-            let chosen = usable(policy, request, index, stored.get(index)?, times.response)?;
-            may_stand_in(request, &chosen, times.response).then(|| served(request, &chosen, times.response))
-        });
-        return stale.map_or(Validated::Replaced, Validated::Stale);
-    }
-    match (&validation.missing, validation.selected.and_then(|index| stored.get(index))) {
-        (Some(missing), Some(partial)) => {
-            part_received(policy, request, &partial.head, missing, response, times)
-        }
-        _ => Validated::Replaced,
-    }
-}
-
-/// Statuses by which an origin can refuse a request for nothing but its preconditions: 412, 431 where they are too long
-/// for it, and 400 where it does not understand its own tag.
-fn refuses_conditions(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 400 | 412 | 431)
-}
-
-/// The answer to a request for the missing part. A client that asked for the whole must not see a part of it.
-fn part_received(
-    policy: &Policy,
-    request: &RequestInfo<'_>,
-    partial: &StoredHead,
-    missing: &Missing,
-    response: &response::Parts,
-    times: Times,
-) -> Validated {
-    if response.status != StatusCode::PARTIAL_CONTENT {
-        return Validated::Replaced;
-    }
-    let same =
-        same_representation(partial, &response.headers) && may_be_same_coding(partial, &response.headers);
-    let fits = ContentRange::of_single_part(&response.headers).is_some_and(|range| {
-        let same_len = missing.complete_len.is_none() || range.complete_len == missing.complete_len;
-        let last = missing.last.or(range.complete_len.and_then(|len| len.checked_sub(1)));
-        same_len && range.first == missing.first && Some(range.last) == last
-    });
-    let head = (same && fits).then(|| completed(policy, request, partial, response, times)).flatten();
-    head.map_or(Validated::AskAgain, |head| Validated::Completed { head: Box::new(head) })
-}
-
-fn not_modified(
-    policy: &Policy,
-    request: &RequestInfo<'_>,
-    stored: &[StoredResponse],
-    validation: &Validation,
-    response: &response::Parts,
-    times: Times,
-) -> Validated {
-    let head_of = |index: usize| stored.get(index).map(|one| &*one.head);
-    let candidates =
-        || validation.candidates.iter().filter_map(|index| head_of(*index).map(|head| (*index, head)));
-    let identified = identified(request, candidates, response);
-    let Some(latest) = identified
-        .iter()
-        .copied()
-        .find(|index| validation.selected == Some(*index))
-        .or_else(|| latest_of(candidates().filter(|(index, _)| identified.contains(index))))
-    else {
-        return nothing_identified(request, stored, validation, response);
-    };
-    let updates = identified.iter().filter_map(|index| {
-        let (head, action) = freshened(policy, request, head_of(*index)?, response, times);
-        Some(Update { index: *index, head, action })
-    });
-    Validated::Freshened { updates: updates.collect(), serve: latest }
-}
-
-/// 4.3.4: which stored responses a 304 speaks of; "the first (if any)" of its rules that applies.
-fn identified<'a, I>(
-    request: &RequestInfo<'_>,
-    candidates: impl Fn() -> I,
-    response: &response::Parts,
-) -> Vec<usize>
-where
-    I: Iterator<Item = (usize, &'a StoredHead)>,
-{
-    let newer = &response.headers;
-    match (etag(newer), newer.get(header::LAST_MODIFIED)) {
-        // "If the new response contains one or more strong validators ...": all that share it.
-        (Some(tag), _) if is_strong(tag) => candidates()
-            .filter(|(_, head)| etag(&head.headers).is_some_and(|own| strongly_equal(own, tag)))
-            .map(|(index, _)| index)
-            .collect(),
-        // "If the new response contains no strong validators but does contain one or more weak validators ...": the
-        // most recent that matches.
-        (Some(tag), _) => latest_of(
-            candidates().filter(|(_, head)| etag(&head.headers).is_some_and(|own| weakly_equal(own, tag))),
-        )
-        .into_iter()
-        .collect(),
-        (None, Some(modified)) => latest_of(
-            candidates().filter(|(_, head)| head.headers.get(header::LAST_MODIFIED) == Some(modified)),
-        )
-        .into_iter()
-        .collect(),
-        // No validator at all: many origins leave it out of their 304s. It can then only mean what was asked about,
-        // provided that this was one response, and not a tag of the client's either.
-        (None, None) => {
-            let mut candidates = candidates();
-            match (candidates.next(), candidates.next()) {
-                (Some((index, head)), None)
-                    if !conditional::lists_others(request.headers, etag(&head.headers)) =>
-                {
-                    vec![index]
-                }
-                _ => Vec::new(),
-            }
-        }
-    }
-}
-
-fn latest_of<'a>(candidates: impl Iterator<Item = (usize, &'a StoredHead)>) -> Option<usize> {
-    candidates
-        .reduce(|best, next| if next.1.freshness.date > best.1.freshness.date { next } else { best })
-        .map(|(index, _)| index)
-}
-
-/// The 304 speaks of nothing that is stored: "the cache MUST NOT use [it] to update any stored responses".
-fn nothing_identified(
-    request: &RequestInfo<'_>,
-    stored: &[StoredResponse],
-    validation: &Validation,
-    response: &response::Parts,
-) -> Validated {
-    // A 304 that nobody asked for, or one that the client would have got without the cache.
-    let tag_of = |index: &usize| stored.get(*index).and_then(|one| etag(&one.head.headers));
-    let all_own =
-        || validation.candidates.iter().all(|index| conditional::lists(request.headers, tag_of(index)));
-    let named = etag(&response.headers);
-    if validation.candidates.is_empty()
-        || request.conditions.not_modified && (conditional::lists(request.headers, named) || all_own())
-    {
-        return Validated::PassOn;
-    }
-    match (validation.selected, validation.candidates.as_slice()) {
-        // One tag was sent and the origin says that it holds, whatever its answer names: used this once.
-        (Some(serve), [_]) if !request.conditions.not_modified => {
-            Validated::Freshened { updates: Vec::new(), serve }
-        }
-        _ => Validated::AskAgain,
-    }
-}
-
-/// The origin cannot be reached: the stored response that may be used stale in its place (section 4.2.4).
-#[must_use]
-pub fn without_origin(
-    policy: &Policy,
-    request: &RequestInfo<'_>,
-    stored: &[StoredResponse],
-    now: Timestamp,
-) -> Option<Serve> {
-    if !request.is_handled(policy)
-        || request.overrides.mode == CacheMode::Reload
-        || request.conditions.only_for_origin
-    {
-        return None;
-    }
-    let chosen = choose(policy, request, stored, now)?;
-    let disconnected = policy.serves_disconnected() && !asks_for_more(request) && !chosen.forbids_stale();
-    (disconnected || may_stand_in(request, &chosen, now)).then(|| served(request, &chosen, now))
-}
-
-/// RFC 5861 section 4: `stale-if-error` of the response, the request or the settings, whichever is longest.
-fn may_stand_in(request: &RequestInfo<'_>, chosen: &Chosen<'_>, now: Timestamp) -> bool {
-    let own = request.directives.stale_if_error;
-    let window = chosen.freshness.stale_if_error.max(own.unwrap_or(0));
-    let in_time = match chosen.staleness(now) {
-        Some(stale_by) => stale_by <= u64::from(window) * 1000,
-        None => true,
-    };
-    // A request that asks for validation takes no substitute, unless it says so itself.
-    let content = own.is_some() || !asks_for_more(request);
-    window > 0 && in_time && content && !chosen.forbids_stale()
-}
-
-/// The request itself sets limits that a stale response does not keep.
-fn asks_for_more(request: &RequestInfo<'_>) -> bool {
-    let directives = &request.directives;
-    let limits =
-        directives.max_age.is_some() && directives.max_stale.is_none() || directives.min_fresh.is_some();
-    directives.no_cache || limits || request.overrides.mode == CacheMode::Revalidate
 }
