@@ -1,8 +1,8 @@
 //! May it be kept (RFC 9111 section 3)?
 
-use http::{Method, StatusCode, header, response};
+use http::{HeaderMap, Method, StatusCode, header, response};
 
-use crate::entry::{BodySummary, StoredHead, StoredRange};
+use crate::entry::{BodySummary, Freshness, StoredHead, StoredRange};
 use crate::key::{CacheKey, resolve, target_of, target_uri};
 use crate::policy::age::initial_age;
 use crate::policy::assess::assess;
@@ -40,12 +40,9 @@ pub fn storable(
     }
     let directives = ResponseDirectives::parse(&response.headers, policy.target_fields());
     let method = stored_method(policy, request, response)?;
-    let range = stored_range(request, response)?;
-    // RFC 9110 15.3.7.3: what "consists of the entire range of the representation" is "a complete 200 (OK) response".
-    let whole = range.filter(|range| range.complete_len == Some(range.len()));
-    let status = if whole.is_some() { StatusCode::OK } else { response.status };
+    let content = StoredContent::of(request, response)?;
     let facts = Facts {
-        status,
+        status: content.status,
         headers: &response.headers,
         authorized: request.is_authorized(),
         overridden: request.overrides.lifetime.map(seconds),
@@ -61,38 +58,37 @@ pub fn storable(
     if selecting.any {
         return Err(NotStored::VaryStar);
     }
-    let has_validator =
-        response.headers.contains_key(header::ETAG) || response.headers.contains_key(header::LAST_MODIFIED);
-    let ever_usable = freshness.lifetime > 0
-        || freshness.stale_while_revalidate > 0
-        || freshness.stale_if_error > 0
-        || has_validator;
-    if !ever_usable {
+    if !is_ever_usable(&freshness, &response.headers) {
         return Err(NotStored::Useless);
     }
 
-    let mut headers =
-        storable_fields(&response.headers, &dropped(policy, &directives)).ok_or(NotStored::LargeHead)?;
-    complete_fields(&mut headers, freshness.initial_age, times);
-    if let Some(whole) = whole {
-        describe_whole(&mut headers, whole.len());
-    }
-    let mut head = StoredHead::new(key.clone(), status);
+    let mut head = StoredHead::new(key.clone(), content.status);
     head.method = method.clone();
     head.authorized = facts.authorized;
     head.uri = target_of(request.uri, request.headers).unwrap_or_default();
     head.version = response.version;
-    head.headers = headers;
+    head.headers =
+        storable_fields(&response.headers, &dropped(policy, &directives)).ok_or(NotStored::LargeHead)?;
+    complete_fields(&mut head.headers, freshness.initial_age, times);
+    if let Some(len) = content.whole_in_a_part {
+        describe_whole(&mut head.headers, len);
+    }
     head.request_time = times.request;
     head.response_time = times.response;
     head.usable_until = usable_until(policy, &freshness, times.response);
     head.selecting = selecting;
     head.freshness = freshness;
-    head.body = body_len(request, response, range).map(|len| BodySummary { len, checksum: 0 });
-    let part = range.filter(|_| whole.is_none());
-    head.range = part.map(|range| StoredRange { first: range.first, complete_len: range.complete_len });
+    head.body = content.len.map(|len| BodySummary { len, checksum: 0 });
+    head.range = content.range;
     head.groups = groups::of_response(request, &response.headers).ok_or(NotStored::LargeHead)?;
     if head.is_within_limits() { Ok(head) } else { Err(NotStored::LargeHead) }
+}
+
+/// A response can be used while it is fresh, while it may be served stale, or after it has been validated.
+fn is_ever_usable(freshness: &Freshness, headers: &HeaderMap) -> bool {
+    let windows = [freshness.lifetime, freshness.stale_while_revalidate, freshness.stale_if_error];
+    let has_validator = headers.contains_key(header::ETAG) || headers.contains_key(header::LAST_MODIFIED);
+    has_validator || windows.iter().any(|seconds| *seconds > 0)
 }
 
 /// Section 3, "the request method is understood by the cache". A response to HEAD has no body to store: it only
@@ -118,9 +114,35 @@ fn stored_method<'a>(
     Err(NotStored::Method)
 }
 
+/// The content of a response, as it is stored.
+struct StoredContent {
+    status: StatusCode,
+    /// How long the body will be, where the response says so.
+    len: Option<u64>,
+    /// Which part of the representation it is; `None` for the whole.
+    range: Option<StoredRange>,
+    /// The length of a whole that came as a part.
+    whole_in_a_part: Option<u64>,
+}
+
+impl StoredContent {
+    fn of(request: &RequestInfo<'_>, response: &response::Parts) -> Result<Self, NotStored> {
+        let received = received_range(request, response)?;
+        // RFC 9110 15.3.7.3: what "consists of the entire range of the representation" is "a complete 200 (OK) response".
+        let whole = received.filter(|range| range.complete_len == Some(range.len()));
+        let part = received.filter(|_| whole.is_none());
+        Ok(Self {
+            status: if whole.is_some() { StatusCode::OK } else { response.status },
+            len: body_len(request, response, received),
+            range: part.map(|range| StoredRange { first: range.first, complete_len: range.complete_len }),
+            whole_in_a_part: whole.map(ContentRange::len),
+        })
+    }
+}
+
 /// Section 3, "the response status code is final", and understood where a body depends on the request's range or
 /// precondition.
-fn stored_range(
+fn received_range(
     request: &RequestInfo<'_>,
     response: &response::Parts,
 ) -> Result<Option<ContentRange>, NotStored> {

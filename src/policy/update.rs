@@ -54,59 +54,86 @@ pub(crate) fn freshened(
     times: Times,
 ) -> (StoredHead, UpdateAction) {
     let merged = update_fields(&stored.headers, &newer.headers);
-    let mergeable = merged.is_ok();
+    let fits = merged.is_ok();
     let merged = merged.unwrap_or_else(|_| stored.headers.clone());
     let groups = groups::updated(request, stored, &merged);
     // The directives in force: those of the newer response where it states any.
     let directives = ResponseDirectives::parse(&merged, policy.target_fields());
-    let mut headers = fields::without(merged, &dropped(policy, &directives));
+    let mut head = stored.clone();
+    head.headers = fields::without(merged, &dropped(policy, &directives));
     if !newer.headers.contains_key(header::DATE) {
         // The stored Date is that of the response before; the newer one came without.
-        headers.remove(header::DATE);
+        head.headers.remove(header::DATE);
     }
-    let overridden = request.overrides.lifetime.map(seconds);
-    let facts = Facts {
-        status: stored.status,
-        headers: &headers,
-        authorized: stored.authorized || request.is_authorized(),
-        overridden: overridden.or(stored.freshness.overridden.then_some(stored.freshness.lifetime)),
-        response_time: times.response,
-    };
-    let authorized = facts.authorized;
-    let assessed = assess(policy, &facts, &directives);
-    // 5.2.1.5: with no-store the cache "MUST NOT store any part of either this request or any response to it"; nor may a
-    // response to an authorized request (3.5) touch one to a request that was not.
-    let leaves =
-        request.forbids_storing() || matches!(assessed, Err(NotStored::Authorization)) && !stored.authorized;
-    let mut storable = mergeable && assessed.is_ok();
-    let mut freshness = assessed.unwrap_or(Freshness { lifetime: 0, no_cache: true, ..stored.freshness });
-    freshness.initial_age = initial_age(&newer.headers, freshness.date, times);
-    freshness.outdated = false;
-
-    let mut head = stored.clone();
-    if newer.headers.contains_key(header::VARY) {
-        let selecting = selecting(policy, request, &stored.key, &headers);
-        storable &= !selecting.any;
-        // A 304 after a vary-miss confirms a response to another request: what selected that one stays.
-        if selecting.any || stored.selecting.matches(request.headers, &stored.key, policy.secret_bytes()) {
-            head.selecting = selecting;
-        }
-    }
-    complete_fields(&mut headers, freshness.initial_age, times);
-    storable &= groups.is_some();
+    head.authorized |= request.is_authorized();
+    let assessed = reassess(policy, request, &head, &directives, times);
+    let leaves = must_leave(request, stored, &assessed);
+    let kept = assessed.is_ok();
+    head.freshness = assessed.unwrap_or(Freshness { lifetime: 0, no_cache: true, ..stored.freshness });
+    head.freshness.initial_age = initial_age(&newer.headers, head.freshness.date, times);
+    head.freshness.outdated = false;
+    let selectable = update_selecting(policy, request, newer, &mut head);
+    complete_fields(&mut head.headers, head.freshness.initial_age, times);
+    let grouped = groups.is_some();
     head.groups = groups.unwrap_or_default();
-    head.authorized = authorized;
-    head.headers = headers;
     trailers::update(policy, &mut head);
     head.request_time = times.request;
     head.response_time = times.response;
-    head.usable_until = usable_until(policy, &freshness, times.response);
-    head.freshness = freshness;
-    storable &= head.is_within_limits();
+    head.usable_until = usable_until(policy, &head.freshness, times.response);
+    let storable = fits && kept && selectable && grouped && head.is_within_limits();
     let action = match (leaves, storable) {
         (true, _) => UpdateAction::Leave,
         (false, true) => UpdateAction::Write,
         (false, false) => UpdateAction::Remove,
     };
     (head, action)
+}
+
+/// May it still be kept with its new fields, and how fresh is it then? A lifetime that the user sets for this exchange,
+/// or set for the one that stored the response, goes before what the fields say.
+fn reassess(
+    policy: &Policy,
+    request: &RequestInfo<'_>,
+    head: &StoredHead,
+    directives: &ResponseDirectives,
+    times: Times,
+) -> Result<Freshness, NotStored> {
+    let before = head.freshness.overridden.then_some(head.freshness.lifetime);
+    let facts = Facts {
+        status: head.status,
+        headers: &head.headers,
+        authorized: head.authorized,
+        overridden: request.overrides.lifetime.map(seconds).or(before),
+        response_time: times.response,
+    };
+    assess(policy, &facts, directives)
+}
+
+/// 5.2.1.5: with no-store the cache "MUST NOT store any part of either this request or any response to it"; nor may a
+/// response to an authorized request (3.5) touch one to a request that was not.
+fn must_leave(
+    request: &RequestInfo<'_>,
+    stored: &StoredHead,
+    assessed: &Result<Freshness, NotStored>,
+) -> bool {
+    request.forbids_storing() || matches!(assessed, Err(NotStored::Authorization)) && !stored.authorized
+}
+
+/// Takes over the newer response's `Vary`, where it has one. `false` where no request selects the response any more.
+fn update_selecting(
+    policy: &Policy,
+    request: &RequestInfo<'_>,
+    newer: &response::Parts,
+    head: &mut StoredHead,
+) -> bool {
+    if !newer.headers.contains_key(header::VARY) {
+        return true;
+    }
+    let selecting = selecting(policy, request, &head.key, &head.headers);
+    let selectable = !selecting.any;
+    // A 304 after a vary-miss confirms a response to another request: what selected that one stays.
+    if !selectable || head.selecting.matches(request.headers, &head.key, policy.secret_bytes()) {
+        head.selecting = selecting;
+    }
+    selectable
 }
