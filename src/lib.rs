@@ -42,13 +42,13 @@
 //! | 1. What is asked: the request's directives, and the [`CacheOverride`] in its extensions | [`overrides`] | [5.2.1] |
 //! | 2. Name it | [`key`] | [2] |
 //! | 3. Look it up, responses and redirects in one trip | [`storage`] | |
-//! | 4. Decide whether a stored response may answer | [`policy::reuse`](policy::reuse()) | [4] |
+//! | 4. Decide whether a stored response may answer | [`policy::engine::reuse`](policy::engine::reuse()) | [4] |
 //! | 5a. Serve it, | [`body`] from [`entry`] | [4.2.3] |
-//! | 5b. or validate it: ask the origin on conditions, and freshen it after a 304, | [`policy::validated`] | [4.3] |
+//! | 5b. or validate it: ask the origin on conditions, and freshen it after a 304, | [`policy::engine::validated`](policy::engine::validated()) | [4.3] |
 //! | 5c. or forward the request, one for all that ask the same at the same time | the client below | [4] |
-//! | 6. May the response be kept? | [`policy::storable`](policy::storable()) | [3] |
+//! | 6. May the response be kept? | [`policy::engine::storable`](policy::engine::storable()) | [3] |
 //! | 7. Keep it as it passes | [`body`] to [`storage`] | |
-//! | 8. Invalidate what an unsafe request has changed | [`policy::invalidated`] | [4.4] |
+//! | 8. Invalidate what an unsafe request has changed | [`policy::engine::invalidated`] | [4.4] |
 //! | 9. Say what happened | [`status`] | [RFC 9211] |
 //!
 //! Steps 1, 2, 4, 6, 8 and 9 are decided by pure functions of header fields and times, with [`clock`] the only source of

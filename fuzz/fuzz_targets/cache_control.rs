@@ -5,7 +5,7 @@
 mod support;
 
 use http::{HeaderMap, HeaderName};
-use larder::policy::{RequestDirectives, ResponseDirectives, Scope};
+use larder::policy::engine::{RequestDirectives, ResponseDirectives, Scope};
 use libfuzzer_sys::fuzz_target;
 use support::{lines, says};
 

@@ -10,7 +10,7 @@ use arbitrary::Arbitrary;
 use http::{HeaderMap, HeaderValue};
 use larder::Policy;
 use larder::clock::Timestamp;
-use larder::policy::{self, Reuse, Times};
+use larder::policy::engine::{self, Reuse, Times};
 use libfuzzer_sys::fuzz_target;
 use support::{Request, key, response, stored};
 
@@ -96,7 +96,7 @@ fuzz_target!(|input: Input<'_>| {
     };
     let plain = Request::get(HeaderMap::new());
     let answer = response(200, headers.clone());
-    let Ok(head) = plain.with_info(|info| policy::storable(&policy, info, &key(), &answer, times)) else {
+    let Ok(head) = plain.with_info(|info| engine::storable(&policy, info, &key(), &answer, times)) else {
         return;
     };
     assert!(u64::from(head.freshness.lifetime) <= LARGEST);
@@ -119,7 +119,7 @@ fuzz_target!(|input: Input<'_>| {
         request.headers.insert("if-modified-since", since);
     }
     for request in [&plain, &request] {
-        if let Reuse::Serve(serve) = request.with_info(|info| policy::reuse(&policy, info, &stored, now)) {
+        if let Reuse::Serve(serve) = request.with_info(|info| engine::reuse(&policy, info, &stored, now)) {
             assert!(u64::from(serve.age) <= LARGEST);
             assert!(serve.ttl >= 0 && serve.ttl <= 1 << 31);
         }

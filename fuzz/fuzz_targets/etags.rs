@@ -8,7 +8,7 @@ use arbitrary::Arbitrary;
 use http::{HeaderMap, HeaderValue};
 use larder::Policy;
 use larder::overrides::CacheOverride;
-use larder::policy::{self, Answer, Reuse, Times, Validated};
+use larder::policy::engine::{self, Answer, Reuse, Times, Validated};
 use libfuzzer_sys::fuzz_target;
 use support::{Request, at, key, lines, response, stored};
 
@@ -52,7 +52,7 @@ fuzz_target!(|input: Input<'_>| {
         fields.insert("cache-control", HeaderValue::from_static("max-age=60"));
         fields.insert("etag", HeaderValue::from_bytes(value).ok()?);
         let answer = response(200, fields);
-        plain.with_info(|info| policy::storable(&policy, info, &key(), &answer, times)).ok().map(stored)
+        plain.with_info(|info| engine::storable(&policy, info, &key(), &answer, times)).ok().map(stored)
     };
 
     // Well-formed lists, against a naive reading.
@@ -60,7 +60,7 @@ fuzz_target!(|input: Input<'_>| {
     let own = tag(false, input.stored.first().copied().unwrap_or_default());
     let one = [kept(&own).expect("a tag and a lifetime")];
     let request = Request::get(lines("if-none-match", &[&listing(&input.listed)]));
-    let Reuse::Serve(serve) = request.with_info(|info| policy::reuse(&policy, info, &one, at(0))) else {
+    let Reuse::Serve(serve) = request.with_info(|info| engine::reuse(&policy, info, &one, at(0))) else {
         panic!("fresh, and not served");
     };
     let names = listed.iter().any(|tag| opaque(tag) == own);
@@ -69,12 +69,12 @@ fuzz_target!(|input: Input<'_>| {
     // A validation sends all of them.
     let mut again = Request::get(request.headers.clone());
     again.overrides = CacheOverride::revalidate();
-    let Reuse::Validate(validation) = again.with_info(|info| policy::reuse(&policy, info, &one, at(0)))
+    let Reuse::Validate(validation) = again.with_info(|info| engine::reuse(&policy, info, &one, at(0)))
     else {
         panic!("revalidation demanded, and not made");
     };
     let mut sent = again.headers.clone();
-    policy::preconditions(&mut sent, &validation, &one);
+    engine::preconditions(&mut sent, &validation, &one);
     let sent = sent.get("if-none-match").expect("the stored tag").as_bytes();
     for tag in listed.iter().chain([&own]) {
         assert!(sent.windows(tag.len()).any(|window| window == tag));
@@ -84,16 +84,16 @@ fuzz_target!(|input: Input<'_>| {
     let raw: Vec<&[u8]> = input.raw.iter().copied().take(6).collect();
     let request = Request::get(lines("if-none-match", &raw));
     let several: Vec<_> = input.stored.iter().take(6).filter_map(|value| kept(value)).collect();
-    let _ = request.with_info(|info| policy::reuse(&policy, info, &several, at(0)));
+    let _ = request.with_info(|info| engine::reuse(&policy, info, &several, at(0)));
     let mut again = Request::get(request.headers.clone());
     again.overrides = CacheOverride::revalidate();
-    if let Reuse::Validate(validation) = again.with_info(|info| policy::reuse(&policy, info, &several, at(0)))
+    if let Reuse::Validate(validation) = again.with_info(|info| engine::reuse(&policy, info, &several, at(0)))
     {
         let mut sent = again.headers.clone();
-        policy::preconditions(&mut sent, &validation, &several);
+        engine::preconditions(&mut sent, &validation, &several);
         let answer = response(304, lines("etag", input.confirmed.as_slice()));
         let judged =
-            again.with_info(|info| policy::validated(&policy, info, &several, &validation, &answer, times));
+            again.with_info(|info| engine::validated(&policy, info, &several, &validation, &answer, times));
         if let Validated::Freshened { updates, serve, .. } = judged {
             assert!(serve < several.len());
             for update in updates {

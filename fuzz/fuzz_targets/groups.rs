@@ -8,7 +8,7 @@ use arbitrary::Arbitrary;
 use http::{HeaderMap, HeaderValue, Method};
 use larder::Policy;
 use larder::entry::{Group, GroupId};
-use larder::policy::{self, Times};
+use larder::policy::engine::{self, Times};
 use libfuzzer_sys::fuzz_target;
 use support::{Request, at, key, lines, response};
 
@@ -27,7 +27,7 @@ fn of(raw: &[&[u8]]) -> Vec<String> {
     let request = Request::get(HeaderMap::new());
     let answer = response(200, fields);
     let head = request
-        .with_info(|info| policy::storable(&Policy::private(), info, &key(), &answer, times))
+        .with_info(|info| engine::storable(&Policy::private(), info, &key(), &answer, times))
         .expect("fresh for a minute");
     assert!(head.groups.is_sorted() && head.groups.len() <= 128);
     assert!(head.groups.iter().all(|group| group.origin == "https://example.com" && group.name.len() <= 256));
@@ -66,7 +66,7 @@ fuzz_target!(|input: Input<'_>| {
     let request = Request { method, ..Request::get(HeaderMap::new()) };
     let answer = response(200, lines("cache-group-invalidation", &[line.as_bytes()]));
     let spoiled =
-        request.with_info(|info| policy::invalidated_groups(&larder::Policy::private(), info, &answer));
+        request.with_info(|info| engine::invalidated_groups(&larder::Policy::private(), info, &answer));
     assert!(!safe || spoiled.is_empty());
     let id =
         |name: &String| GroupId::of(&Group { origin: "https://example.com".to_owned(), name: name.clone() });

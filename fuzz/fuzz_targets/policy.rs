@@ -11,10 +11,10 @@ use arbitrary::Arbitrary;
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use larder::clock::Timestamp;
 use larder::entry::StoredResponse;
-use larder::policy::{
-    self, Answer, HeadUpdate, Policy, Reuse, Serve, SetCookie, Times, Update, UpdateAction, Validated,
-    Validation,
+use larder::policy::engine::{
+    self, Answer, HeadUpdate, Reuse, Serve, Times, Update, UpdateAction, Validated, Validation,
 };
+use larder::policy::{Policy, SetCookie};
 use larder::{CacheMode, CacheOverride};
 use libfuzzer_sys::fuzz_target;
 use support::{Field, Request, headers, key, mentions, response, says, stored};
@@ -186,7 +186,7 @@ impl World {
     fn step(&mut self, step: &Step<'_>) {
         let request = step.request();
         let answer = response(step.status(), headers(&step.response));
-        let reuse = request.with_info(|info| policy::reuse(&self.policy, info, &self.stored, self.now));
+        let reuse = request.with_info(|info| engine::reuse(&self.policy, info, &self.stored, self.now));
         let validation = match reuse {
             Reuse::Serve(serve) => {
                 assert!(!says(&request.headers, "no-cache"), "served against the request's no-cache");
@@ -201,9 +201,9 @@ impl World {
             Reuse::Forward(_) => return self.keep(&request, &answer, step),
         };
         let mut sent = request.headers.clone();
-        policy::preconditions(&mut sent, &validation, &self.stored);
+        engine::preconditions(&mut sent, &validation, &self.stored);
         if let Some(serve) =
-            request.with_info(|info| policy::without_origin(&self.policy, info, &self.stored, self.now))
+            request.with_info(|info| engine::without_origin(&self.policy, info, &self.stored, self.now))
         {
             self.check(&serve, &request, false);
         }
@@ -223,7 +223,7 @@ impl World {
     ) {
         let times = self.times(step);
         let validated = request
-            .with_info(|info| policy::validated(&self.policy, info, &self.stored, validation, answer, times));
+            .with_info(|info| engine::validated(&self.policy, info, &self.stored, validation, answer, times));
         match validated {
             Validated::Freshened { updates, serve } => {
                 assert_eq!(answer.status, StatusCode::NOT_MODIFIED);
@@ -241,7 +241,7 @@ impl World {
                     old.head = Arc::new(head);
                     old.invalidated = false;
                 }
-                let answered = request.with_info(|info| policy::serve(info, &self.stored, serve, self.now));
+                let answered = request.with_info(|info| engine::serve(info, &self.stored, serve, self.now));
                 self.check(&answered, request, true);
                 if removed {
                     self.stored.remove(serve);
@@ -260,20 +260,20 @@ impl World {
     fn keep(&mut self, request: &Request, answer: &http::response::Parts, step: &Step<'_>) {
         let times = self.times(step);
         let updates = request
-            .with_info(|info| policy::updated_by_head(&self.policy, info, &self.stored, answer, times));
+            .with_info(|info| engine::updated_by_head(&self.policy, info, &self.stored, answer, times));
         for update in updates {
             let (HeadUpdate::Freshen(index, head) | HeadUpdate::Outdated(index, head)) = update;
             assert_eq!(head.id, self.stored[index].head.id);
             self.stored[index].head = Arc::new(head);
         }
         let groups =
-            request.with_info(|info| policy::invalidated_groups(&larder::Policy::private(), info, answer));
-        let uris = request.with_info(|info| policy::invalidated(info, answer));
+            request.with_info(|info| engine::invalidated_groups(&larder::Policy::private(), info, answer));
+        let uris = request.with_info(|info| engine::invalidated(info, answer));
         if matches!(request.method, Method::GET | Method::HEAD) {
             assert!(groups.is_empty() && uris.is_empty(), "a safe method invalidates nothing");
         }
         assert!(uris.iter().all(|uri| uri.host() == Some("example.com")));
-        let Ok(head) = request.with_info(|info| policy::storable(&self.policy, info, &key(), answer, times))
+        let Ok(head) = request.with_info(|info| engine::storable(&self.policy, info, &key(), answer, times))
         else {
             return;
         };

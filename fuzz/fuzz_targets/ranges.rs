@@ -8,7 +8,7 @@ use arbitrary::Arbitrary;
 use http::{HeaderMap, HeaderValue};
 use larder::Policy;
 use larder::entry::{StoredHead, StoredResponse};
-use larder::policy::{self, Answer, Reuse, Times, Validated};
+use larder::policy::engine::{self, Answer, Reuse, Times, Validated};
 use libfuzzer_sys::fuzz_target;
 use support::{Request, at, key, response, stored};
 
@@ -94,12 +94,12 @@ fn second_part(
     insert(&mut fields, "content-range", content_range.value());
     let mut ranged = Request::get(HeaderMap::new());
     ranged.headers.insert("range", HeaderValue::from_static("bytes=0-"));
-    ranged.with_info(|info| policy::storable(policy, info, &key(), &response(206, fields), times)).ok()
+    ranged.with_info(|info| engine::storable(policy, info, &key(), &response(206, fields), times)).ok()
 }
 
 /// The slices of a union lie one behind the other, are held, and are as long as it says.
 fn check_combined(parts: [StoredResponse; 2], policy: &Policy) {
-    let Some(union) = policy::combine(policy, &parts, parts[1].head.id).union else { return };
+    let Some(union) = engine::combine(policy, &parts, parts[1].head.id).union else { return };
     let first = union.head.range.map_or(0, |range| range.first);
     let mut reached = first;
     for slice in &union.slices {
@@ -132,10 +132,10 @@ fuzz_target!(|input: Input<'_>| {
     insert(&mut fields, "etag", etag);
     fields.insert("content-length", HeaderValue::from(input.length));
     let whole = plain
-        .with_info(|info| policy::storable(&policy, info, &key(), &response(200, fields.clone()), times));
+        .with_info(|info| engine::storable(&policy, info, &key(), &response(200, fields.clone()), times));
     let whole = [stored(whole.expect("fresh for a minute"))];
     let length = u64::from(input.length);
-    let Reuse::Serve(serve) = request.with_info(|info| policy::reuse(&policy, info, &whole, at(0))) else {
+    let Reuse::Serve(serve) = request.with_info(|info| engine::reuse(&policy, info, &whole, at(0))) else {
         panic!("fresh, and not served");
     };
     match serve.answer {
@@ -159,7 +159,7 @@ fuzz_target!(|input: Input<'_>| {
     let mut ranged = Request::get(HeaderMap::new());
     ranged.headers.insert("range", HeaderValue::from_static("bytes=0-"));
     let part = ranged
-        .with_info(|info| policy::storable(&policy, info, &key(), &response(206, fields.clone()), times));
+        .with_info(|info| engine::storable(&policy, info, &key(), &response(206, fields.clone()), times));
     let Ok(part) = part else { return };
     let Some(range) = part.range else {
         assert_eq!(part.status, 200, "all of the representation is no part");
@@ -172,7 +172,7 @@ fuzz_target!(|input: Input<'_>| {
     }
     let part = [stored(part)];
     for request in [&request, &plain] {
-        match request.with_info(|info| policy::reuse(&policy, info, &part, at(0))) {
+        match request.with_info(|info| engine::reuse(&policy, info, &part, at(0))) {
             Reuse::Serve(serve) => match serve.answer {
                 Answer::Range { first, last, complete_len } => {
                     assert!(first >= range.first && first <= last && last < end && last < complete_len);
@@ -181,13 +181,13 @@ fuzz_target!(|input: Input<'_>| {
             },
             Reuse::Validate(validation) => {
                 let mut sent = request.headers.clone();
-                policy::preconditions(&mut sent, &validation, &part);
+                engine::preconditions(&mut sent, &validation, &part);
                 let mut fields = part[0].head.headers.clone();
                 insert(&mut fields, "content-range", input.missing.value());
                 let status = if input.confirmed { 206 } else { 200 };
                 let answer = response(status, fields);
                 let judged = request
-                    .with_info(|info| policy::validated(&policy, info, &part, &validation, &answer, times));
+                    .with_info(|info| engine::validated(&policy, info, &part, &validation, &answer, times));
                 if let Validated::Completed { head, .. } = judged {
                     assert!(
                         status == 206 && head.range.is_none() && head.body_len() >= part[0].head.body_len()

@@ -1,4 +1,7 @@
-//! Deciding, purely: header fields and times in, an enum with its reason out. One file per subject of RFC 9111.
+//! What a cache may do (RFC 9111), and what users set beside it.
+//!
+//! [`Policy`] holds the settings. The decisions are pure: header fields and times in, an enum with its reason out. Each
+//! subject of the RFC has a file of its own. [`engine`] shows the decisions, without a promise of stability.
 
 mod age;
 mod assess;
@@ -6,6 +9,7 @@ mod cache_control;
 mod conditional;
 mod date;
 mod directives;
+pub mod engine;
 mod fields;
 mod freshness;
 mod groups;
@@ -31,26 +35,15 @@ mod validated;
 mod validation;
 mod validators;
 
-pub use directives::{RequestDirectives, ResponseDirectives, Scope};
-pub(crate) use fields::{set as set_field, without_digests};
-pub use invalidation::{invalidated, invalidated_groups};
-pub(crate) use invalidation::{is_safe, target_groups};
-pub use not_stored::NotStored;
-pub use parts::combine::{Combination, Union, combine};
-pub use parts::held::{held_already, resumable};
-pub use parts::missing::Missing;
-pub use parts::spans::Slice;
-pub use request::RequestInfo;
-pub(crate) use reuse::wants_stored;
-pub use reuse::{Reuse, reuse};
-pub(crate) use seconds::number;
-pub use serve::{Answer, Serve, serve};
 pub use settings::{Policy, SetCookie};
-pub use stale::without_origin;
-pub use storable::storable;
-pub use times::Times;
+
+pub(crate) use engine::{
+    Answer, Combination, HeadUpdate, NotStored, RequestInfo, Reuse, Serve, Slice, Times, Union, Update,
+    UpdateAction, Validated, Validation, combine, held_already, invalidated, invalidated_groups,
+    preconditions, resumable, reuse, serve, storable, updated_by_head, validated, without_origin,
+};
+pub(crate) use fields::{set as set_field, without_digests};
+pub(crate) use invalidation::{is_safe, target_groups};
+pub(crate) use reuse::wants_stored;
+pub(crate) use seconds::number;
 pub(crate) use trailers::{Refused, StorableTrailers};
-pub use update::{Update, UpdateAction};
-pub use update_by_head::{HeadUpdate, updated_by_head};
-pub use validated::{Validated, validated};
-pub use validation::{Validation, preconditions};

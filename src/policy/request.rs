@@ -112,14 +112,15 @@ impl<'a> RequestInfo<'a> {
 }
 
 impl RequestInfo<'_> {
-    /// Whether the request is "a request with an Authorization header field" (RFC 9111 section 3.5): clients send
-    /// userinfo in the URI as one (RFC 9110 section 4.2.4). `Proxy-Authorization` does not count: it is for the proxy on
-    /// the way (RFC 9110 section 11.7.2), which decides nothing about the origin's response, and is never stored (RFC
-    /// 9111 section 3.1).
+    /// Whether the request or its overrides say no-store (section 5.2.1.5).
     pub(crate) fn forbids_storing(&self) -> bool {
         self.directives.no_store || self.overrides.no_store
     }
 
+    /// Whether the request is "a request with an Authorization header field" (RFC 9111 section 3.5): clients send
+    /// userinfo in the URI as one (RFC 9110 section 4.2.4). `Proxy-Authorization` does not count: it is for the proxy on
+    /// the way (RFC 9110 section 11.7.2), which decides nothing about the origin's response, and is never stored (RFC
+    /// 9111 section 3.1).
     pub(crate) fn is_authorized(&self) -> bool {
         self.headers.contains_key(AUTHORIZATION) || userinfo(self.uri).is_some()
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use larder::entry::{Alias, BodyEnd, StoredBody, StoredHead, StoredResponse};
 use larder::key::{CacheKey, DefaultKey, MakeKey, RequestContent, RequestHead, Selecting};
-use larder::policy::RequestInfo;
+use larder::policy::engine::RequestInfo;
 use larder::redirect::AnsweredBy;
 use larder::{CacheLayer, CacheOverride, Policy};
 

@@ -1,7 +1,7 @@
 //! RFC 9875: cache groups.
 
 use larder::entry::{Group, GroupId};
-use larder::policy;
+use larder::policy::engine;
 
 use crate::model::Model;
 
@@ -42,7 +42,7 @@ fn unsafe_methods_invalidate_the_groups_that_the_response_names() {
     let named = |method| {
         model
             .request(method, &[])
-            .with_info(|info| policy::invalidated_groups(&larder::Policy::private(), info, &response))
+            .with_info(|info| engine::invalidated_groups(&larder::Policy::private(), info, &response))
     };
     for group in ["a", "b"] {
         assert!(named("POST").contains(&GroupId::of(&self::group(group))), "{group}");
@@ -52,7 +52,7 @@ fn unsafe_methods_invalidate_the_groups_that_the_response_names() {
     assert!(
         model
             .request("POST", &[])
-            .with_info(|info| policy::invalidated_groups(&larder::Policy::private(), info, &failed))
+            .with_info(|info| engine::invalidated_groups(&larder::Policy::private(), info, &failed))
             .is_empty()
     );
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderValue};
 use larder::key::NoVarySearch;
-use larder::policy::{self, ResponseDirectives};
+use larder::policy::engine::{self, ResponseDirectives};
 
 use crate::model::Model;
 
@@ -91,7 +91,7 @@ fn directives_whatever_their_quotes() {
 fn tags_that_a_client_lists() {
     let mut model = Model::private();
     model.get(200, &[("cache-control", "max-age=0"), ("etag", "\"a\"")]).unwrap();
-    let policy::Reuse::Validate(validation) = model.ask(&[]) else { panic!("it is stale") };
+    let engine::Reuse::Validate(validation) = model.ask(&[]) else { panic!("it is stale") };
     let cost = |count: usize| {
         let tags: Vec<String> = (0..count).map(|tag| format!("\"{tag}\"")).collect();
         let field = HeaderMap::from_iter([(
@@ -100,7 +100,7 @@ fn tags_that_a_client_lists() {
         )]);
         least(|| {
             let mut sent = field.clone();
-            policy::preconditions(&mut sent, &validation, &model.stored);
+            engine::preconditions(&mut sent, &validation, &model.stored);
             std::hint::black_box(sent);
         })
     };

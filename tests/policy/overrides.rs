@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use larder::overrides::CacheMode;
-use larder::policy::{NotStored, Policy};
+use larder::policy::Policy;
+use larder::policy::engine::NotStored;
 use larder::status::Fwd;
 
 use crate::model::{Model, Outcome, is_hit, outcome};

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use larder::clock::Timestamp;
 use larder::key::same_origin;
-use larder::policy::{
-    self, Answer, HeadUpdate, Policy, Reuse, Serve, SetCookie, Update, UpdateAction, Validated, Validation,
+use larder::policy::engine::{
+    self, Answer, HeadUpdate, Reuse, Serve, Update, UpdateAction, Validated, Validation,
 };
+use larder::policy::{Policy, SetCookie};
 use proptest::prelude::*;
 
 use crate::model::{Fields, Model};
@@ -214,20 +215,20 @@ proptest! {
             Reuse::Validate(validation) => Some(validation.clone()),
             _ => None,
         };
-        let without = request.with_info(|info| policy::without_origin(&model.policy, info, &model.stored, model.now));
+        let without = request.with_info(|info| engine::without_origin(&model.policy, info, &model.stored, model.now));
         if let Some(serve) = without {
             check_serve(&model, &serve)?;
         }
         if let Some(validation) = validation {
             check_validation(&model, &request, &validation, &response)?;
         }
-        let updates = request.with_info(|info| policy::updated_by_head(&model.policy, info, &model.stored, &response, model.times()));
+        let updates = request.with_info(|info| engine::updated_by_head(&model.policy, info, &model.stored, &response, model.times()));
         for update in &updates {
             let (HeadUpdate::Freshen(index, head) | HeadUpdate::Outdated(index, head)) = update;
             let before = &model.stored[*index].head;
             prop_assert_eq!((head.id, &head.key, head.status), (before.id, &before.key, before.status));
         }
-        let invalidated = request.with_info(|info| policy::invalidated(info, &response));
+        let invalidated = request.with_info(|info| engine::invalidated(info, &response));
         prop_assert!(invalidated.is_empty() || !["GET", "HEAD", "QUERY"].contains(&method));
         prop_assert!(invalidated.is_empty() || (200..400).contains(&answer_status));
         prop_assert!(invalidated.iter().all(|uri| same_origin(uri, &request.uri)), "{:?}", invalidated);
@@ -262,9 +263,9 @@ fn check_validation(
     response: &http::response::Parts,
 ) -> Result<(), TestCaseError> {
     let mut sent = request.headers.clone();
-    policy::preconditions(&mut sent, validation, &model.stored);
+    engine::preconditions(&mut sent, validation, &model.stored);
     let judged = request.with_info(|info| {
-        policy::validated(&model.policy, info, &model.stored, validation, response, model.times())
+        engine::validated(&model.policy, info, &model.stored, validation, response, model.times())
     });
     match judged {
         Validated::Freshened { updates, serve, .. } => {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use larder::policy::{NotStored, Policy};
+use larder::policy::Policy;
+use larder::policy::engine::NotStored;
 
 use crate::model::{Fields, Model, is_hit, reused_after};
 

@@ -1,6 +1,7 @@
 //! Sections 4.2.3 and 5.1: age, read and computed.
 
-use larder::policy::{Policy, Reuse};
+use larder::policy::Policy;
+use larder::policy::engine::Reuse;
 
 use crate::model::{Model, reused_after};
 

@@ -1,6 +1,7 @@
 //! Section 3.5: responses to requests with Authorization.
 
-use larder::policy::{NotStored, Policy};
+use larder::policy::Policy;
+use larder::policy::engine::NotStored;
 
 use crate::model::{Model, is_hit};
 

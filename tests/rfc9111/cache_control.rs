@@ -1,6 +1,7 @@
 //! Section 5.2: reading Cache-Control; what is malformed restricts, and never permits.
 
-use larder::policy::{NotStored, Policy};
+use larder::policy::Policy;
+use larder::policy::engine::NotStored;
 
 use crate::model::{Model, reused_after};
 

@@ -1,7 +1,7 @@
 //! Section 3.4 and RFC 9110 section 15.3.7.3: combining partial content, and section 4.3 for what is partial.
 
 use larder::entry::{EntryId, StoredHead, StoredRange};
-use larder::policy::{self, Answer, Combination, Reuse, Slice, Validated};
+use larder::policy::engine::{self, Answer, Combination, Reuse, Slice, Validated};
 use larder::status::Fwd;
 
 use crate::model::{Fields, Model, Outcome, answer, outcome};
@@ -80,7 +80,7 @@ fn parts_that_touch_or_overlap_become_one() {
     ];
     for (ranges, expected) in cases {
         let (model, newest) = parts(ranges);
-        let combination = policy::combine(&model.policy, &model.stored, newest);
+        let combination = engine::combine(&model.policy, &model.stored, newest);
         let described = described(&model, &combination, newest);
         let described = described.as_ref().map(|(status, pieces)| (*status, pieces.as_str()));
         assert_eq!(described, *expected, "{ranges:?}");
@@ -101,7 +101,7 @@ fn parts_that_touch_or_overlap_become_one() {
 #[test]
 fn a_part_that_covers_others_takes_their_place_as_it_is() {
     let (model, newest) = parts(&["1-2/10", "4-5/10", "0-7/10"]);
-    let combination = policy::combine(&model.policy, &model.stored, newest);
+    let combination = engine::combine(&model.policy, &model.stored, newest);
     assert_eq!(combination.union, None);
     assert_eq!(superfluous(&model, &combination), ["1-2", "4-5"]);
 }
@@ -142,7 +142,7 @@ fn only_parts_with_the_same_strong_validator_are_combined() {
         let mut model = Model::private();
         keep_part(&mut model, "bytes 0-4/10", old);
         let newest = keep_part(&mut model, "bytes 5-9/10", new);
-        let combination = policy::combine(&model.policy, &model.stored, newest);
+        let combination = engine::combine(&model.policy, &model.stored, newest);
         assert_eq!(combination.union.is_some(), *combined, "{old:?} {new:?}");
     }
 }
@@ -157,13 +157,13 @@ fn what_a_newer_part_shows_to_be_changed_goes() {
     keep_part(&mut model, "bytes 8-9/10", &[]);
     model.wait(1);
     let newest = keep_part(&mut model, "bytes 5-9/12", &[other]);
-    let combination = policy::combine(&model.policy, &model.stored, newest);
+    let combination = engine::combine(&model.policy, &model.stored, newest);
     assert_eq!(combination.union, None);
     assert_eq!(superfluous(&model, &combination), ["0-4", "whole"]);
     // A late answer from before the change takes nothing away.
     model.wait(-10);
     let newest = keep_part(&mut model, "bytes 1-2/10", &[TAG]);
-    let combination = policy::combine(&model.policy, &model.stored, newest);
+    let combination = engine::combine(&model.policy, &model.stored, newest);
     assert!(!superfluous(&model, &combination).contains(&"5-9".to_owned()));
 }
 
@@ -175,7 +175,7 @@ fn the_newest_fields_count_and_none_speak_of_other_content() {
     keep_part(&mut model, "bytes 0-4/10", &older);
     model.wait(100);
     let newest = keep_part(&mut model, "bytes 5-9/10", &[TAG, ("b", "2"), ("b", "3"), ("content-md5", "z")]);
-    let union = policy::combine(&model.policy, &model.stored, newest).union.unwrap();
+    let union = engine::combine(&model.policy, &model.stored, newest).union.unwrap();
     let fields = |name: &str| {
         union.head.headers.get_all(name).iter().map(|value| value.to_str().unwrap()).collect::<Vec<_>>()
     };
@@ -198,7 +198,7 @@ fn other_variants_are_left_alone() {
         model.get_with(&asked, 206, &fields(range)).unwrap().id
     });
     let newest = ids.nth(1).unwrap();
-    assert_eq!(policy::combine(&model.policy, &model.stored, newest), Combination::default());
+    assert_eq!(engine::combine(&model.policy, &model.stored, newest), Combination::default());
 }
 
 #[test]
@@ -206,12 +206,12 @@ fn parts_that_stay_apart_have_a_limit() {
     let ranges: Vec<String> = (0..12).map(|n| format!("{}-{}/1000", n * 10, n * 10 + 5)).collect();
     let ranges: Vec<&str> = ranges.iter().map(String::as_str).collect();
     let (model, newest) = parts(&ranges);
-    let combination = policy::combine(&model.policy, &model.stored, newest);
+    let combination = engine::combine(&model.policy, &model.stored, newest);
     assert_eq!(combination.union, None);
     assert_eq!(superfluous(&model, &combination), ["0-5", "10-15", "20-25", "30-35"], "the oldest");
     for (count, gone) in [(8, &[][..]), (9, &["0-5"])] {
         let (model, newest) = parts(&ranges[..count]);
-        let combination = policy::combine(&model.policy, &model.stored, newest);
+        let combination = engine::combine(&model.policy, &model.stored, newest);
         assert_eq!(superfluous(&model, &combination), gone, "{count}");
     }
 }
@@ -228,7 +228,7 @@ fn a_short_part_does_not_copy_a_long_one_each_time() {
         ((0, 99), (99, 100), true),
     ] {
         let (model, newest) = parts(&[&range(old.0, old.1), &range(new.0, new.1)]);
-        let combination = policy::combine(&model.policy, &model.stored, newest);
+        let combination = engine::combine(&model.policy, &model.stored, newest);
         assert_eq!(combination.union.is_some(), combined, "{old:?} {new:?}");
         assert!(combination.superfluous.is_empty(), "both stay");
     }
@@ -306,7 +306,7 @@ fn a_part_of_what_is_held_already_brings_newer_fields_only() {
         let response = model.response(206, &fields);
         let part = model.storable(&request, &response).unwrap();
         request.with_info(|info| {
-            policy::held_already(&model.policy, info, &model.stored, &part, &response, model.times())
+            engine::held_already(&model.policy, info, &model.stored, &part, &response, model.times())
         })
     };
     let mut whole = Model::private();

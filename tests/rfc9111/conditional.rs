@@ -1,6 +1,6 @@
 //! Sections 4.3.1 and 4.3.2: validation requests, and the client's own conditions.
 
-use larder::policy::{Answer, Reuse};
+use larder::policy::engine::{Answer, Reuse};
 use larder::status::Fwd;
 
 use crate::model::{Model, Outcome, answer, outcome};

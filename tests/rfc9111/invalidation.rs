@@ -1,13 +1,13 @@
 //! Section 4.4: invalidation.
 
-use larder::policy;
+use larder::policy::engine;
 
 use crate::model::Model;
 
 fn invalidated(method: &str, status: u16, fields: &[(&str, &str)]) -> Vec<String> {
     let model = Model::private();
     let (request, response) = (model.request(method, &[]), model.response(status, fields));
-    request.with_info(|info| policy::invalidated(info, &response)).iter().map(ToString::to_string).collect()
+    request.with_info(|info| engine::invalidated(info, &response)).iter().map(ToString::to_string).collect()
 }
 
 #[test]

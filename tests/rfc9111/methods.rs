@@ -1,10 +1,11 @@
 //! Sections 2 and 4: methods.
 
-use larder::policy::{NotStored, Policy, Reuse};
+use larder::policy::Policy;
+use larder::policy::engine::{NotStored, Reuse};
 use larder::status::Fwd;
 
 use crate::model::{Model, Outcome, answer, outcome};
-use larder::policy::Answer;
+use larder::policy::engine::Answer;
 
 const FRESH: &[(&str, &str)] = &[("cache-control", "max-age=60")];
 

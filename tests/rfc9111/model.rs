@@ -9,8 +9,9 @@ use larder::clock::Timestamp;
 use larder::entry::{StoredBody, StoredHead, StoredResponse};
 use larder::key::{CacheKey, RequestHead};
 use larder::overrides::CacheOverride;
-use larder::policy::{
-    self, Answer, NotStored, Policy, RequestInfo, Reuse, Serve, Times, Validated, Validation,
+use larder::policy::Policy;
+use larder::policy::engine::{
+    self, Answer, NotStored, RequestInfo, Reuse, Serve, Times, Validated, Validation,
 };
 use larder::status::Fwd;
 
@@ -96,7 +97,7 @@ impl Model {
 
     pub fn storable(&self, request: &Request, response: &response::Parts) -> Result<StoredHead, NotStored> {
         let key = CacheKey::builder().part(CacheKey::URI, request.uri.to_string()).build();
-        request.with_info(|info| policy::storable(&self.policy, info, &key, response, self.times()))
+        request.with_info(|info| engine::storable(&self.policy, info, &key, response, self.times()))
     }
 
     /// Stores the response to a plain GET, as a body of ten bytes where nothing else is said.
@@ -134,7 +135,7 @@ impl Model {
     }
 
     pub fn reuse(&self, request: &Request) -> Reuse {
-        request.with_info(|info| policy::reuse(&self.policy, info, &self.stored, self.now))
+        request.with_info(|info| engine::reuse(&self.policy, info, &self.stored, self.now))
     }
 
     pub fn ask(&self, fields: Fields<'_>) -> Reuse {
@@ -143,13 +144,13 @@ impl Model {
 
     pub fn without_origin(&self, fields: Fields<'_>) -> Option<Serve> {
         let request = self.request("GET", fields);
-        request.with_info(|info| policy::without_origin(&self.policy, info, &self.stored, self.now))
+        request.with_info(|info| engine::without_origin(&self.policy, info, &self.stored, self.now))
     }
 
     /// The fields that a validation sends in place of these.
     pub fn preconditions(&self, validation: &Validation, fields: Fields<'_>) -> HeaderMap {
         let mut headers = self.headers(fields);
-        policy::preconditions(&mut headers, validation, &self.stored);
+        engine::preconditions(&mut headers, validation, &self.stored);
         headers
     }
 
@@ -162,7 +163,7 @@ impl Model {
         let response = self.response(status, fields);
         let times = self.times();
         let validated = request.with_info(|info| {
-            policy::validated(&self.policy, info, &self.stored, &validation, &response, times)
+            engine::validated(&self.policy, info, &self.stored, &validation, &response, times)
         });
         if let Validated::Freshened { updates, .. } = &validated {
             for update in updates {
@@ -174,7 +175,7 @@ impl Model {
 
     pub fn serve(&self, fields: Fields<'_>, index: usize) -> Serve {
         let request = self.request("GET", fields);
-        request.with_info(|info| policy::serve(info, &self.stored, index, self.now))
+        request.with_info(|info| engine::serve(info, &self.stored, index, self.now))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Sections 3.3 and 3.4, RFC 9110 section 14: ranges and partial content.
 
 use larder::entry::{BodyEnd, BodySummary, StoredRange};
-use larder::policy::{self, Answer, NotStored, Reuse, Validated};
+use larder::policy::engine::{self, Answer, NotStored, Reuse, Validated};
 use larder::status::Fwd;
 
 use crate::model::{Model, Outcome, answer, outcome};
@@ -220,15 +220,15 @@ fn a_response_that_broke_off_is_kept_as_the_part_it_is() {
         let fields = [FRESH, ("content-length", "10"), ("etag", tag)];
         model.storable(&model.request("GET", &[]), &model.response(200, &fields)).unwrap()
     };
-    assert_eq!(policy::resumable(&head("W/\"a\""), &[]), None);
+    assert_eq!(engine::resumable(&head("W/\"a\""), &[]), None);
     let mut cut = head("\"a\"");
-    assert_eq!(policy::resumable(&cut, &[]), Some(0));
+    assert_eq!(engine::resumable(&cut, &[]), Some(0));
     let range = Some(StoredRange { first: 0, complete_len: Some(10) });
     cut.finish(BodySummary { len: 4, checksum: 0 }, BodyEnd { trailers: None, range });
     let mut model = Model::private();
     model.keep(cut);
-    assert_eq!(policy::resumable(&head("\"a\""), &model.stored), Some(4), "what is held is not cut shorter");
-    assert_eq!(policy::resumable(&head("\"b\""), &model.stored), Some(0));
+    assert_eq!(engine::resumable(&head("\"a\""), &model.stored), Some(4), "what is held is not cut shorter");
+    assert_eq!(engine::resumable(&head("\"b\""), &model.stored), Some(0));
     assert_eq!(outcome(&model.ask(&[])), Outcome::Validate(Fwd::Partial));
     assert_eq!(answer(&model.ask(&[("range", "bytes=1-3")])), Some(part(1, 3)));
 }

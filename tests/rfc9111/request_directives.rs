@@ -1,6 +1,6 @@
 //! Sections 5.2.1 and 5.4: what the client says.
 
-use larder::policy::NotStored;
+use larder::policy::engine::NotStored;
 use larder::status::Fwd;
 
 use crate::model::{Model, Outcome, outcome};

@@ -1,6 +1,6 @@
 //! Section 5.2.2: what the origin says.
 
-use larder::policy::{NotStored, Reuse};
+use larder::policy::engine::{NotStored, Reuse};
 use larder::status::Fwd;
 
 use crate::model::{Model, Outcome, outcome};

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use larder::policy::{Policy, Validated};
+use larder::policy::Policy;
+use larder::policy::engine::Validated;
 use larder::status::Fwd;
 
 use crate::model::{Model, Outcome, outcome};

@@ -1,6 +1,7 @@
 //! Section 3: which statuses are stored with explicit freshness.
 
-use larder::policy::{NotStored, Policy};
+use larder::policy::Policy;
+use larder::policy::engine::NotStored;
 
 use crate::model::{Model, reused_after};
 

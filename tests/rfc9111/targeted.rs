@@ -1,7 +1,8 @@
 //! RFC 9213: targeted cache control.
 
 use http::HeaderName;
-use larder::policy::{NotStored, Policy};
+use larder::policy::Policy;
+use larder::policy::engine::NotStored;
 
 use crate::model::{Model, reused_after};
 

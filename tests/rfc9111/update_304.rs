@@ -1,6 +1,6 @@
 //! Sections 3.2, 4.3.3 and 4.3.4: freshening by a 304.
 
-use larder::policy::{Answer, UpdateAction, Validated};
+use larder::policy::engine::{Answer, UpdateAction, Validated};
 use larder::status::Fwd;
 
 use crate::model::{Fields, Model, Outcome, outcome};

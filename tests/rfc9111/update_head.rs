@@ -1,6 +1,6 @@
 //! Section 4.3.5: freshening by a response to HEAD.
 
-use larder::policy::{self, HeadUpdate};
+use larder::policy::engine::{self, HeadUpdate};
 use larder::status::Fwd;
 
 use crate::model::{Model, Outcome, outcome};
@@ -8,7 +8,7 @@ use crate::model::{Model, Outcome, outcome};
 fn updated(model: &Model, status: u16, fields: &[(&str, &str)]) -> Vec<HeadUpdate> {
     let (request, response) = (model.request("HEAD", &[]), model.response(status, fields));
     request.with_info(|info| {
-        policy::updated_by_head(&model.policy, info, &model.stored, &response, model.times())
+        engine::updated_by_head(&model.policy, info, &model.stored, &response, model.times())
     })
 }
 

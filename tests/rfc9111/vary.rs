@@ -1,6 +1,6 @@
 //! Section 4.1: variants.
 
-use larder::policy::{NotStored, Reuse, Validated};
+use larder::policy::engine::{NotStored, Reuse, Validated};
 use larder::status::Fwd;
 
 use crate::model::{Model, Outcome, outcome};

@@ -12,7 +12,7 @@ use larder::CacheOverride;
 use larder::clock::Timestamp;
 use larder::entry::{BodySummary, StoredBody, StoredHead, StoredResponse};
 use larder::key::{CacheKey, RequestHead};
-use larder::policy::RequestInfo;
+use larder::policy::engine::RequestInfo;
 
 /// The day on which the targets begin.
 pub const START: i64 = 1_800_000_000;
