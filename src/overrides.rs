@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::key::CacheKey;
 
-/// What one request wants of the cache, beside what its `Cache-Control` says. Put it into the request's extensions;
-/// it never reaches the origin.
+/// What one request demands of the cache, in addition to its `Cache-Control`. Put it into the request's extensions. It
+/// never reaches the origin.
 ///
 /// ```
 /// use std::time::Duration;
@@ -45,12 +45,12 @@ impl CacheOverride {
         Self::mode(CacheMode::Bypass)
     }
 
-    /// Fetch from the origin whatever is stored, and store the answer.
+    /// Fetch from the origin even if a fresh response is stored, and store the answer.
     pub fn reload() -> Self {
         Self::mode(CacheMode::Reload)
     }
 
-    /// Validate what is stored, however fresh.
+    /// Validate what is stored, even if it is fresh.
     pub fn revalidate() -> Self {
         Self::mode(CacheMode::Revalidate)
     }
@@ -118,14 +118,14 @@ impl CacheOverride {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CacheMode {
-    /// By the rules.
+    /// As RFC 9111 and the policy say.
     #[default]
     Default,
     /// As if there were no cache: neither read nor write.
     Bypass,
-    /// Fetch from the origin whatever is stored, and store the answer.
+    /// Fetch from the origin even if a fresh response is stored, and store the answer.
     Reload,
-    /// Validate what is stored, however fresh.
+    /// Validate what is stored, even if it is fresh.
     Revalidate,
     /// Answer from what is stored, fresh or acceptably stale, or with 504.
     OnlyIfCached,

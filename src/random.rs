@@ -1,4 +1,4 @@
-//! Random numbers that nobody else draws: names of bodies, tokens, fences.
+//! Random numbers for unique names: of bodies, tokens and fences.
 //!
 //! They come from the operating system, every time. A generator in this process would be copied by `fork`, and both
 //! processes would go on with the same numbers; two bodies of one name would be taken for one another.
@@ -32,8 +32,8 @@ pub(crate) fn nonzero64() -> u64 {
     bits64().max(1)
 }
 
-/// Where the operating system has no random numbers to give, which no supported one is known to do after its start:
-/// what differs between processes, threads, times and calls, mixed under keys that std has from somewhere.
+/// Used if the operating system has no random numbers, which does not happen on supported systems after their start. It
+/// mixes what differs between processes, threads, times and calls, under the random keys of std.
 fn makeshift() -> u64 {
     static CALLS: AtomicU64 = AtomicU64::new(0);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

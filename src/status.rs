@@ -1,4 +1,4 @@
-//! Saying what happened: `Cache-Status` (RFC 9211).
+//! What the cache did with a request: `Cache-Status` (RFC 9211).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -67,7 +67,7 @@ pub enum Fwd {
     VaryMiss,
     /// Nothing usable is stored, and no more specific reason applies.
     Miss,
-    /// A usable response was stored, but the request's directives would not have it.
+    /// A usable response was stored, but the request's directives did not allow it.
     Request,
     /// The selected response was stale.
     Stale,
@@ -189,7 +189,7 @@ impl CacheStatus {
         append(headers, self);
     }
 
-    /// The same, under a name of your own.
+    /// The same, under another name.
     ///
     /// ```
     /// use http::HeaderMap;

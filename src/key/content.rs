@@ -9,7 +9,7 @@ use http_body::Body;
 
 /// What is known of a request's content; in the request's extensions.
 ///
-/// Put there by [`KeyContentLayer`](crate::KeyContentLayer), or by code of your own that has the content at hand.
+/// Put there by [`KeyContentLayer`](crate::KeyContentLayer), or by your own code, if it has the content in memory.
 /// A request whose content the key does not tell from others' is never answered from the store.
 ///
 /// ```
@@ -63,7 +63,7 @@ impl RequestContent {
         self.known.as_ref().map(|known| &known.digest)
     }
 
-    /// The digest as it stands in keys: without the secret, who reads a store cannot try content that he guesses.
+    /// The digest for keys. Without the secret, a reader of the store cannot check guesses of the content against it.
     pub(crate) fn keyed_digest(digest: &[u8; 32], hash_key: &[u8; 32]) -> [u8; 32] {
         *blake3::keyed_hash(hash_key, digest).as_bytes()
     }

@@ -24,7 +24,7 @@ type PartitionBy = dyn Fn(&RequestHead<'_>) -> Option<Vec<u8>> + Send + Sync;
 ///
 /// GET and HEAD share a class. Fields that some origins let change what a request means (`X-Forwarded-Host`,
 /// `X-Original-URL`, `X-HTTP-Method-Override` and their like, a `Host` that differs from the URI) are part of the key
-/// where a request has them, so that nobody can plant an answer under another request's key. A request without an
+/// if a request has them. So no client can plant an answer under the key of another request. A request without an
 /// authority, in its URI or in `Host`, has no key and passes the cache by.
 ///
 /// # Who asks
@@ -186,7 +186,7 @@ impl MakeKey for DefaultKey {
             }
             _ => return None,
         };
-        // What is keyed is what `rewrite` has sent, whoever calls which.
+        // The key is made of the target that `rewrite` sends, also if `rewrite` was not called before.
         let rewritten = self.rewrite(uri);
         let uri = rewritten.as_ref().unwrap_or(uri);
         let origin;

@@ -45,7 +45,7 @@ impl<'a> RequestHead<'a> {
 }
 
 impl fmt::Debug for RequestHead<'_> {
-    /// Without what a log must not tell: the query, extensions, and the values of most fields.
+    /// Leaves out what must not be logged: the query, extensions, and the values of most fields.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestHead")
             .field("method", self.method)
@@ -70,9 +70,8 @@ impl<'a> From<&'a http::request::Parts> for RequestHead<'a> {
 
 /// Makes the key of a request.
 ///
-/// The key says what is asked for. Who asks is added by the cache, to every key, whoever made it: see
-/// [`partition`](Self::partition) and [`credentials`](Self::credentials). [`CacheLayer::key`](crate::CacheLayer::key)
-/// gives the whole key.
+/// The key says what is requested. The cache adds the principal to every key: see [`partition`](Self::partition) and
+/// [`credentials`](Self::credentials). [`CacheLayer::key`](crate::CacheLayer::key) returns the whole key.
 ///
 /// Implemented for closures:
 ///

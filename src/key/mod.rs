@@ -1,8 +1,8 @@
-//! Naming what is asked: the cache key (RFC 9111 section 2).
+//! The cache key (RFC 9111 section 2).
 //!
-//! [`CacheKey`] is what a stored response is found by; [`MakeKey`] makes it from a request; [`Credentials`] and
-//! partitions keep principals apart; [`target_uri`] and [`normalize`] bring URIs to one form; [`Selecting`] tells
-//! variants under one key apart (section 4.1).
+//! A stored response is found by its [`CacheKey`], which [`MakeKey`] makes from a request. [`Credentials`] and partitions
+//! keep principals apart. [`target_uri`] and [`normalize`] bring URIs to one form. [`Selecting`] distinguishes the
+//! variants under one key (section 4.1).
 
 mod content;
 mod default_key;

@@ -38,7 +38,7 @@ enum Params {
     Kept(Names),
 }
 
-/// Sorted, each once: a search among them costs little however many there are.
+/// Sorted and without duplicates, so a search stays cheap with many names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Names(Vec<String>);
 
@@ -48,17 +48,17 @@ impl Names {
     }
 }
 
-/// A longer field is as if it were absent.
+/// A longer field is ignored.
 const LONGEST_FIELD: usize = 8 * 1024;
-/// As is a field with more names in a list.
+/// A field with more names in a list is ignored.
 const MOST_NAMES: usize = 256;
 /// A URI with more parameters is equivalent only to itself.
 const MOST_PARAMETERS: usize = 1024;
 
 impl NoVarySearch {
     /// Reads the field; `None` where it is absent, invalid, or says that everything matters: then two URIs are
-    /// equivalent only when they are equal. A field of more than 8 KiB, or with more than 256 names in a list, is as if
-    /// it were absent.
+    /// equivalent only when they are equal. A field of more than 8 KiB, or with more than 256 names in a list, is
+    /// ignored.
     ///
     /// `params` as a boolean, which browsers understand and earlier drafts had, means the same as `except=()`.
     #[must_use]

@@ -1,7 +1,7 @@
-//! Who asks: the part of a key that keeps principals apart.
+//! The part of a key that keeps principals apart.
 //!
-//! [`MakeKey`] says what is asked for. Who asks is added to every key in one place, whoever made the key, so that a
-//! key function of the user's own, or a key named for one request, cannot give one user's response to another.
+//! [`MakeKey`] says what is requested. The principal is added to every key in one place, so that a user's own key
+//! function, or a key set for one request, cannot give one user's response to another.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::{CacheKey, CacheKeyBuilder, MakeKey, RequestHead, part_len};
 ///
 /// Credentials are the fields `Authorization` and `Proxy-Authorization`, and userinfo in the URI
 /// (`https://user:password@example.com/`), which clients send as `Authorization` (RFC 9110 section 4.2.4). A shared
-/// cache does not look at this: there RFC 9111 section 3.5 rules.
+/// cache ignores this setting and follows RFC 9111 section 3.5.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Credentials {
@@ -104,8 +104,8 @@ impl fmt::Debug for Principal {
     }
 }
 
-/// The key of the hashes of principals, from the user's secret. Without a secret, whoever reads the store can try
-/// partitions and credentials that he guesses.
+/// The key of the hashes of principals, from the user's secret. Without a secret, a reader of the store can check
+/// guesses of partitions and credentials against the hashes.
 pub(crate) fn principal_hash_key(secret: &[u8]) -> [u8; 32] {
     blake3::derive_key("larder 2026 principals", secret)
 }

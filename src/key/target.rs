@@ -18,7 +18,7 @@ pub(crate) fn target_of(uri: &Uri, headers: &HeaderMap) -> Option<String> {
     let (Some(host), None) = (hosts.next(), hosts.next()) else { return None };
     let path = uri.path_and_query()?;
     let host = host_and_port(host.to_str().ok()?, false);
-    // The default port of either scheme: which one it is nobody knows.
+    // The default port of either scheme, because the scheme is unknown.
     let host = host.strip_suffix(":443").unwrap_or(&host);
     Some(format!("//{host}{path}"))
 }

@@ -1,4 +1,4 @@
-//! May a response be kept by what it says of itself, and how fresh is it then (RFC 9111 section 3)?
+//! May a response be kept, as its status and fields say, and how fresh is it (RFC 9111 section 3)?
 
 use http::{StatusCode, header};
 
@@ -36,7 +36,7 @@ pub(crate) fn assess(
         return Err(NotStored::SetCookie);
     }
     let date = date_of(facts.headers, facts.response_time);
-    // First whether it may be stored, whatever lifetime the user sets for it.
+    // A lifetime that the user sets does not decide whether it may be stored.
     if !may_be_cached(policy, facts, directives) {
         return Err(NotStored::NotCacheable);
     }
@@ -59,8 +59,8 @@ pub(crate) fn assess(
     })
 }
 
-/// Section 3: what a response must contain "at least one of", or be by its status, so that it may be stored at all. Of
-/// the user's settings only a lifetime for its very status stands in for that.
+/// Section 3: a response must contain "at least one of" some fields and directives, or have a status that may be cached
+/// heuristically. Of the user's settings, only a lifetime for that status replaces this.
 fn may_be_cached(policy: &Policy, facts: &Facts<'_>, directives: &ResponseDirectives) -> bool {
     if must_not_be_stored(facts.status) {
         return policy.for_status(facts.status).is_some();

@@ -1,4 +1,4 @@
-//! Which fields are which, and how the cache writes its own.
+//! Kinds of fields, and the fields that the cache writes itself.
 
 use std::collections::HashSet;
 
@@ -26,7 +26,7 @@ pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
 }
 
 /// Fields without which a stored response would mean something else. RFC 9110 section 7.6.1 forbids naming such
-/// fields in `Connection`; a response that does so does not get rid of its `Cache-Control` or `Vary` that way.
+/// fields in `Connection`. They are stored even if a response names them there.
 pub(crate) fn is_essential(name: &HeaderName) -> bool {
     [
         &header::CACHE_CONTROL,
@@ -45,7 +45,7 @@ pub(crate) fn is_essential(name: &HeaderName) -> bool {
     .contains(&name)
 }
 
-/// A set, because the origin decides how many names there are.
+/// The names in `Connection`. A set, because the origin decides how many there are.
 pub(crate) fn named_by_connection(headers: &HeaderMap) -> HashSet<HeaderName> {
     headers
         .get_all(header::CONNECTION)
@@ -89,7 +89,7 @@ pub(crate) fn without(headers: HeaderMap, dropped: &dyn Fn(&HeaderName) -> bool)
     kept
 }
 
-/// Makes the fields those of a complete response of this length.
+/// Changes the fields to those of a complete response of this length.
 pub(crate) fn describe_whole(headers: &mut HeaderMap, complete_len: u64) {
     without_digests(headers);
     headers.remove(header::CONTENT_RANGE);

@@ -20,8 +20,8 @@ const MOST_IN_FIELD: usize = 128;
 /// Nor is a response with a longer name stored. RFC 9875 asks for at least 32 characters.
 const LONGEST_NAME: usize = 256;
 
-/// The groups a response belongs to: those its `Cache-Groups` names, and those the request's [`CacheOverride`] adds. `None` where they are
-/// too many, or have too long names.
+/// The groups a response belongs to: those its `Cache-Groups` names, and those the request's `CacheOverride` adds. `None`
+/// if they are too many, or have too long names.
 pub(crate) fn of_response(request: &RequestInfo<'_>, headers: &HeaderMap) -> Option<Vec<Group>> {
     let origin = origin(request);
     let mut groups = named(&origin, headers, &CACHE_GROUPS);

@@ -73,7 +73,7 @@ pub(crate) fn target_groups(policy: &Policy, request: &RequestInfo<'_>, uri: &Ur
 }
 
 fn ids_of(policy: &Policy, request: &RequestInfo<'_>, targets: &[String]) -> Vec<GroupId> {
-    // An answer for several queries may be an answer for this one, and nobody knows for which others.
+    // A response stored for several queries (No-Vary-Search) may be one for this target.
     let of_any = targets.iter().flat_map(|target| [GroupId::of_target(target), GroupId::of_path(target)]);
     let mut ids: Vec<_> = of_any.collect();
     if !request.is_handled(policy) {
@@ -82,8 +82,7 @@ fn ids_of(policy: &Policy, request: &RequestInfo<'_>, targets: &[String]) -> Vec
     ids
 }
 
-/// The forms in which the same URI, or origin, can have been asked for: nobody knows the scheme of a request in
-/// origin-form.
+/// All spellings under which the same URI or origin may be stored. A request in origin-form does not say its scheme.
 fn spellings(target: &str) -> Vec<String> {
     match target.split_once(':') {
         _ if target.starts_with("//") => {

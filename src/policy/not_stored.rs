@@ -16,11 +16,11 @@ pub enum NotStored {
     NoStore,
     /// The response is private, and this cache is shared.
     Private,
-    /// The request was authorized, this cache is shared, and the response gives no leave.
+    /// The request was authorized, this cache is shared, and no directive of the response allows storing.
     Authorization,
-    /// The response sets cookies, and the user does not want such responses stored.
+    /// The response sets cookies, and [`SetCookie::Refuse`](crate::policy::SetCookie::Refuse) is set.
     SetCookie,
-    /// Nothing in the response or the settings allows to store a response with this status.
+    /// Neither the response nor the settings allow storing a response with this status.
     NotCacheable,
     /// `Vary: *`: no request would ever select it.
     VaryStar,

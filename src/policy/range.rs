@@ -114,7 +114,7 @@ impl ContentRange {
 }
 
 /// RFC 9110 15.3.7.2: "a server MUST NOT generate a Content-Range header field in the HTTP header section of a
-/// multiple part response". One that does sends no bytes of the representation alone.
+/// multiple part response". The body of one that does has more than the bytes of the representation.
 fn has_several_parts(headers: &HeaderMap) -> bool {
     const MULTIPART: &[u8] = b"multipart/byteranges";
     headers.get(header::CONTENT_TYPE).is_some_and(|kind| {

@@ -1,4 +1,4 @@
-//! What is asked.
+//! What the policy knows of a request.
 
 use std::fmt;
 
@@ -31,16 +31,16 @@ pub struct RequestInfo<'a> {
 /// What the key has to do with the request's content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Content {
-    /// There is none, as far as can be seen, and nobody looked.
+    /// The fields announce none.
     Absent,
     /// It is part of the key.
     Keyed,
-    /// There is some, or can be, and the key knows nothing of it.
+    /// There is or may be content that is not part of the key.
     Unknown,
 }
 
-/// Which of the fields that few requests have are there: looked for once, in one pass over the names, so that the
-/// common hit does not look up each of them.
+/// Which of some rare fields a request has. They are found in one pass over the names, because a lookup of each would
+/// slow down every hit.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Conditions {
     /// `If-None-Match` or `If-Modified-Since`: a 304 may answer.
@@ -97,9 +97,9 @@ impl<'a> RequestInfo<'a> {
         }
     }
 
-    /// Whether responses to this request may be stored and reused: its method allows that, and its key tells it from
-    /// requests with other content. GET has none unless somebody plants some ("fat GET"); other methods have some
-    /// unless somebody looked.
+    /// Whether responses to this request may be stored and reused: its method allows that, and its key differs from that
+    /// of requests with other content. GET has no content, unless the fields announce some ("fat GET"). Other methods
+    /// have content, unless it is part of the key.
     #[must_use]
     pub fn is_handled(&self, policy: &Policy) -> bool {
         let told_apart = match self.content {
@@ -125,8 +125,7 @@ impl RequestInfo<'_> {
         self.headers.contains_key(AUTHORIZATION) || userinfo(self.uri).is_some()
     }
 
-    /// Whether the answer to another request may do as well, if it may be stored: one that this request would neither
-    /// refuse nor fail to bring about itself.
+    /// Whether the stored answer to an identical request may answer this one, so that this one can wait for it.
     pub(crate) fn takes_anothers_answer(&self) -> bool {
         let Conditions { not_modified, only_for_origin, range, .. } = self.conditions;
         let CacheOverride { mode, no_store, lifetime, groups, key: _ } = self.overrides;
@@ -138,7 +137,7 @@ impl RequestInfo<'_> {
 }
 
 impl fmt::Debug for RequestInfo<'_> {
-    /// Without what a log must not tell: the query, and the values of most fields.
+    /// Leaves out what must not be logged: the query, and the values of most fields.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestInfo")
             .field("method", self.method)

@@ -27,10 +27,10 @@ pub enum Reuse {
     GatewayTimeout,
 }
 
-/// Decides.
+/// Decides what to do with a request.
 ///
-/// What is past its usable time, what these settings would not have stored, and what the request does not select is
-/// as if it were not there.
+/// Ignores stored responses that are past their usable time, that this policy would not store, or that the request does
+/// not select.
 #[must_use]
 pub fn reuse(policy: &Policy, request: &RequestInfo<'_>, stored: &[StoredResponse], now: Timestamp) -> Reuse {
     let otherwise = |forward: Reuse| if wants_stored(request) { Reuse::GatewayTimeout } else { forward };
@@ -46,13 +46,13 @@ pub fn reuse(policy: &Policy, request: &RequestInfo<'_>, stored: &[StoredRespons
     }
     let verdict = judge(request, &chosen, now);
     match verdict {
-        // Who wants nothing but what is stored does not want the origin asked behind the answer either.
+        // A client that wants only a stored response does not want a refresh from the origin either.
         Verdict::Serve { refresh } => {
             let refresh = refresh && !wants_stored(request);
             Reuse::Serve(Serve { refresh, ..served(request, &chosen, now) })
         }
-        // 4.3.2: the tag of a part may be sent because the part has all of the range. A weak one does not tell
-        // whether the bytes are the same, and without any a 206 is asked for as well as a 304.
+        // 4.3.2: the tag of a part may be sent, because the part holds the whole range. A weak tag does not say whether
+        // the bytes are the same. Without a tag, the origin may answer 206 as well as 304.
         Verdict::Ask(fwd) if chosen.head.range.is_some() && !has_strong_tag(chosen.head) => {
             otherwise(Reuse::Forward(fwd))
         }
@@ -71,7 +71,7 @@ pub(crate) fn wants_stored(request: &RequestInfo<'_>) -> bool {
     }
 }
 
-/// Nothing is selected: all that is left is to complete a part, or to ask which of the other variants it would be.
+/// No stored response is selected. A part may be completed, or the origin may say which of the other variants answers.
 fn without_selected(
     policy: &Policy,
     request: &RequestInfo<'_>,
@@ -121,7 +121,8 @@ enum Verdict {
     Ask(Fwd),
 }
 
-/// Section 4: fresh, or allowed to be served stale, or to be validated; and what the request says to that (5.2.1).
+/// Section 4: a response is fresh, may be served stale, or must be validated. The request's directives (5.2.1) can
+/// restrict or extend this.
 fn judge(request: &RequestInfo<'_>, chosen: &Chosen<'_>, now: Timestamp) -> Verdict {
     let (freshness, directives) = (&chosen.freshness, &request.directives);
     if chosen.invalidated || freshness.no_cache {

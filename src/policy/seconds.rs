@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// 1.2.2: the largest delta-seconds; whatever is or becomes larger is this.
+/// 1.2.2: the largest delta-seconds. A larger value counts as this one.
 pub(crate) const MAX_SECONDS: u32 = 1 << 31;
 
 /// Digits only; saturates at 2^31.

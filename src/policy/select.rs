@@ -14,7 +14,7 @@ use crate::policy::settings::Policy;
 use crate::status::Fwd;
 
 /// Section 4: "If multiple stored responses match, the cache MUST use the most recent one (as determined by the Date
-/// header field)"; one with a Vary goes before one without (4.1), a whole one before a part.
+/// header field)". A response with Vary is preferred to one without (4.1), a whole response to a part.
 pub(crate) fn choose<'a>(
     policy: &Policy,
     request: &RequestInfo<'_>,
@@ -49,7 +49,7 @@ struct Rank {
     date: Timestamp,
 }
 
-/// A stored response that may be looked at at all, whatever it varies on.
+/// The stored response, if it may answer this method and is still usable. Its selecting fields are not compared.
 pub(crate) fn usable<'a>(
     policy: &Policy,
     request: &RequestInfo<'_>,
@@ -66,7 +66,7 @@ pub(crate) fn usable<'a>(
     under(policy, head).map(|freshness| Chosen::new(index, response, freshness))
 }
 
-/// A stored response that the request selects, and its freshness under the settings of now.
+/// A stored response that the request selects, and its freshness under the current settings.
 #[derive(Clone, Copy)]
 pub(crate) struct Chosen<'a> {
     pub(crate) index: usize,
@@ -80,13 +80,13 @@ impl<'a> Chosen<'a> {
         Self { index, head: &response.head, invalidated: response.invalidated, freshness }
     }
 
-    /// 4.2.4: a stale response MUST NOT answer against an explicit directive, however much it is wanted.
+    /// 4.2.4: "A cache MUST NOT generate a stale response if it is prohibited by an explicit in-protocol directive".
     pub(crate) fn forbids_stale(&self) -> bool {
         self.invalidated || self.freshness.no_cache || self.freshness.must_revalidate
     }
 
-    /// Why the request goes forward though this could answer: `request` is only for "a fresh response" that "the
-    /// request's semantics ... did not allow" (RFC 9211 section 2.2).
+    /// Why the request is forwarded although this response could answer. `request` is only for "a fresh response" that
+    /// "the request's semantics ... did not allow" (RFC 9211 section 2.2).
     pub(crate) fn passed_over(&self, now: Timestamp) -> Fwd {
         let fresh = !self.invalidated && !self.freshness.no_cache && self.staleness(now).is_none();
         if fresh { Fwd::Request } else { Fwd::Stale }

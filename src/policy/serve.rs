@@ -23,7 +23,7 @@ pub struct Serve {
     pub age: u32,
     /// Remaining lifetime in seconds; negative when stale.
     pub ttl: i64,
-    /// It is to be refreshed in the background (`stale-while-revalidate`).
+    /// Whether to refresh it in the background (`stale-while-revalidate`).
     pub refresh: bool,
 }
 
@@ -53,9 +53,9 @@ pub enum Answer {
     },
 }
 
-/// How `stored[index]` answers this request now that it may: as a whole, as a 304, as a range.
+/// How `stored[index]` answers this request: as a whole, as a 304, or as a range.
 ///
-/// `index` must be one of `stored`'s; for any other the answer is an empty whole.
+/// The caller has decided that it may answer. If `index` is out of bounds, the result is [`Answer::Full`] with age 0.
 #[must_use]
 pub fn serve(request: &RequestInfo<'_>, stored: &[StoredResponse], index: usize, now: Timestamp) -> Serve {
     match stored.get(index) {
@@ -95,8 +95,8 @@ fn answer(request: &RequestInfo<'_>, head: &StoredHead) -> Answer {
     if head.range.is_none() {
         return of_complete(request, head).unwrap_or(Answer::Full);
     }
-    // If-Range was compared when the part was chosen; a 304 may have brought another Last-Modified since. It has all
-    // of the range, or it would not have been chosen. Whatever happens, a part is never a whole.
+    // If-Range was compared when the part was chosen, and a 304 may have brought another Last-Modified since. The part
+    // holds the whole range, or it would not have been chosen. A part is never served as the whole.
     let complete_len = head.range.and_then(|range| range.complete_len).unwrap_or(0);
     match range::of_part(request, head) {
         Some((first, last, complete_len)) => Answer::Range { first, last, complete_len },

@@ -1,4 +1,4 @@
-//! What the user sets beside the RFC.
+//! What the user sets.
 
 use std::fmt;
 use std::sync::Arc;
@@ -48,14 +48,15 @@ pub struct Policy {
 pub enum SetCookie {
     /// Stores it as it is, cookies included, as RFC 9111 section 7.3 has it. The default of a private cache.
     Store,
-    /// Stores the response without its cookies, so that nobody is given another's. The default of a shared cache.
+    /// Stores the response without its cookies, so that no user gets the cookies of another. The default of a shared
+    /// cache.
     Strip,
     /// Does not store the response.
     Refuse,
 }
 
 impl Policy {
-    /// A private cache: for one user, the default.
+    /// A private cache: for one user. The default.
     ///
     /// Since one process often has the tokens of many, a keyed hash of the request's credentials is part of every key:
     /// responses to different credentials are kept apart, as if each had a cache of its own.
@@ -102,7 +103,7 @@ impl Policy {
         Self { shared: true, set_cookie: SetCookie::Strip, ..Self::private() }.fingerprinted()
     }
 
-    /// Freshness lifetime of responses whose origin says nothing explicit about it; used before the heuristic.
+    /// Freshness lifetime of responses whose origin states none. It is used in place of the heuristic.
     /// It applies to the statuses that may be cached heuristically (200, 203, 204, 206, 300, 301, 308, 404, 405,
     /// 410, 414, 501). Default: none.
     pub fn default_lifetime(mut self, lifetime: Duration) -> Self {
@@ -110,9 +111,9 @@ impl Policy {
         self.fingerprinted()
     }
 
-    /// Freshness lifetime of responses with this status whose origin says nothing explicit about it; makes them
-    /// storable whatever the status; 428, 429, 431 and 511, which RFC 6585 lets no cache store, are only stored where a
-    /// lifetime is set for them here. Default: none.
+    /// Freshness lifetime of responses with this status whose origin states none. They are then stored, whatever the
+    /// status is. RFC 6585 forbids storing 428, 429, 431 and 511: they are only stored if a lifetime is set for them here.
+    /// Default: none.
     pub fn status_lifetime(mut self, status: StatusCode, lifetime: Duration) -> Self {
         self.status_lifetimes.retain(|(other, _)| *other != status);
         self.status_lifetimes.push((status, seconds(lifetime)));
@@ -120,28 +121,27 @@ impl Policy {
         self.fingerprinted()
     }
 
-    /// Freshness lifetime of every response that is stored, whatever its origin says. It does not make storable
-    /// what the origin forbids to store, nor what nothing allows to store: a response without explicit lifetime whose
-    /// status may not be cached heuristically (302, 400, 403, 500, 503), unless
-    /// [`status_lifetime`](Self::status_lifetime) names that status. `no-cache` and `must-revalidate` stay in force.
+    /// Freshness lifetime of every stored response, whatever its origin says. Only the lifetime changes: a response that
+    /// the origin forbids storing is not stored. Neither is one without explicit lifetime whose status may not be cached
+    /// heuristically (302, 400, 403, 500, 503), unless [`status_lifetime`](Self::status_lifetime) names that status.
+    /// `no-cache` and `must-revalidate` stay in force.
     /// Default: none.
     pub fn override_lifetime(mut self, lifetime: Duration) -> Self {
         self.override_lifetime = Some(seconds(lifetime));
         self.fingerprinted()
     }
 
-    /// The share of the time since `Last-Modified` that a response without explicit lifetime counts as fresh, and
-    /// the longest lifetime guessed that way (RFC 9111 section 4.2.2). Default: 0.1 and one day; 0 switches
-    /// the heuristic off.
+    /// The heuristic freshness lifetime (RFC 9111 section 4.2.2) of a response without explicit lifetime: this fraction of
+    /// the time between `Last-Modified` and `Date`, at most `limit`. Default: 0.1 and one day. 0 switches it off.
     pub fn heuristic(mut self, fraction: f64, limit: Duration) -> Self {
         self.heuristic_fraction = if fraction.is_finite() { fraction.clamp(0.0, 1.0) } else { 0.0 };
         self.heuristic_limit = seconds(limit);
         self.fingerprinted()
     }
 
-    /// Lets responses to these methods be stored beside those to GET and QUERY. Their content must be part of the
-    /// key, as that of QUERY: see [`CacheLayer::key_content`](crate::CacheLayer::key_content). A request whose content
-    /// is not goes to the origin. Default: none.
+    /// Methods whose responses are stored, in addition to GET and QUERY. Their content must be part of the key, as that of
+    /// QUERY must: see [`CacheLayer::key_content`](crate::CacheLayer::key_content). Otherwise the request goes to the
+    /// origin. Default: none.
     pub fn methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
         self.methods = methods.into_iter().filter(|method| method != Method::HEAD).collect();
         self
@@ -166,7 +166,7 @@ impl Policy {
         self
     }
 
-    /// How long a stale response is kept for validation and for use in need. Default: 30 days.
+    /// How long a stale response is kept, for validation and for use when the origin fails. Default: 30 days.
     pub fn retention(mut self, retention: Duration) -> Self {
         self.retention = seconds(retention);
         self
@@ -186,17 +186,17 @@ impl Policy {
         self.fingerprinted()
     }
 
-    /// Whether a response that says with `No-Vary-Search` which query parameters change nothing answers for URIs that
-    /// differ only in them. Costs one more lookup on a miss. Default: yes.
+    /// Whether `No-Vary-Search` is obeyed: a response then also answers for URIs that differ only in query parameters that
+    /// do not matter. Costs one more lookup on a miss. Default: yes.
     pub fn no_vary_search(mut self, regarded: bool) -> Self {
         self.no_vary_search = regarded;
         self
     }
 
-    /// Key of the hashes that stand for what a store must not tell: secret selecting fields (a `Vary` on Authorization,
-    /// Cookie, ...), and the credentials, partitions and request content in keys. Whoever shares a storage must share
-    /// it. Default: empty, so that the hashes are salted but not keyed: who reads the store can then try values that he
-    /// guesses.
+    /// Key of the hashes that replace secrets in a store: secret selecting fields (a `Vary` on Authorization, Cookie,
+    /// ...), and the credentials, partitions and request content in keys. All layers on one storage must have the same
+    /// secret. Default: empty. The hashes are then salted but not keyed, and anyone who reads the store can check
+    /// guesses against them.
     pub fn secret(mut self, secret: impl AsRef<[u8]>) -> Self {
         self.secret = Arc::from(secret.as_ref());
         self.principal_hash_key = principal_hash_key(&self.secret);

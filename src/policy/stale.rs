@@ -10,7 +10,7 @@ use crate::policy::select::{Chosen, choose};
 use crate::policy::serve::{Serve, served};
 use crate::policy::settings::Policy;
 
-/// The origin cannot be reached: the stored response that may be used stale in its place (section 4.2.4).
+/// The stored response that may be served stale when the origin cannot be reached (section 4.2.4).
 #[must_use]
 pub fn without_origin(
     policy: &Policy,
@@ -37,12 +37,12 @@ pub(crate) fn may_stand_in(request: &RequestInfo<'_>, chosen: &Chosen<'_>, now: 
         Some(stale_by) => stale_by <= u64::from(window) * 1000,
         None => true,
     };
-    // A request that asks for validation takes no substitute, unless it says so itself.
+    // A request that demands validation accepts no stale response, unless it has stale-if-error itself.
     let content = own.is_some() || !asks_for_more(request);
     window > 0 && in_time && content && !chosen.forbids_stale()
 }
 
-/// The request itself sets limits that a stale response does not keep.
+/// Whether the request sets limits that a stale response exceeds.
 fn asks_for_more(request: &RequestInfo<'_>) -> bool {
     let directives = &request.directives;
     let limits =

@@ -9,8 +9,8 @@ use crate::policy::fields::{self, is_hop_by_hop, named_by_connection};
 use crate::policy::settings::{Policy, SetCookie};
 use crate::policy::times::Times;
 
-/// The fields of `received` that may be stored, each value in memory of its own: a value as it came from the
-/// connection is a slice of a large shared buffer, which it would keep alive. `None` where they are too many.
+/// The fields of `received` that may be stored, or `None` if there are too many. Each value is copied: a value from the
+/// connection is a slice of a large shared buffer, and would keep that buffer alive.
 pub(crate) fn storable_fields(
     received: &HeaderMap,
     dropped: &dyn Fn(&HeaderName) -> bool,
@@ -53,7 +53,7 @@ pub(crate) fn dropped_names<'a>(
 }
 
 /// Adds what every stored response has: a `Date` (RFC 9110 section 6.6.1), and a place for the `Age` that each
-/// answer overwrites, so that a hit need not grow the map.
+/// answer overwrites. So a hit does not grow the map.
 pub(crate) fn complete_fields(headers: &mut HeaderMap, initial_age: u64, times: Times) {
     if !headers.contains_key(header::DATE)
         && let Some(date) = format_date(times.response)

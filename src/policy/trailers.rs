@@ -11,8 +11,8 @@ use crate::policy::fields::{is_hop_by_hop, named_by_connection};
 use crate::policy::settings::{Policy, SetCookie};
 use crate::policy::stored_fields::{dropped_names, storable_fields};
 
-/// What a response's header section lets be stored of its trailer section, which comes when the decision to store has
-/// long been made. By default nothing.
+/// Which trailer fields may be stored. The header section decides, because the trailer section arrives long after the
+/// decision to store. By default none.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StorableTrailers {
     rules: Option<Box<Rules>>,
@@ -52,7 +52,7 @@ impl StorableTrailers {
     }
 }
 
-/// Takes out of stored trailer fields what the header fields of now do not let be stored any more.
+/// Removes the stored trailer fields that the updated header fields no longer allow.
 pub(crate) fn update(policy: &Policy, head: &mut StoredHead) {
     if let Some(trailers) = head.trailers.take() {
         // One that sets cookies was refused, or stripped, when it was stored: they are forbidden in any case.

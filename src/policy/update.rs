@@ -43,7 +43,7 @@ pub enum UpdateAction {
 /// The stored head with the fields, times and freshness of a newer response to the same representation, and what it
 /// means for what is stored.
 ///
-/// What has grown over the limits may not. Section 3.2: "the cache MUST add each header field in the provided response
+/// A head that has grown over the limits is not stored. Section 3.2: "the cache MUST add each header field in the provided response
 /// to the stored response": kept without the fields that do not fit, or as it was, it would be reused by directives that
 /// the origin has replaced.
 pub(crate) fn freshened(

@@ -55,12 +55,12 @@ pub fn validated(
     times: Times,
 ) -> Validated {
     match response.status {
-        // Nobody asked for a 304, but for a part.
+        // The request asked for a part, and no 304 can answer that.
         StatusCode::NOT_MODIFIED if validation.missing.is_some() => return Validated::AskAgain,
         StatusCode::NOT_MODIFIED => {
             return not_modified(policy, request, stored, validation, response, times);
         }
-        // RFC 9110 13.1.2 and 14.2: of a precondition, or a range, that the client did not send.
+        // RFC 9110 13.1.2 and 14.2: this is about a precondition, or a range, that the client did not send.
         status if validation.is_conditional() && refuses_conditions(status) => return Validated::AskAgain,
         StatusCode::RANGE_NOT_SATISFIABLE if validation.missing.is_some() => return Validated::AskAgain,
         _ => {}
@@ -82,8 +82,8 @@ pub fn validated(
     }
 }
 
-/// Statuses by which an origin can refuse a request for nothing but its preconditions: 412, 431 where they are too long
-/// for it, and 400 where it does not understand its own tag.
+/// Statuses by which an origin can refuse a request only because of its preconditions: 412, 431 if they are too long,
+/// and 400 if it does not understand its own tag.
 fn refuses_conditions(status: StatusCode) -> bool {
     matches!(status.as_u16(), 400 | 412 | 431)
 }
@@ -166,8 +166,8 @@ where
         )
         .into_iter()
         .collect(),
-        // No validator at all: many origins leave it out of their 304s. It can then only mean what was asked about,
-        // provided that this was one response, and not a tag of the client's either.
+        // No validator: many origins leave it out of a 304. It is about the one response that was validated, if there was
+        // only one and the client sent no other tag.
         (None, None) => {
             let mut candidates = candidates();
             match (candidates.next(), candidates.next()) {
@@ -195,7 +195,7 @@ fn nothing_identified(
     validation: &Validation,
     response: &response::Parts,
 ) -> Validated {
-    // A 304 that nobody asked for, or one that the client would have got without the cache.
+    // A 304 without a precondition, or one that the client would have received without the cache.
     let tag_of = |index: &usize| stored.get(*index).and_then(|one| etag(&one.head.headers));
     let all_own =
         || validation.candidates.iter().all(|index| conditional::lists(request.headers, tag_of(index)));
@@ -206,7 +206,7 @@ fn nothing_identified(
         return Validated::PassOn;
     }
     match (validation.selected, validation.candidates.as_slice()) {
-        // One tag was sent and the origin says that it holds, whatever its answer names: used this once.
+        // One tag was sent, and the origin confirms it, although its 304 names another. Used once, without an update.
         (Some(serve), [_]) if !request.conditions.not_modified => {
             Validated::Freshened { updates: Vec::new(), serve }
         }

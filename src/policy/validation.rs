@@ -59,10 +59,10 @@ impl Validation {
     }
 }
 
-/// More tags than this are not sent at once.
+/// The most tags that are sent in one request.
 const MOST_CANDIDATES: usize = 32;
 
-/// Nor are more bytes of tags: many servers take 8 KiB of fields.
+/// The most bytes of tags that are sent in one request. Many servers accept 8 KiB of fields.
 const MOST_TAG_BYTES: usize = 4096;
 
 /// The validation of the selected response, or after a vary-miss of all that have an entity tag.
@@ -79,7 +79,7 @@ pub(crate) fn validation_of(
         let tagged = etag(&head.headers).is_some();
         let dated = head.headers.contains_key(header::LAST_MODIFIED);
         let candidate = match selected {
-            // Those that this request selects as well: older responses to the same request, with tags of their own.
+            // Also the older responses that this request selects, if they have tags.
             Some(selected) => {
                 index == selected && (tagged || dated)
                     || tagged && head.selecting.matches(request.headers, &head.key, policy.secret_bytes())
@@ -115,9 +115,9 @@ pub(crate) fn completion(request: &RequestInfo<'_>, parts: &[Chosen<'_>]) -> Opt
 
 /// Replaces the request's preconditions by those of the validation (section 4.3.1).
 ///
-/// The client's own tags are sent along (4.3.2: the union), so that a 304 may mean either; its date would be
-/// mistaken for ours and goes. A `Range` stays: the precondition is evaluated first, and what comes after it
-/// is what the client asked for. Without candidates the request is the client's own.
+/// The client's own tags are sent too (4.3.2: the union of both), so a 304 can be about either. The client's date is
+/// removed, because it could be mistaken for the cache's. A `Range` stays: the origin evaluates the precondition first,
+/// and then answers what the client asked for. Without candidates the request stays as it is.
 pub fn preconditions(headers: &mut HeaderMap, validation: &Validation, stored: &[StoredResponse]) {
     if let (Some(missing), Some(selected)) = (&validation.missing, validation.selected) {
         ask_for_missing(headers, missing, stored.get(selected));
@@ -142,7 +142,7 @@ pub fn preconditions(headers: &mut HeaderMap, validation: &Validation, stored: &
     let ours = tags.len();
     let own: Vec<HeaderValue> = headers.get_all(header::IF_NONE_MATCH).iter().cloned().collect();
     for tag in own.iter().flat_map(|line| validators::tags(line.as_bytes())) {
-        // Compared with ours alone: how many the client sends is not for the cache to bound.
+        // Compared with the cache's own tags only, which are few. The client may send any number of tags.
         if !tags.iter().take(ours).any(|other| *other == tag) {
             tags.push(tag);
         }

@@ -60,7 +60,7 @@ pub(crate) fn is_strong_date(modified: &HeaderValue, head: &StoredHead, least_mi
 }
 
 /// The members of a list of entity tags; commas in quotes do not separate. A member that is no valid tag
-/// is a member none the less.
+/// is still a member.
 pub(crate) fn tags(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = line;
     std::iter::from_fn(move || {

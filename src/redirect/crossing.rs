@@ -6,7 +6,7 @@ use http::{Extensions, HeaderMap, Uri};
 use crate::key::{is_secret_name, names_another_target, origin};
 use crate::overrides::CacheOverride;
 
-/// What the user lets go along to another origin, beside what always does.
+/// What the user allows to be sent to another origin, in addition to what is always sent.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Crossing {
     fields: Vec<HeaderName>,

@@ -10,7 +10,7 @@ pub(crate) fn target(asked: &Uri, status: StatusCode, headers: &HeaderMap) -> Op
     if !is_redirect(status) {
         return None;
     }
-    // Section 10.2.2 has one Location. Of several different ones nobody knows which the next reader would take.
+    // Section 10.2.2 has one Location. If there are different ones, readers do not agree on which counts.
     let mut locations = headers.get_all(LOCATION).iter();
     let location = locations.next()?;
     if locations.any(|other| other != location) {

@@ -12,7 +12,7 @@ use crate::policy::parts::spans::{Run, Slice, Span, Spans, complete_len_of, tile
 use crate::policy::settings::Policy;
 use crate::policy::stored_fields::{dropped, update_fields};
 
-/// So many parts of one variant stand side by side; beyond, the least recently received go.
+/// The most parts of one variant that are stored. If there are more, the least recently received are removed.
 const MOST_PARTS: usize = 8;
 
 /// What a part that has just been stored means for what is stored beside it.
@@ -20,7 +20,7 @@ const MOST_PARTS: usize = 8;
 pub struct Combination {
     /// The parts that become one.
     pub union: Option<Union>,
-    /// Stored responses that are of no use any more.
+    /// Stored responses that are no longer of use.
     pub superfluous: Vec<usize>,
 }
 
@@ -165,7 +165,7 @@ fn merged(
     head.authorized = authorized;
     head.trailers = None;
     head.range = None;
-    // As old as its oldest part: an invalidation of that one concerns the whole.
+    // As old as its oldest part, because an invalidation of that part invalidates the whole.
     head.as_of = heads.iter().map(|head| head.as_of).min().unwrap_or(0);
     head.groups = heads.iter().flat_map(|head| head.groups.iter().cloned()).collect();
     head.groups.sort();

@@ -11,8 +11,8 @@ use crate::policy::times::Times;
 use crate::policy::update::{UpdateAction, freshened};
 use crate::policy::validators::strong_validator;
 
-/// The stored response that holds the part which just arrived already, with its head updated from the part's: under
-/// the same strong validator the bytes are the same, and there is nothing to store.
+/// The stored response that already holds the part which just arrived, with its head updated from that of the part.
+/// Under the same strong validator the bytes are the same, so the part is not stored.
 #[must_use]
 pub fn held_already(
     policy: &Policy,
@@ -36,9 +36,9 @@ pub fn held_already(
     (action == UpdateAction::Write).then_some((index, head))
 }
 
-/// Beyond how many bytes it is worth keeping a response that breaks off (section 3.3), if at all: it answers GET
-/// with a representation, or with a part of one, of known length; a strong validator lets it be completed; and no
-/// longer part of the same stands in its place.
+/// The number of bytes that a response must exceed to be kept when it breaks off (section 3.3). `None` if it is never
+/// kept: it must answer GET with a representation or a part of one, and a strong validator must allow completing it. If
+/// a part with the same first byte is stored, only a longer one is kept.
 #[must_use]
 pub fn resumable(head: &StoredHead, stored: &[StoredResponse]) -> Option<u64> {
     let content = head.range.is_some() || head.status == StatusCode::OK;

@@ -34,7 +34,7 @@ pub(crate) fn missing<'a>(
     let complete_len = spans.complete_len;
     let (mut before, mut first) = spans.tile(0, complete_len.unwrap_or(u64::MAX));
     if Some(first) == complete_len {
-        // All is there, but in pieces that nobody has put together yet: the last one is fetched again.
+        // All bytes are stored, but in parts that are not combined yet. The last one is fetched again.
         first -= before.pop()?.len;
         return (!before.is_empty()).then_some(Missing {
             first,

@@ -29,7 +29,7 @@ pub(crate) fn may_be_same_coding(head: &StoredHead, other: &HeaderMap) -> bool {
     own.zip(other.get(header::CONTENT_ENCODING)).is_none_or(|(own, other)| own == other)
 }
 
-/// Whether the new part shows that the representation which the old response is of has been replaced since.
+/// Whether the new part shows that the representation of the old response has been replaced.
 pub(super) fn was_changed(old: &StoredHead, new: &StoredHead) -> bool {
     let modified = |head: &StoredHead| head.headers.get(header::LAST_MODIFIED).cloned();
     let differ = match (etag(&old.headers), etag(&new.headers)) {

@@ -3,7 +3,7 @@
 use crate::entry::StoredHead;
 
 /// A union up to this length is made at once. A longer one copies a stored part only where the others are together
-/// at least half as long, so that many short ranges of a large file do not copy it anew each time.
+/// at least half as long. Otherwise each short range of a large file would copy the file again.
 const MADE_AT_ONCE: u64 = 16 * 1024 * 1024;
 
 /// Some of the bytes of a stored part.
@@ -89,7 +89,7 @@ impl Spans {
         (whole || run.members.len() > 1).then_some(run)
     }
 
-    /// Adds what touches the run, shortest first, for as long as that is worth its while.
+    /// Adds the parts that touch the run, the shortest first, as long as `worthwhile` allows it.
     fn grow(&self, new: Span, worthwhile: impl Fn(u64, u64) -> bool) -> Run {
         let mut run = Run { first: new.first, end: new.end, members: vec![new] };
         let mut others: Vec<Span> = self.known.iter().copied().filter(|span| *span != new).collect();
