@@ -77,6 +77,7 @@ impl fmt::Debug for SelectingField {
 
 /// The value of a selecting header field.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum SelectingValue {
     /// The request had no such field.
     Absent,
