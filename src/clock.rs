@@ -3,6 +3,11 @@
 //! Everything that decides takes `now` as a value. The layer alone asks a [`Clock`], and a test hands it a
 //! [`ManualClock`].
 
+mod back_off;
+pub(crate) mod civil;
+
+pub(crate) use back_off::back_off;
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

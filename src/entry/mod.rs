@@ -3,22 +3,23 @@
 //! A [`StoredHead`] holds what decisions need and is rewritten by a 304; the body is immutable and is
 //! addressed by the head's [`EntryId`], so that two writers of one key can never mix their bodies.
 
-mod bytes_io;
 pub mod codec;
 mod debug;
+mod error;
 mod freshness;
 mod group;
+mod id;
 mod limits;
-mod names;
+mod variant;
 
 pub use freshness::Freshness;
 #[cfg(any(feature = "dynamodb", feature = "mongodb"))]
 pub(crate) use group::usual_groups;
 pub use group::{Group, GroupId};
+pub use id::EntryId;
 pub(crate) use limits::fields_fit;
 pub use limits::{MOST_FIELD_BYTES, MOST_FIELDS, MOST_GROUPS};
 
-use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -26,43 +27,6 @@ use http::{HeaderMap, Method, StatusCode, Version};
 
 use crate::clock::Timestamp;
 use crate::key::{CacheKey, Selecting};
-use crate::random;
-
-/// Names one written body for ever: a new one is drawn for every fill and never used again.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EntryId(u128);
-
-impl EntryId {
-    /// A new random id, of the operating system's random numbers: two processes never draw the same, `fork` or not.
-    #[must_use]
-    pub fn random() -> Self {
-        Self(random::bits128())
-    }
-
-    /// The id with these bits, as read back from a storage.
-    #[must_use]
-    pub const fn from_bits(bits: u128) -> Self {
-        Self(bits)
-    }
-
-    /// The id's 128 bits.
-    #[must_use]
-    pub const fn bits(self) -> u128 {
-        self.0
-    }
-}
-
-impl fmt::Display for EntryId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
-    }
-}
-
-impl fmt::Debug for EntryId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "EntryId({self})")
-    }
-}
 
 /// Everything of a stored response but its body.
 ///

@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use http::HeaderValue;
 
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, civil};
 
 /// Reads an IMF-fixdate, RFC 850 or asctime date. Nothing else is a date: section 5.3 of RFC 9111 has a cache take what is
 /// invalid for a time in the past, so that guessing what was meant could keep a response for years.
@@ -138,7 +138,7 @@ impl Date {
     /// The date of a timestamp, which is taken for one between years that dates can name.
     fn of(timestamp: Timestamp) -> Self {
         let days = timestamp.as_secs().div_euclid(86_400).clamp(-700_000, 3_000_000);
-        let (year, month, day) = civil_from_days(days);
+        let (year, month, day) = civil::date_of(days);
         Self { year, month, day, second: timestamp.as_secs().rem_euclid(86_400) }
     }
 
@@ -148,7 +148,7 @@ impl Date {
         if !(1..=days_in_month(year, month)).contains(&day) {
             return None;
         }
-        Some(Timestamp::from_secs(days_since_epoch(year, month, day) * 86_400 + second))
+        Some(Timestamp::from_secs(civil::days_of(year, month, day) * 86_400 + second))
     }
 }
 
@@ -159,29 +159,6 @@ fn days_in_month(year: i64, month: i64) -> i64 {
         4 | 6 | 9 | 11 => 30,
         _ => 31,
     }
-}
-
-/// Days since 1970-01-01 in the proleptic Gregorian calendar; years begin in March, so that leap days end them.
-fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
-}
-
-/// The inverse of [`days_since_epoch`].
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
-    // January and February end a year that begins in March.
-    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }
 
 /// The IMF-fixdate of a time between the years 1970 and 9999.

@@ -72,8 +72,7 @@ async fn copy_response<S: DynStorage + ?Sized>(
     let there = target.lookup(&head.key).await?;
     // Each storage counts for itself.
     let head = StoredHead { as_of: there.as_of, ..head };
-    let same =
-        |other: &&StoredResponse| other.head.selecting == head.selecting && other.head.range == head.range;
+    let same = |other: &&StoredResponse| head.replaces(&other.head);
     if let Some(other) = there.responses.iter().find(same) {
         if other.head.response_time >= head.response_time {
             return Ok(Outcome::Skipped);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::clock;
 use crate::storage::StorageErrorKind;
 
 /// Pause after the first failure; it doubles with each further one.
@@ -69,8 +70,8 @@ impl Breaker {
 
     /// The pause that a failure now would cost, in milliseconds.
     fn pause(&self) -> u64 {
-        let doublings = self.failures.load(Ordering::Acquire).min(5);
-        let pause = FIRST_PAUSE.saturating_mul(1 << doublings).min(LONGEST_PAUSE);
+        let failures = self.failures.load(Ordering::Acquire);
+        let pause = clock::back_off(FIRST_PAUSE, failures, LONGEST_PAUSE);
         u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)
     }
 

@@ -8,12 +8,12 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-use crate::clock::Timestamp;
+use crate::clock::{self, Timestamp};
 use crate::key::CacheKey;
 
-/// Pause after the first failure, in milliseconds; it doubles with each further one.
-const FIRST_PAUSE: i64 = 1_000;
-const LONGEST_PAUSE: i64 = 60_000;
+/// Pause after the first failure; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How many keys are tracked at once. A refresh beyond them takes the place of the one that runs the longest: an origin
 /// that never answers must not stop the refreshes of all others.
 const MOST_KEYS: usize = 4_096;
@@ -124,7 +124,8 @@ impl Refreshing {
         if answered {
             keys.states.remove(&self.hash);
         } else {
-            let pause = FIRST_PAUSE.saturating_mul(1 << state.failures.min(6)).min(LONGEST_PAUSE);
+            let pause = clock::back_off(FIRST_PAUSE, state.failures, LONGEST_PAUSE);
+            let pause = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
             let failures = state.failures.saturating_add(1);
             *state = State { running: None, task: None, failures, not_before: now.plus_millis(pause) };
         }
@@ -169,6 +170,6 @@ mod tests {
         refreshes.begin(&key(0), now).expect("leave").run(std::future::pending(), move || now);
         tokio::time::sleep(super::LONGEST * 2).await;
         assert!(refreshes.begin(&key(0), now).is_none(), "the pause after a failure");
-        assert!(refreshes.begin(&key(0), now.plus_millis(super::FIRST_PAUSE)).is_some());
+        assert!(refreshes.begin(&key(0), now.plus_millis(1_000)).is_some());
     }
 }

@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, KeysAndAttributes, 
 use super::error::NAME;
 use super::layout::{self, Item, PK, SK};
 use super::{Shared, error};
+use crate::clock;
 use crate::storage::{StorageError, StorageErrorKind};
 
 /// The service's limits for one call.
@@ -20,8 +21,9 @@ const ATTEMPTS: u32 = 8;
 
 /// Waits a random while, longer with each attempt: writers that got into each other's way part.
 pub(super) async fn back_off(attempt: u32) {
-    const LONGEST: u64 = 2_000;
-    let bound = LONGEST.min(20 << attempt.min(16));
+    const FIRST: Duration = Duration::from_millis(20);
+    const LONGEST: Duration = Duration::from_secs(2);
+    let bound = u64::try_from(clock::back_off(FIRST, attempt, LONGEST).as_millis()).unwrap_or(1);
     tokio::time::sleep(Duration::from_millis(fastrand::u64(1..=bound))).await;
 }
 

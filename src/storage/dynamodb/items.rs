@@ -9,8 +9,9 @@ use super::layout::{
     self, ALIAS, BODY, ENTRY, EXPIRES, GENERATION, HEAD, ID, Item, KIND, LENGTH, PARTS, PARTS_EXPIRE,
     PUBLISHED, RESPONSE, SIZE, USABLE_UNTIL,
 };
-use super::{Shared, error, time};
+use super::{Shared, error};
 use crate::clock::Timestamp;
+use crate::clock::civil::rfc3339;
 use crate::entry::codec::{self, DecodeError};
 use crate::entry::{Alias, BodySummary, StoredBody, StoredHead, StoredResponse};
 use crate::key::CacheKey;
@@ -101,8 +102,8 @@ impl Shared {
         }
         set("method", layout::text(cut(head.method.as_str())));
         set("status", layout::number(head.status.as_u16()));
-        set("request_time", layout::text(time::readable(head.request_time)));
-        set("response_time", layout::text(time::readable(head.response_time)));
+        set("request_time", layout::text(rfc3339(head.request_time)));
+        set("response_time", layout::text(rfc3339(head.response_time)));
         let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         if let Some(content_type) = content_type.filter(|text| !text.is_empty()) {
             set("content_type", layout::text(cut(content_type)));

@@ -14,7 +14,6 @@ mod publish;
 mod reader;
 mod sweep;
 mod table;
-mod time;
 mod url;
 mod writer;
 

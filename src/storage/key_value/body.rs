@@ -1,47 +1,39 @@
 //! Large bodies as a row of values.
 //!
-//! A piece is named by the key's digest, the second in which its body was begun, the body's id and its number, and
+//! A chunk is named by the key's digest, the second in which its body was begun, the body's id and its number. Its value
 //! is its checksum followed by up to 256 KiB.
 
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
-use xxhash_rust::xxh3::{Xxh3Default, xxh3_64_with_seed};
+use bytes::Bytes;
 
 use super::record::Variant;
 use super::{ByteStore, Inner, Space};
 use crate::clock::{Clock, SystemClock};
-use crate::entry::{BodyEnd, BodySummary, EntryId, StoredBody, StoredHead, codec};
-use crate::storage::kit::check_head;
+use crate::entry::{BodyEnd, EntryId, StoredBody, StoredHead, codec};
+use crate::storage::kit::{Body, Chunk, Cutter, Rest, Sizes, Verified, check_head, settle};
 use crate::storage::{BodyReader, BodyWriter, Fence, Published, StorageError, StorageErrorKind};
 
-/// The length of every piece but the last.
-pub(super) const PIECE: usize = 256 * 1024;
-const CHECKSUM: usize = size_of::<u64>();
+/// The length of every chunk but the last.
+pub(super) const CHUNK: usize = 256 * 1024;
 
-/// How many pieces a body of this length has.
-pub(super) fn pieces(len: u64) -> u64 {
-    len.div_ceil(PIECE as u64)
+/// How many chunks a body of this length has.
+pub(super) fn chunks(len: u64) -> u64 {
+    len.div_ceil(CHUNK as u64)
 }
 
-pub(super) fn name(key: &str, started: u64, id: EntryId, piece: u64) -> String {
-    format!("{key}-{started:010x}-{id}-{piece:08x}")
+pub(super) fn name(key: &str, started: u64, id: EntryId, chunk: u64) -> String {
+    format!("{key}-{started:010x}-{id}-{chunk:08x}")
 }
 
 /// Key digest, time and id of a name.
 pub(super) fn parse_name(name: &str) -> Option<(&str, u64, EntryId)> {
-    let mut parts = name.split('-');
-    let key = parts.next()?;
-    let started = u64::from_str_radix(parts.next()?, 16).ok()?;
-    let id = u128::from_str_radix(parts.next()?, 16).ok()?;
-    Some((key, started, EntryId::from_bits(id)))
-}
-
-/// A piece is not mistaken for another one, nor for one of another body.
-fn checksum(id: EntryId, piece: u64, data: &[u8]) -> u64 {
-    xxh3_64_with_seed(data, (id.bits() as u64).wrapping_add(piece))
+    let mut fields = name.split('-');
+    let key = fields.next()?;
+    let started = u64::from_str_radix(fields.next()?, 16).ok()?;
+    Some((key, started, EntryId::parse(fields.next()?)?))
 }
 
 pub(super) fn begin<T: ByteStore>(
@@ -49,9 +41,8 @@ pub(super) fn begin<T: ByteStore>(
     head: StoredHead,
     fence: Fence,
 ) -> Result<KeyValueWriter<T>, StorageError> {
-    if head.body.is_some_and(|body| body.len > storage.max_body) {
-        return Err(too_large(storage));
-    }
+    let sizes = Sizes { inline: storage.inline, chunk: CHUNK, max_body: storage.max_body };
+    let cutter = Cutter::begin(storage.store.name(), &head, sizes)?;
     let started = u64::try_from(SystemClock.now().as_secs()).unwrap_or(0);
     let at_work = AtWork::new(&storage.writing, head.id);
     Ok(KeyValueWriter {
@@ -60,32 +51,19 @@ pub(super) fn begin<T: ByteStore>(
         head,
         fence,
         started,
-        piece: BytesMut::new(),
-        written: 0,
-        len: 0,
-        hasher: Xxh3Default::new(),
+        cutter,
         _at_work: at_work,
     })
 }
 
-fn too_large<T: ByteStore>(storage: &Inner<T>) -> StorageError {
-    let limit = storage.max_body;
-    storage.error(StorageErrorKind::TooLarge, format!("storing a body of more than {limit} bytes"))
-}
-
-/// Writes one body in pieces.
+/// Writes one body in chunks.
 pub struct KeyValueWriter<T: ByteStore> {
     storage: Arc<Inner<T>>,
     key: String,
     head: StoredHead,
     fence: Fence,
     started: u64,
-    /// What is not yet a piece, behind room for its checksum.
-    piece: BytesMut,
-    /// The pieces that were written.
-    written: u64,
-    len: u64,
-    hasher: Xxh3Default,
+    cutter: Cutter,
     _at_work: AtWork,
 }
 
@@ -110,21 +88,15 @@ impl Drop for AtWork {
 }
 
 impl<T: ByteStore> KeyValueWriter<T> {
-    async fn write_piece(&mut self) -> Result<(), StorageError> {
-        let mut value = std::mem::take(&mut self.piece);
-        let id = self.head.id;
-        if let Some((room, data)) = value.split_first_chunk_mut::<CHECKSUM>() {
-            *room = checksum(id, self.written, data).to_le_bytes();
-        }
-        let name = name(&self.key, self.started, id, self.written);
-        self.written += 1;
-        self.storage.store.put(Space::Bodies, &name, value.freeze()).await
+    async fn write_chunk(&self, chunk: &Chunk) -> Result<(), StorageError> {
+        let name = name(&self.key, self.started, self.head.id, chunk.number);
+        self.storage.store.put(Space::Bodies, &name, chunk.framed()).await
     }
 
     /// Takes back what was written. A failure here leaves it for maintenance.
     async fn take_back(&self) {
-        for piece in 0..self.written {
-            let name = name(&self.key, self.started, self.head.id, piece);
+        for chunk in 0..self.cutter.chunks() {
+            let name = name(&self.key, self.started, self.head.id, chunk);
             if self.storage.store.remove(Space::Bodies, &name).await.is_err() {
                 return;
             }
@@ -132,47 +104,39 @@ impl<T: ByteStore> KeyValueWriter<T> {
     }
 
     async fn complete(&mut self, end: BodyEnd) -> Result<Published, StorageError> {
-        let body = BodySummary { len: self.len, checksum: self.hasher.digest() };
+        let (summary, rest) = self.cutter.finish();
         let mut head = self.head.clone();
-        head.finish(body, end);
+        head.finish(summary, end);
         check_head(self.storage.store.name(), &head)?;
-        let variant = if self.written == 0 && self.piece.len() <= self.storage.inline + CHECKSUM {
-            let inline = self.piece.get(CHECKSUM..).unwrap_or_default();
-            Variant::Inline(codec::encode_with_body(&head, inline).into())
-        } else {
-            if self.piece.len() > CHECKSUM {
-                self.write_piece().await?;
+        let variant = match rest {
+            Rest::Inline(body) => Variant::Inline(codec::encode_with_body(&head, &body).into()),
+            Rest::Chunks(last) => {
+                if let Some(last) = last {
+                    self.write_chunk(&last).await?;
+                }
+                Variant::Streamed { started: self.started, head: codec::encode(&head).into() }
             }
-            Variant::Streamed { started: self.started, head: codec::encode(&head).into() }
         };
         self.storage.publish(head, variant, self.fence).await
+    }
+
+    async fn withdraw(&self) -> Result<(), StorageError> {
+        self.storage.retain(&self.key, |head| head.id != self.head.id).await.map(drop)
     }
 }
 
 impl<T: ByteStore> BodyWriter for KeyValueWriter<T> {
     async fn write(&mut self, mut data: Bytes) -> Result<(), StorageError> {
-        if self.len.saturating_add(data.len() as u64) > self.storage.max_body {
-            return Err(too_large(&self.storage));
-        }
-        self.hasher.update(&data);
-        while data.has_remaining() {
-            if self.piece.is_empty() {
-                self.piece.put_bytes(0, CHECKSUM);
-            }
-            let part = data.split_to(data.len().min(PIECE + CHECKSUM - self.piece.len()));
-            self.piece.extend_from_slice(&part);
-            self.len += part.len() as u64;
-            if self.piece.len() == PIECE + CHECKSUM {
-                self.write_piece().await?;
-            }
+        self.cutter.take(&data)?;
+        while let Some(chunk) = self.cutter.cut(&mut data) {
+            self.write_chunk(&chunk).await?;
         }
         Ok(())
     }
 
     async fn publish(mut self, end: BodyEnd) -> Result<Published, StorageError> {
         let published = self.complete(end).await;
-        // After an error it is not known whether the head was stored, so the body must stay for now.
-        if matches!(published, Ok(Published::Superseded)) {
+        if settle(&published, self.withdraw()).await == Body::Discard {
             self.take_back().await;
         }
         published
@@ -187,7 +151,7 @@ impl<T: ByteStore> fmt::Debug for KeyValueWriter<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyValueWriter")
             .field("id", &self.head.id)
-            .field("len", &self.len)
+            .field("len", &self.cutter.len())
             .finish_non_exhaustive()
     }
 }
@@ -198,74 +162,44 @@ pub(super) async fn open<T: ByteStore>(
 ) -> Result<KeyValueReader<T>, StorageError> {
     let key = head.key.hex_digest();
     for variant in storage.record(&key).await?.variants {
-        let Some((stored, body)) = variant.response(&head.key) else { continue };
-        if stored.id != head.id {
+        let Some(stored) = variant.response(&head.key) else { continue };
+        if stored.head.id != head.id {
             continue;
         }
-        let started = match &variant {
-            Variant::Inline(_) => 0,
-            Variant::Streamed { started, .. } => *started,
-        };
-        let inline = if let StoredBody::Inline(bytes) = body { Some(bytes) } else { None };
-        let rest = stored.body_len();
-        return Ok(KeyValueReader {
-            storage: Arc::clone(storage),
-            key,
-            started,
-            id: head.id,
-            inline,
-            next: 0,
-            rest,
-        });
+        let mut body = Verified::new(storage.store.name(), &stored.head);
+        if let StoredBody::Inline(bytes) = stored.body {
+            body.add_inline(bytes);
+        }
+        let started = if let Variant::Streamed { started, .. } = variant { started } else { 0 };
+        return Ok(KeyValueReader { storage: Arc::clone(storage), key, started, id: head.id, body });
     }
     Err(storage.error(StorageErrorKind::Missing, format!("opening body {}", head.id)))
 }
 
-/// Reads one body in pieces.
+/// Reads one body in chunks.
 pub struct KeyValueReader<T: ByteStore> {
     storage: Arc<Inner<T>>,
     key: String,
     started: u64,
     id: EntryId,
-    inline: Option<Bytes>,
-    next: u64,
-    rest: u64,
+    body: Verified,
 }
 
 impl<T: ByteStore> BodyReader for KeyValueReader<T> {
     async fn next(&mut self) -> Result<Option<Bytes>, StorageError> {
-        if self.rest == 0 {
-            return Ok(None);
+        if self.body.wants_more() {
+            let name = name(&self.key, self.started, self.id, self.body.next_chunk());
+            match self.storage.store.get(Space::Bodies, &name).await? {
+                Some(value) => self.body.add_framed(value),
+                None => self.body.add_missing(),
+            }
         }
-        if let Some(inline) = self.inline.take() {
-            self.rest = 0;
-            return Ok(Some(inline));
-        }
-        let (id, piece) = (self.id, self.next);
-        let name = name(&self.key, self.started, id, piece);
-        let Some(mut value) = self.storage.store.get(Space::Bodies, &name).await? else {
-            return Err(self
-                .storage
-                .error(StorageErrorKind::Missing, format!("reading piece {piece} of body {id}")));
-        };
-        let wanted = self.rest.min(PIECE as u64);
-        let whole = value.try_get_u64_le().is_ok_and(|sum| sum == checksum(id, piece, &value));
-        if !whole || value.len() as u64 != wanted {
-            return Err(self
-                .storage
-                .error(StorageErrorKind::Corrupt, format!("reading piece {piece} of body {id}")));
-        }
-        self.next += 1;
-        self.rest -= wanted;
-        Ok(Some(value))
+        self.body.pop()
     }
 }
 
 impl<T: ByteStore> fmt::Debug for KeyValueReader<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyValueReader")
-            .field("id", &self.id)
-            .field("rest", &self.rest)
-            .finish_non_exhaustive()
+        f.debug_struct("KeyValueReader").field("body", &self.body).finish_non_exhaustive()
     }
 }

@@ -8,7 +8,7 @@
 //! # Layout
 //!
 //! Four keyspaces, see [`Space`]. A key's digest names the value with the heads of all its responses and their small
-//! bodies; large bodies are pieces of 256 KiB under the id of their response, each with a checksum.
+//! bodies; large bodies are chunks of 256 KiB under the id of their response, each with a checksum.
 //!
 //! # Limits
 //!
@@ -36,14 +36,13 @@ use tokio::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use xxhash_rust::xxh3::xxh3_64;
 
 use self::record::{Record, Variant};
-use super::kit::check_head;
+use super::kit::{Row, check_head, row};
 use super::{
     Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage, StorageError, StorageErrorKind,
     Usage,
 };
 use crate::clock::{Clock, SystemClock, Timestamp};
-use crate::entry::codec::{self, DecodeError};
-use crate::entry::{Alias, EntryId, GroupId, StoredHead, StoredResponse};
+use crate::entry::{Alias, EntryId, GroupId, StoredHead, codec};
 use crate::key::CacheKey;
 use crate::random;
 
@@ -137,7 +136,7 @@ pub enum Space {
     Responses,
     /// One value per redirect alias.
     Aliases,
-    /// The pieces of large bodies.
+    /// The chunks of large bodies.
     Bodies,
     /// A few small values that say what was invalidated.
     Marks,
@@ -203,7 +202,7 @@ impl<T: ByteStore> KeyValueStorage<T> {
     #[must_use]
     pub fn inline_threshold(mut self, bytes: usize) -> Self {
         if let Some(inner) = Arc::get_mut(&mut self.inner) {
-            inner.inline = bytes.min(body::PIECE);
+            inner.inline = bytes.min(body::CHUNK);
         }
         self
     }
@@ -265,13 +264,12 @@ impl<T: ByteStore> Storage for KeyValueStorage<T> {
         let fence = record.fence(epoch);
         let mut responses = Vec::with_capacity(record.variants.len());
         for variant in &record.variants {
-            if let Some((head, body)) = variant.response(key) {
-                let invalidated = inner.invalidated(&head, as_of).await?;
-                responses.push(StoredResponse { head: Arc::new(head), body, invalidated });
+            if let Some(mut response) = variant.response(key) {
+                response.invalidated = inner.invalidated(&response.head, as_of).await?;
+                responses.push(response);
             }
         }
-        let alias = inner.alias(&name).await?.filter(|alias| alias.response.head.key == *key);
-        let alias = match alias {
+        let alias = match inner.alias_row(&name, Some(key)).await?.and_then(Row::found) {
             Some(mut alias) => {
                 alias.response.invalidated = inner.invalidated(&alias.response.head, as_of).await?;
                 Some(Arc::new(alias))
@@ -300,7 +298,7 @@ impl<T: ByteStore> Storage for KeyValueStorage<T> {
             return Ok(false);
         }
         let found = record.variants.iter_mut().find_map(|variant| {
-            let (stored, _) = variant.response(&head.key)?;
+            let stored = variant.response(&head.key)?.head;
             (stored.id == head.id).then_some((variant, stored.body))
         });
         let Some((variant, body)) = found else { return Ok(false) };
@@ -320,7 +318,8 @@ impl<T: ByteStore> Storage for KeyValueStorage<T> {
         let name = alias.response.head.key.hex_digest();
         let _writing = inner.write(&name).await;
         if inner.record(&name).await?.fence(inner.current_epoch().await?) != fence
-            || inner.has_foreign_alias(&name).await?
+            // There is room for one alias, so that of another version keeps its place.
+            || inner.alias_row(&name, None).await?.is_some_and(|row| row.is_other_version())
         {
             return Ok(Published::Superseded);
         }
@@ -409,14 +408,16 @@ impl<T: ByteStore> Inner<T> {
     }
 
     async fn alias(&self, name: &str) -> Result<Option<Alias>, StorageError> {
-        let value = self.store.get(Space::Aliases, name).await?;
-        Ok(value.and_then(|value| codec::decode_alias(&value).ok()))
+        Ok(self.alias_row(name, None).await?.and_then(Row::found))
     }
 
-    /// Whether the alias of this name is one of another version. There is room for one, so it keeps its place.
-    async fn has_foreign_alias(&self, name: &str) -> Result<bool, StorageError> {
+    async fn alias_row(
+        &self,
+        name: &str,
+        key: Option<&CacheKey>,
+    ) -> Result<Option<Row<Alias>>, StorageError> {
         let value = self.store.get(Space::Aliases, name).await?;
-        Ok(value.is_some_and(|value| matches!(codec::decode_alias(&value), Err(DecodeError::Version(_)))))
+        Ok(value.map(|value| row::alias(&value, key)))
     }
 
     async fn publish(
@@ -468,8 +469,8 @@ impl<T: ByteStore> Inner<T> {
         let Some(head) = variant.head() else { return Ok(()) };
         // As many as there are, and not as many as a head claims that somebody else may have written. What stands behind
         // one that was lost is found by maintenance.
-        for piece in 0..body::pieces(head.body_len()) {
-            if !self.store.remove(Space::Bodies, &body::name(name, *started, head.id, piece)).await? {
+        for chunk in 0..body::chunks(head.body_len()) {
+            if !self.store.remove(Space::Bodies, &body::name(name, *started, head.id, chunk)).await? {
                 break;
             }
         }

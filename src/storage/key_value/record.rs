@@ -10,10 +10,11 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::clock::Timestamp;
 use crate::entry::codec::{self, DecodeError};
-use crate::entry::{StoredBody, StoredHead};
+use crate::entry::{StoredHead, StoredResponse};
 use crate::key::CacheKey;
 use crate::random;
 use crate::storage::Fence;
+use crate::storage::kit::{Row, row};
 
 const MAGIC: &[u8] = b"ldk";
 const VERSION: u8 = 1;
@@ -74,10 +75,10 @@ impl Record {
     pub(super) fn publish(&mut self, head: &StoredHead, variant: Variant) -> Vec<Variant> {
         let (mut kept, mut gone): (Vec<_>, Vec<_>) =
             self.variants.drain(..).partition(|old| match old.read_head() {
-                Ok(old) => old.selecting != head.selecting || old.range != head.range,
+                Row::Found(old) => !head.replaces(&old),
                 // It counts, so that two versions together keep the limit.
-                Err(DecodeError::Version(_)) => true,
-                Err(_) => false,
+                Row::OtherVersion => true,
+                Row::Garbage => false,
             });
         kept.insert(0, variant);
         gone.extend(kept.drain(MAX_VARIANTS.min(kept.len())..));
@@ -145,31 +146,33 @@ fn blob(value: &mut Bytes) -> Option<Bytes> {
 impl Variant {
     /// The head, without verifying a body that comes with it; `None` where there is none of this version.
     pub(super) fn head(&self) -> Option<StoredHead> {
-        self.read_head().ok()
+        self.read_head().found()
     }
 
     /// Whether another version wrote it: a miss, but left alone.
     pub(super) fn is_foreign(&self) -> bool {
-        matches!(self.read_head(), Err(DecodeError::Version(_)))
+        self.read_head().is_other_version()
     }
 
-    fn read_head(&self) -> Result<StoredHead, DecodeError> {
-        match self {
-            Self::Inline(bytes) => codec::decode(&codec::split_body(bytes)?.0),
-            Self::Streamed { head, .. } => codec::decode(head),
+    fn read_head(&self) -> Row<StoredHead> {
+        match self.split() {
+            Ok((head, _)) => row::head(&head, None),
+            Err(error) => Row::of(Err(error)),
         }
     }
 
     /// The response, if it is whole and stored under this key.
-    pub(super) fn response(&self, key: &CacheKey) -> Option<(StoredHead, StoredBody)> {
-        let (head, body) = match self {
-            Self::Inline(bytes) => {
-                let (head, body) = codec::decode_with_body(bytes).ok()?;
-                (head, StoredBody::Inline(body))
-            }
-            Self::Streamed { head, .. } => (codec::decode(head).ok()?, StoredBody::Streamed),
-        };
-        (head.key == *key).then_some((head, body))
+    pub(super) fn response(&self, key: &CacheKey) -> Option<StoredResponse> {
+        let (head, body) = self.split().ok()?;
+        row::response(&head, body, Some(key)).found()
+    }
+
+    /// The encoded head, and the body that stands with it.
+    fn split(&self) -> Result<(Bytes, Option<Bytes>), DecodeError> {
+        match self {
+            Self::Inline(bytes) => codec::split_body(bytes).map(|(head, body)| (head, Some(body))),
+            Self::Streamed { head, .. } => Ok((head.clone(), None)),
+        }
     }
 
     /// The same body under another head.

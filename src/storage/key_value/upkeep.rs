@@ -167,9 +167,8 @@ impl<T: ByteStore> Inner<T> {
     fn parse_cursor(&self, cursor: &Cursor) -> Result<(String, EntryId), StorageError> {
         let parsed = std::str::from_utf8(&cursor.0).ok().and_then(|text| {
             let (name, id) = text.split_once('-')?;
-            let id = u128::from_str_radix(id, 16).ok()?;
             let hex = name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
-            hex.then(|| (name.to_owned(), EntryId::from_bits(id)))
+            hex.then_some((name.to_owned(), EntryId::parse(id)?))
         });
         parsed.ok_or_else(|| self.error(StorageErrorKind::Invalid, "listing from a foreign cursor"))
     }

@@ -1,7 +1,54 @@
 //! What several backends are built from.
+//!
+//! # How a backend uses it
+//!
+//! **A body in.** [`Cutter`] counts, limits, hashes and cuts; the backend stores what comes out.
+//!
+//! ```text
+//! begin:    Cutter::begin(NAME, &head, Sizes { inline, chunk, max_body })?
+//! write:    cutter.take(&data)?;  while let Some(chunk) = cutter.cut(&mut data) { store(chunk).await?; }
+//! publish:  match cutter.finish() {
+//!               (summary, Rest::Inline(body)) => one row with head and body,
+//!               (summary, Rest::Chunks(last)) => store(last).await?, then the row with the head alone,
+//!           }
+//! ```
+//!
+//! A [`Chunk`] has its number and its [checksum](chunk_checksum). A backend with a column for the checksum uses `data`
+//! and `checksum`; one with plain values stores [`Chunk::framed`], the checksum before the bytes. Where a row turns out
+//! too long for an inline body, [`Cutter::spill`] makes chunks of it after all.
+//!
+//! **After a publication** [`settle`] says what becomes of the chunks: a publication whose answer was lost may still be
+//! carried out, and its head must not find its body gone.
+//!
+//! **A body out.** [`Verified`] checks what the backend fetches, and hands out what is right.
+//!
+//! ```text
+//! open:     let mut body = Verified::new(NAME, &head);
+//! next:     while body.wants_more() { for chunk in fetch(body.next_chunk()..).await? { body.add(..); } }
+//!           body.pop()
+//! ```
+//!
+//! `add`, `add_framed`, `add_inline` and `add_missing` report no error: [`Verified::pop`] does, after everything that is
+//! right was handed out. A fetch that finds nothing calls `add_missing`.
+//!
+//! **A row.** [`row::response`], [`row::alias`] and [`row::head`] decode what stands in a row into a [`Row`]: found,
+//! garbage (remove it), or of another version (leave it).
+//!
+//! SQLite and the filesystem have writers and readers of their own, for speed.
 
 #[cfg(any(all(feature = "filesystem", unix), feature = "sqlite"))]
 pub(super) mod backlog;
+mod chunk;
+mod cutter;
 mod head;
+pub(super) mod row;
+mod settle;
+mod verified;
 
+#[allow(unused_imports, reason = "not every set of features has a backend that uses it")]
+pub(super) use chunk::{Chunk, chunk_checksum};
+pub(super) use cutter::{Cutter, Rest, Sizes};
 pub(super) use head::check_head;
+pub(super) use row::Row;
+pub(super) use settle::{Body, settle};
+pub(super) use verified::Verified;

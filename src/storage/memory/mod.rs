@@ -289,10 +289,7 @@ impl Inner {
             return Ok(Published::Superseded);
         }
         let mut slot = self.map.peek(hash, &head.key).map_or_else(|| self.map.slot(), |slot| (*slot).clone());
-        slot.responses.retain(|old| {
-            let old = &old.response.head;
-            old.selecting != head.selecting || old.range != head.range
-        });
+        slot.responses.retain(|old| !head.replaces(&old.response.head));
         slot.responses.insert(0, kept);
         slot.responses.truncate(MAX_VARIANTS);
         self.place(hash, &head.key, slot);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, civil};
 
 const DAY: i64 = 86_400_000;
 
@@ -42,12 +42,10 @@ impl<'de> Deserialize<'de> for Time {
     }
 }
 
+/// `None` outside the years 0 to 9999.
 fn format(millis: i64) -> Option<String> {
-    let (year, month, day) = date_of(millis.div_euclid(DAY))?;
-    let rest = millis.rem_euclid(DAY);
-    let (hour, minute) = (rest / 3_600_000, rest / 60_000 % 60);
-    let (second, milli) = (rest / 1000 % 60, rest % 1000);
-    Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z"))
+    let writable = (-62_167_219_200_000..=253_402_300_799_999).contains(&millis);
+    writable.then(|| civil::rfc3339(Timestamp::from_millis(millis)))
 }
 
 /// Takes any number of digits after the second; `Z` is the only zone.
@@ -62,7 +60,7 @@ fn parse(text: &str) -> Option<i64> {
         return None;
     }
     let millis = format!("{fraction:0<3}").get(..3)?.parse::<i64>().ok()?;
-    Some(days_of(year, month, day) * DAY + ((hour * 60 + minute) * 60 + second) * 1000 + millis)
+    Some(civil::days_of(year, month, day) * DAY + ((hour * 60 + minute) * 60 + second) * 1000 + millis)
 }
 
 fn three(text: &str, separator: char) -> Option<[i64; 3]> {
@@ -72,32 +70,6 @@ fn three(text: &str, separator: char) -> Option<[i64; 3]> {
     });
     let found = [parts.next()??, parts.next()??, parts.next()??];
     parts.next().is_none().then_some(found)
-}
-
-/// The civil date of a day since 1970-01-01, years counted from March so that the leap day comes last;
-/// `None` outside the years 0 to 9999.
-fn date_of(days: i64) -> Option<(i64, i64, i64)> {
-    if !(-719_528..=2_932_896).contains(&days) {
-        return None;
-    }
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    Some((year_of_era + era * 400 + i64::from(month <= 2), month, day))
-}
-
-fn days_of(year: i64, month: i64, day: i64) -> i64 {
-    let year = year - i64::from(month <= 2);
-    let era = year.div_euclid(400);
-    let year_of_era = year.rem_euclid(400);
-    let from_march = (month + 9) % 12;
-    let day_of_year = (153 * from_march + 2) / 5 + day - 1;
-    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::codec::DecodeError;
+use crate::entry::error::DecodeError;
 
 /// Collects encoded values.
 pub(super) struct Output(Vec<u8>);
