@@ -173,7 +173,8 @@ async fn warm(cache: &mut Cache<Bare>, uris: &[http::Uri]) {
 
 async fn memory_hit(size: usize) {
     let (uris, mut bare) = (uris(), Bare::new(size));
-    let mut cache = CacheLayer::new(MemoryStorage::new().max_bytes(1 << 30)).layer(bare.clone());
+    let mut cache =
+        CacheLayer::new(MemoryStorage::builder().max_bytes(1 << 30).build().unwrap()).layer(bare.clone());
     warm(&mut cache, &uris).await;
     let (mut floor, mut larder) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {

@@ -78,11 +78,12 @@ impl ByteStore for Directory {
 async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let root = tempfile::tempdir()?;
     let storage = || KeyValueStorage::new(Directory(root.path().join(EntryId::random().to_string())));
-    conformance::run(async || {
+    let holds = conformance::run(async || {
         let storage = storage();
         Fixture::new(storage.clone()).reopen(move || std::future::ready(Ok(storage.clone())))
     })
     .await;
+    println!("{holds} of {} hold", conformance::REQUIREMENTS.len());
 
     let origin = service_fn(async |_: Request<Empty<Bytes>>| {
         Response::builder().header("cache-control", "max-age=60").body(Full::<Bytes>::from("hello"))

@@ -1,8 +1,17 @@
 //! The contract of a storage, in prose and as traits.
 //!
 //! A storage has two keyspaces. **Responses** maps a key to the stored responses (variants) under it;
-//! **aliases** maps a key to at most one redirect alias. Heads and bodies are kept apart: a body is an
+//! **aliases** maps a key to at most one alias. Heads and bodies are kept apart: a body is an
 //! immutable sequence of bytes addressed by the head's [`EntryId`], a head can be replaced alone.
+//!
+//! An alias is a small response, with its body, and the key that it leads to. The cache keeps three kinds of records as
+//! aliases. A storage treats all of them alike:
+//!
+//! | kind | under the key of | leads to | what it holds |
+//! |---|---|---|---|
+//! | redirect | a request that was redirected | the key of the target | the 3xx response |
+//! | path | a path, without query | a response with `No-Vary-Search` stored below that path | this field, no body |
+//! | equivalent query | a URI as `No-Vary-Search` normalises it | the response that answers for it | this field, no body |
 //!
 //! * **Publication is atomic.** A response is visible to [`lookup`](Storage::lookup) only after
 //!   [`publish`](BodyWriter::publish) succeeded, and then with its whole body. A writer that is
@@ -26,8 +35,11 @@
 //!   other bytes and never a short body. A piece of a body is verified before it is handed out.
 //! * **Keys are compared whole.** What is stored under another canonical key, whatever its hash, is never returned.
 //! * **Garbage is a miss.** Bytes that do not decode are no error of [`lookup`](Storage::lookup): the entry is
-//!   skipped and should be removed. What another version of a format wrote is a miss too, and stays: two versions
-//!   that share a storage must not erase each other's entries.
+//!   skipped and should be removed.
+//! * **Other versions are left alone.** What another version of a format wrote is a miss too, and stays: two versions
+//!   that share a storage must not erase each other's entries. No lookup, listing, publication or
+//!   [`maintain`](Storage::maintain) takes it away, except to keep a limit; [`remove`](Storage::remove) and
+//!   [`clear`](Storage::clear) do.
 //! * **Errors are errors of this call.** After an error the storage is as usable as before.
 //! * **Expiry is a matter of space.** A storage may delete a response when its
 //!   [`usable_until`](crate::entry::StoredHead::usable_until) has passed; the layer never uses it from then on.
@@ -97,24 +109,32 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
     ) -> impl Future<Output = Result<Self::Writer, StorageError>> + Send;
 
     /// Replaces the head of the response that is stored under `head.key` with the id `head.id`, and only that one.
-    /// The body is not touched, and what is stored of it stays what the head says of it, whatever
-    /// [`head.body`](StoredHead::body) is. Returns whether there was such a response, and none of its key was removed
-    /// since the lookup that handed out the fence.
+    /// The body is not touched.
+    ///
+    /// Returns whether the head was replaced. It is not where no response with this id is stored under the key, as after
+    /// a replacement, a [`remove`](Self::remove) or a [`clear`](Self::clear). A fence from before a removal or clearing
+    /// that covers the key never freshens what that removed; a storage may refuse such a fence without a look at the id.
+    ///
+    /// [`head.body`](StoredHead::body) is what the lookup returned.
     ///
     /// # Errors
     ///
-    /// When the storage cannot be asked.
+    /// [`StorageErrorKind::Invalid`] when `head.body` is `None`, [`StorageErrorKind::TooLarge`] when the head is too long to
+    /// be read again. Otherwise when the storage cannot be asked.
     fn freshen(
         &self,
         head: StoredHead,
         fence: Fence,
     ) -> impl Future<Output = Result<bool, StorageError>> + Send;
 
-    /// Stores or replaces the alias under `alias.response.head.key`.
+    /// Stores or replaces the alias under `alias.response.head.key`, of whatever kind either is.
+    ///
+    /// The body comes with it: it is not [`Streamed`](crate::entry::StoredBody::Streamed).
     ///
     /// # Errors
     ///
-    /// When the storage cannot be asked.
+    /// [`StorageErrorKind::Invalid`] without its body, [`StorageErrorKind::TooLarge`] when the head is too long to be read
+    /// again. Otherwise when the storage cannot be asked.
     fn put_alias(
         &self,
         alias: Alias,
@@ -191,7 +211,12 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
     /// When the storage cannot be asked; part of the entries may then be gone.
     fn clear(&self, keyspace: Option<Keyspace>) -> impl Future<Output = Result<(), StorageError>> + Send;
 
-    /// Reclaims space: responses past their usable time at `now`, bodies without a head, remains of dead writers.
+    /// Reclaims space.
+    ///
+    /// Responses and aliases whose [usable time](StoredHead::usable_until) has passed at `now` are gone afterwards, and
+    /// nothing else that can be found. Bodies without a head and remains of dead writers go too, once they cannot belong
+    /// to a writer at work: a storage that several processes share may wait an hour or more before it takes a writer for
+    /// dead. `now` may be any time; what is not usable any more at `now` is removed even if the clock says otherwise.
     ///
     /// # Errors
     ///

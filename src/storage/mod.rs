@@ -77,8 +77,8 @@ pub use ext::{Pages, StorageExt};
 pub use filesystem::{FileStorage, FileStorageBuilder};
 #[cfg(feature = "gridfs")]
 pub use gridfs::GridFsStorage;
-pub use key_value::{ByteStore, KeyValueStorage};
-pub use memory::{MemoryReader, MemoryStorage, MemoryWriter};
+pub use key_value::{ByteStore, KeyValueStorage, KeyValueStorageBuilder};
+pub use memory::{MemoryReader, MemoryStorage, MemoryStorageBuilder, MemoryWriter};
 #[cfg(feature = "mongodb")]
 pub use mongodb::{MongoStorage, MongoStorageBuilder};
 pub use open::open;

@@ -55,7 +55,7 @@ async fn limits_hold_over_a_million_urls_and_the_accounting_is_honest() {
     const MAX_ENTRIES: u64 = 50_000;
 
     // Every body is a slice of a read buffer of its own that is far larger.
-    let storage = MemoryStorage::new().max_bytes(MAX_BYTES);
+    let storage = MemoryStorage::builder().max_bytes(MAX_BYTES).build().unwrap();
     let before = resident();
     for number in 0..60_000 {
         let buffer = Bytes::from(vec![7; 16 * 1024]);
@@ -69,7 +69,7 @@ async fn limits_hold_over_a_million_urls_and_the_accounting_is_honest() {
     assert!(grown < MAX_BYTES * 3 / 2, "the process grew by {grown} bytes for {used:?}");
     drop(storage);
 
-    let storage = MemoryStorage::new().max_bytes(2 * MAX_BYTES).max_entries(MAX_ENTRIES);
+    let storage = MemoryStorage::builder().max_bytes(2 * MAX_BYTES).max_entries(MAX_ENTRIES).build().unwrap();
     for number in 0..1_000_000 {
         store(&storage, number, Bytes::from_static(b"{}")).await;
         if number % 10_000 == 0 {
@@ -83,7 +83,8 @@ async fn limits_hold_over_a_million_urls_and_the_accounting_is_honest() {
 
 #[tokio::test]
 async fn small_and_large_responses_stay_below_both_limits() {
-    let storage = MemoryStorage::new().max_bytes(4 * MIB).max_entries(100).max_body(MIB / 2);
+    let storage =
+        MemoryStorage::builder().max_bytes(4 * MIB).max_entries(100).max_body(MIB / 2).build().unwrap();
     for number in 0..2000 {
         let len = if number % 10 == 0 { 200_000 } else { 10 };
         store(&storage, number, Bytes::from(vec![1; len])).await;
@@ -94,7 +95,7 @@ async fn small_and_large_responses_stay_below_both_limits() {
 
 #[tokio::test]
 async fn a_scan_does_not_flush_what_is_used_often() {
-    let storage = MemoryStorage::new().max_bytes(8 * MIB);
+    let storage = MemoryStorage::builder().max_bytes(8 * MIB).build().unwrap();
     for number in 0..500 {
         store(&storage, number, Bytes::from(vec![1; 4000])).await;
     }
@@ -132,7 +133,7 @@ async fn a_hit_shares_the_body_with_the_storage() {
 
 #[tokio::test]
 async fn bodies_being_written_are_bounded_too() {
-    let storage = MemoryStorage::new().max_bytes(2 * MIB).max_body(MIB);
+    let storage = MemoryStorage::builder().max_bytes(2 * MIB).max_body(MIB).build().unwrap();
     let mut writers = Vec::new();
     let error = loop {
         let head = head(key(writers.len() as u64));

@@ -65,12 +65,13 @@ async fn the_callers_of_a_long_body_are_held_up_once_and_not_at_every_stall() {
 
 #[tokio::test]
 async fn a_body_that_the_storage_will_not_take_is_not_said_to_be_stored() {
-    let layer = CacheLayer::new(MemoryStorage::new().max_body(1000));
+    let layer = CacheLayer::new(MemoryStorage::builder().max_body(1000).build().unwrap());
     let cache = layer.layer(of_bytes(1001, 1001));
     let seen = ask(&cache, get("http://example.com/")).await;
     assert!(!seen.cache().stored);
     assert_eq!(seen.cache().detail.as_deref(), Some("too large for the storage"));
-    let cache = CacheLayer::new(MemoryStorage::new().max_body(1000)).layer(of_bytes(1000, 1000));
+    let cache =
+        CacheLayer::new(MemoryStorage::builder().max_body(1000).build().unwrap()).layer(of_bytes(1000, 1000));
     assert!(ask(&cache, get("http://example.com/")).await.cache().stored);
 }
 

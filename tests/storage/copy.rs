@@ -315,7 +315,7 @@ async fn an_invalidated_member_of_a_group_stays_invalidated() {
 #[tokio::test]
 async fn what_the_other_storage_refuses_is_passed_over() {
     let from: Arc<dyn DynStorage> = Arc::new(MemoryStorage::new());
-    let to: Arc<dyn DynStorage> = Arc::new(MemoryStorage::new().max_body(1000));
+    let to: Arc<dyn DynStorage> = Arc::new(MemoryStorage::builder().max_body(1000).build().unwrap());
     put(&*from, &plain(10, 2000)).await;
     put(&*from, &Sample { key: 1, ..plain(10, 500) }).await;
     let copied = copy(&from, &to).await;

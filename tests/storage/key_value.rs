@@ -104,7 +104,7 @@ fn renumbered(record: &[u8], [from, to]: [u8; 2]) -> Vec<u8> {
 async fn fixture() -> Fixture {
     const MAX: u64 = 64 * 1024 * 1024;
     let store = MapStore::default();
-    let storage = KeyValueStorage::new(store.clone()).max_body(MAX);
+    let storage = KeyValueStorage::builder(store.clone()).max_body(MAX).build().unwrap();
     let handle = storage.clone();
     Fixture::new(storage)
         .inline_threshold(32 * 1024)
@@ -287,4 +287,12 @@ async fn a_count_that_was_lost_makes_nothing_valid() {
             "{harm}, and invalidated again"
         );
     }
+}
+
+#[test]
+fn an_impossible_threshold_is_named_with_what_is_possible() {
+    let builder = || KeyValueStorage::builder(MapStore::default());
+    let error = builder().inline_threshold(256 * 1024 + 1).build().unwrap_err();
+    assert!(error.to_string().contains("inline_threshold is 262145; possible is at most 262144"), "{error}");
+    builder().inline_threshold(256 * 1024).build().unwrap();
 }

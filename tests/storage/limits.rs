@@ -149,7 +149,7 @@ const MOST: u64 = 100;
 /// Storages that take [`MOST`] entries.
 fn bounded() -> Vec<Arc<dyn DynStorage>> {
     vec![
-        Arc::new(larder::storage::MemoryStorage::new().max_entries(MOST)),
+        Arc::new(larder::storage::MemoryStorage::builder().max_entries(MOST).build().unwrap()),
         #[cfg(feature = "sqlite")]
         Arc::new(larder::storage::SqliteStorage::builder().max_entries(MOST).in_memory().unwrap()),
     ]

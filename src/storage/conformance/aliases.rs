@@ -1,8 +1,11 @@
 //! "Aliases maps a key to at most one redirect alias."
 
+use http::{HeaderMap, HeaderValue, StatusCode};
+
 use super::Fixture;
 use super::sample::{alias, check_only, key, lookup, put_alias, store_at};
 use crate::entry::{Alias, StoredBody, StoredHead};
+use crate::storage::StorageErrorKind;
 
 fn text(alias: &Alias) -> &[u8] {
     match &alias.response.body {
@@ -64,4 +67,37 @@ pub async fn the_keyspaces_do_not_replace_each_other(fixture: Fixture) {
     let newer = store_at(storage, &both, 2, 10).await;
     check_only(storage, &newer).await;
     assert_eq!(lookup(storage, &both).await.alias.expect("the alias").target, key("other"));
+}
+
+/// "Stores or replaces the alias under its key, of whatever kind either is": a redirect, or a record of `No-Vary-Search`.
+pub async fn an_alias_of_one_kind_replaces_one_of_another(fixture: Fixture) {
+    let (storage, from) = (&*fixture.storage, key("from"));
+    let equivalent = |target| {
+        let mut alias = alias(&from, &key(target), "");
+        let mut head = StoredHead::clone(&alias.response.head);
+        (head.status, head.headers) = (StatusCode::OK, HeaderMap::new());
+        head.headers.insert("no-vary-search", HeaderValue::from_static("params"));
+        alias.response.head = head.into();
+        alias
+    };
+    for round in 0..2 {
+        put_alias(storage, alias(&from, &key("target"), "moved")).await;
+        assert_eq!(text(&lookup(storage, &from).await.alias.expect("the alias")), b"moved", "{round}");
+        put_alias(storage, equivalent("stored")).await;
+        let found = lookup(storage, &from).await.alias.expect("the alias");
+        assert_eq!((found.response.head.status, &found.target), (StatusCode::OK, &key("stored")));
+        assert_eq!(found.response.head.headers["no-vary-search"], "params");
+        assert_eq!(storage.usage().await.expect("usage").aliases, 1);
+    }
+}
+
+/// "The body comes with it: it is not streamed."
+pub async fn an_alias_without_its_body_is_refused(fixture: Fixture) {
+    let (storage, from) = (&*fixture.storage, key("from"));
+    let mut streamed = alias(&from, &key("target"), "moved");
+    streamed.response.body = StoredBody::Streamed;
+    let fence = lookup(storage, &from).await.fence;
+    let error = storage.put_alias(streamed, fence).await.expect_err("refused");
+    assert_eq!(error.kind(), StorageErrorKind::Invalid);
+    assert!(lookup(storage, &from).await.alias.is_none());
 }

@@ -8,6 +8,7 @@ use super::sample::{
     store_at, variant,
 };
 use crate::entry::{EntryId, StoredHead};
+use crate::storage::StorageErrorKind;
 
 fn freshened(head: &StoredHead) -> StoredHead {
     let mut fresh = head.clone();
@@ -66,6 +67,43 @@ pub async fn only_the_response_with_the_id_is_freshened(fixture: Fixture) {
     unknown.id = EntryId::random();
     assert!(!freshen(storage, unknown).await, "the id is not stored at all");
     assert_eq!(lookup(storage, &here).await.responses.len(), 2);
+}
+
+/// "[`StorageErrorKind::Invalid`] when `head.body` is `None`", and the response stays as it was.
+pub async fn a_head_that_does_not_know_its_body_is_refused(fixture: Fixture) {
+    let storage = &*fixture.storage;
+    for len in [0, 100, 300_000] {
+        let key = key(&format!("bodiless-{len}"));
+        store_at(storage, &key, 1, len).await;
+        let before = only(storage, &key).await;
+        let bodiless = StoredHead { body: None, ..freshened(&before.head) };
+        let error = storage.freshen(bodiless, lookup(storage, &key).await.fence).await.expect_err("refused");
+        assert_eq!(error.kind(), StorageErrorKind::Invalid);
+        let after = only(storage, &key).await;
+        assert_eq!(*after.head, *before.head);
+        check(storage, &after).await;
+    }
+}
+
+/// "A fence from before a removal or clearing that covers the key never freshens what that removed."
+pub async fn a_fence_from_before_a_removal_freshens_nothing(fixture: Fixture) {
+    let (storage, key) = (&*fixture.storage, key("fenced"));
+    for clearing in [false, true] {
+        for len in [100, 300_000] {
+            store_at(storage, &key, 1, len).await;
+            let (before, fence) = (only(storage, &key).await, lookup(storage, &key).await.fence);
+            match clearing {
+                false => drop(storage.remove(&key).await.expect("remove")),
+                true => storage.clear(None).await.expect("clear"),
+            }
+            let fresh = freshened(&before.head);
+            assert!(!storage.freshen(fresh.clone(), fence).await.expect("freshen"));
+            let newer = store_at(storage, &key, 2, len).await;
+            assert!(!storage.freshen(fresh, fence).await.expect("freshen"));
+            check_only(storage, &newer).await;
+            assert!(!only(storage, &key).await.head.headers.contains_key("x-added"));
+        }
+    }
 }
 
 /// A 304 that answers a validation of the old response says nothing of the new one.

@@ -55,6 +55,16 @@ pub async fn what_is_usable_stays(fixture: Fixture) {
     assert_nothing(storage, &usual.key).await;
 }
 
+/// "What is not usable any more at `now` is removed even if the clock says otherwise", to the millisecond.
+pub async fn the_time_that_is_given_decides(fixture: Fixture) {
+    let storage = &*fixture.storage;
+    let stored = store_at(storage, &key("usual"), 1, 100).await;
+    storage.maintain(USABLE_UNTIL.plus_millis(-1)).await.expect("maintain");
+    check_only(storage, &stored).await;
+    assert_eq!(storage.maintain(USABLE_UNTIL).await.expect("maintain").expired, 1);
+    assert_nothing(storage, &stored.key).await;
+}
+
 /// "What it wrote is reclaimed at the latest by maintain."
 pub async fn remains_of_dropped_writers_are_reclaimed(fixture: Fixture) {
     let storage = &*fixture.storage;

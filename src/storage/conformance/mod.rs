@@ -1,4 +1,4 @@
-//! A suite that checks every sentence of the [storage contract](super#the-contract), for the backends here and
+//! A suite that checks the sentences of the [storage contract](super::contract), for the backends here and
 //! for your own.
 //!
 //! Each requirement is an async function of its own, named after what it demands; its documentation quotes the
@@ -123,12 +123,16 @@ macro_rules! __larder_requirements {
                 only_the_response_with_the_id_is_freshened,
                 a_replaced_response_is_not_freshened,
                 a_removed_response_is_not_freshened,
+                a_head_that_does_not_know_its_body_is_refused,
+                a_fence_from_before_a_removal_freshens_nothing,
             }
             aliases {
                 an_alias_is_found_with_its_target_and_body,
                 an_alias_replaces_the_one_before,
                 both_keyspaces_are_found_in_one_lookup,
                 the_keyspaces_do_not_replace_each_other,
+                an_alias_of_one_kind_replaces_one_of_another,
+                an_alias_without_its_body_is_refused,
             }
             removal {
                 remove_takes_both_keyspaces_of_one_key,
@@ -205,6 +209,7 @@ macro_rules! __larder_requirements {
             maintenance {
                 responses_past_their_usable_time_are_reclaimed,
                 what_is_usable_stays,
+                the_time_that_is_given_decides,
                 remains_of_dropped_writers_are_reclaimed,
                 writers_at_work_are_left_alone,
             }
@@ -261,12 +266,12 @@ macro_rules! listed {
 
 crate::__larder_requirements! { [listed] }
 
-/// Runs every requirement on a fixture of its own, one after the other.
+/// Runs every requirement on a fixture of its own, one after the other. Returns how many there are, all of which hold.
 ///
 /// # Panics
 ///
 /// When the storage fails a requirement, after all of them ran; the message names each one that failed.
-pub async fn run<F>(mut fixture: impl FnMut() -> F)
+pub async fn run<F>(mut fixture: impl FnMut() -> F) -> usize
 where
     F: Future<Output = Fixture>,
 {
@@ -278,6 +283,7 @@ where
         }
     }
     assert!(failed.is_empty(), "{} requirements failed:\n{}", failed.len(), failed.join("\n"));
+    REQUIREMENTS.len()
 }
 
 fn reason(error: tokio::task::JoinError) -> String {

@@ -77,8 +77,13 @@ impl Shared {
 
     /// The item of an alias but for its partition.
     pub(super) fn alias_item(&self, alias: &Alias) -> Result<Item, StorageError> {
-        let entry = codec::encode_alias(alias)
-            .ok_or_else(|| too_large("storing an alias whose body is not at hand".to_owned()))?;
+        let entry = codec::encode_alias(alias).ok_or_else(|| {
+            StorageError::new(
+                StorageErrorKind::Invalid,
+                error::NAME,
+                "storing an alias whose body did not come with it",
+            )
+        })?;
         let mut item = self.readable(&alias.response.head);
         item.insert(layout::SK.to_owned(), layout::text(layout::alias_sk()));
         item.insert(KIND.to_owned(), layout::text(ALIAS));

@@ -337,7 +337,7 @@ impl Storage for DynamoStorage {
     }
 
     async fn freshen(&self, head: StoredHead, fence: Fence) -> Result<bool, StorageError> {
-        check_head(error::NAME, &head)?;
+        crate::storage::kit::check_freshened(error::NAME, &head)?;
         check_groups(&head)?;
         self.ready().await?.freshen(&head, fence).await
     }

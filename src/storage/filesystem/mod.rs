@@ -203,7 +203,7 @@ impl Storage for FileStorage {
     }
 
     async fn freshen(&self, head: StoredHead, fence: Fence) -> Result<bool, StorageError> {
-        check_head(BACKEND, &head)?;
+        crate::storage::kit::check_freshened(BACKEND, &head)?;
         let lane = Name::of(&head.key).fan();
         self.handle.write(lane, move |shared, root| freshen::freshen(shared, root, head, fence)).await
     }

@@ -12,7 +12,7 @@
 //!
 //! # Limits
 //!
-//! 16 variants stand under a key, and a body may have [`max_body`](KeyValueStorage::max_body) bytes (1 GiB). Nothing
+//! 16 variants stand under a key, and a body may have [`max_body`](KeyValueStorageBuilder::max_body) bytes (1 GiB). Nothing
 //! bounds the room but the store itself: it may drop any value at any time, or you call
 //! [`maintain`](Storage::maintain), which removes what can never be used again.
 //!
@@ -21,10 +21,13 @@
 //! `record` is what stands under a key, `body` how large bodies are cut into values, `upkeep` lists and reclaims.
 
 mod body;
+mod options;
 mod record;
 mod upkeep;
 
 pub use body::{KeyValueReader, KeyValueWriter};
+pub use options::KeyValueStorageBuilder;
+use options::Settings;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -36,7 +39,7 @@ use tokio::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use xxhash_rust::xxh3::xxh3_64;
 
 use self::record::{Record, Variant};
-use super::kit::{Row, check_head, row};
+use super::kit::{Row, check_freshened, check_head, row};
 use super::{
     Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage, StorageError, StorageErrorKind,
     Usage,
@@ -46,8 +49,6 @@ use crate::entry::{Alias, EntryId, GroupId, StoredHead, codec};
 use crate::key::CacheKey;
 use crate::random;
 
-const DEFAULT_INLINE: usize = 32 * 1024;
-const DEFAULT_MAX_BODY: u64 = 1024 * 1024 * 1024;
 const STRIPES: usize = 64;
 /// Changed by every clearing.
 const EPOCH: &str = "epoch";
@@ -131,6 +132,7 @@ pub trait ByteStore: fmt::Debug + Send + Sync + 'static {
 
 /// A keyspace of a [`ByteStore`]: give each its own map, table, prefix or directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Space {
     /// One value per key: the heads of its responses, and their bodies as far as they are small.
     Responses,
@@ -193,29 +195,12 @@ impl<T: ByteStore> KeyValueStorage<T> {
     /// A storage over this store, with what is in it.
     #[must_use]
     pub fn new(store: T) -> Self {
-        Self::with(store, DEFAULT_INLINE, DEFAULT_MAX_BODY)
+        Self::with(store, Settings::default())
     }
 
-    /// Up to which length a body is kept in one value with its head; 32 KiB unless set.
-    ///
-    /// To be set before the storage is cloned; otherwise nothing changes.
-    #[must_use]
-    pub fn inline_threshold(mut self, bytes: usize) -> Self {
-        if let Some(inner) = Arc::get_mut(&mut self.inner) {
-            inner.inline = bytes.min(body::CHUNK);
-        }
-        self
-    }
-
-    /// The largest body that is stored; 1 GiB unless set.
-    ///
-    /// To be set before the storage is cloned; otherwise nothing changes.
-    #[must_use]
-    pub fn max_body(mut self, bytes: u64) -> Self {
-        if let Some(inner) = Arc::get_mut(&mut self.inner) {
-            inner.max_body = bytes;
-        }
-        self
+    /// A storage over this store with other options.
+    pub fn builder(store: T) -> KeyValueStorageBuilder<T> {
+        KeyValueStorageBuilder::new(store)
     }
 
     /// The store below.
@@ -224,7 +209,7 @@ impl<T: ByteStore> KeyValueStorage<T> {
         &self.inner.store
     }
 
-    fn with(store: T, inline: usize, max_body: u64) -> Self {
+    fn with(store: T, Settings { inline, max_body }: Settings) -> Self {
         let stripes = (0..STRIPES).map(|_| Mutex::const_new(())).collect();
         let (gate, epoch, writing) = (RwLock::const_new(()), AtomicU64::new(0), Arc::default());
         Self { inner: Arc::new(Inner { store, inline, max_body, stripes, gate, epoch, writing }) }
@@ -290,7 +275,7 @@ impl<T: ByteStore> Storage for KeyValueStorage<T> {
 
     async fn freshen(&self, head: StoredHead, fence: Fence) -> Result<bool, StorageError> {
         let inner = &*self.inner;
-        check_head(inner.store.name(), &head)?;
+        check_freshened(inner.store.name(), &head)?;
         let name = head.key.hex_digest();
         let _writing = inner.write(&name).await;
         let mut record = inner.record(&name).await?;

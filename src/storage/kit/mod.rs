@@ -48,7 +48,7 @@ mod verified;
 #[allow(unused_imports, reason = "not every set of features has a backend that uses it")]
 pub(super) use chunk::{Chunk, chunk_checksum};
 pub(super) use cutter::{Cutter, Rest, Sizes};
-pub(super) use head::check_head;
+pub(super) use head::{check_freshened, check_head};
 pub(super) use row::Row;
 pub(super) use settle::{Body, settle};
 pub(super) use verified::Verified;

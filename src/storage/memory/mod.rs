@@ -5,8 +5,8 @@
 //!
 //! # Limits
 //!
-//! [`max_bytes`](MemoryStorage::max_bytes) (256 MiB) counts heads, keys and the map beside the bodies;
-//! [`max_entries`](MemoryStorage::max_entries) is unlimited unless set; a body may take a 32nd part of all the room, and
+//! [`max_bytes`](MemoryStorageBuilder::max_bytes) (256 MiB) counts heads, keys and the map beside the bodies;
+//! [`max_entries`](MemoryStorageBuilder::max_entries) is unlimited unless set; a body may take a 32nd part of all the room, and
 //! 16 variants stand under a key. What is of little use goes when room is needed, and what can never be used again also
 //! with [`maintain`](Storage::maintain).
 //!
@@ -22,6 +22,7 @@ mod map;
 mod options;
 mod size;
 
+pub use options::MemoryStorageBuilder;
 pub(crate) use options::SCHEMES;
 
 use std::fmt;
@@ -34,6 +35,8 @@ use self::body::{Chunks, Gathered, InFlight};
 use self::fences::Fences;
 use self::groups::Invalidations;
 use self::map::{Kept, Map, Slot};
+use self::options::Settings;
+use super::kit::check_freshened;
 use super::{
     BodyReader, BodyWriter, Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage,
     StorageError, StorageErrorKind, Usage,
@@ -43,9 +46,6 @@ use crate::entry::{Alias, BodyEnd, BodySummary, EntryId, GroupId, StoredBody, St
 use crate::key::CacheKey;
 
 const NAME: &str = "memory";
-const DEFAULT_MAX_BYTES: u64 = 256 * 1024 * 1024;
-/// Unless it is set, one body may take this part of all the room.
-const BODY_SHARE: u64 = 32;
 /// The most variants kept under one key.
 const MAX_VARIANTS: usize = 16;
 /// Writers of different keys rarely meet on the same lock.
@@ -63,28 +63,15 @@ const STRIPES: usize = 64;
 /// ```
 /// use larder::storage::MemoryStorage;
 ///
-/// let storage = MemoryStorage::new().max_bytes(64 * 1024 * 1024).max_entries(10_000);
+/// let storage = MemoryStorage::builder().max_bytes(64 * 1024 * 1024).max_entries(10_000).build()?;
 /// # let _ = storage;
+/// # Ok::<_, larder::storage::StorageError>(())
 /// ```
 ///
 /// Listing goes through everything stored for each page; ask for large pages.
 #[derive(Clone)]
 pub struct MemoryStorage {
     inner: Arc<Inner>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Settings {
-    max_bytes: u64,
-    max_entries: Option<u64>,
-    max_body: Option<u64>,
-}
-
-impl Settings {
-    /// A body over half of the room could not be kept together with anything else.
-    fn max_body(&self) -> u64 {
-        self.max_body.unwrap_or(self.max_bytes / BODY_SHARE).min(self.max_bytes / 2)
-    }
 }
 
 struct Inner {
@@ -102,35 +89,16 @@ impl MemoryStorage {
     /// An empty storage for at most 256 MiB, with bodies of at most 8 MiB.
     #[must_use]
     pub fn new() -> Self {
-        Self::with(Settings { max_bytes: DEFAULT_MAX_BYTES, max_entries: None, max_body: None })
+        Self::with(Settings::default())
     }
 
-    /// The most bytes all entries together may take. Gives a new, empty storage.
-    ///
-    /// Bodies that are still being written are counted apart, up to as much again.
-    #[must_use]
-    pub fn max_bytes(self, bytes: u64) -> Self {
-        Self::with(Settings { max_bytes: bytes, ..self.inner.settings })
-    }
-
-    /// The most keys that may be stored. Gives a new, empty storage.
-    ///
-    /// An entry is then counted as at least the `max_entries`th part of [`max_bytes`](Self::max_bytes), so that
-    /// a mix of small and large entries stays below both limits.
-    #[must_use]
-    pub fn max_entries(self, entries: u64) -> Self {
-        Self::with(Settings { max_entries: Some(entries), ..self.inner.settings })
-    }
-
-    /// The largest body that is stored; a 32nd of [`max_bytes`](Self::max_bytes) unless set, and never more than
-    /// half of it. Gives a new, empty storage.
-    #[must_use]
-    pub fn max_body(self, bytes: u64) -> Self {
-        Self::with(Settings { max_body: Some(bytes), ..self.inner.settings })
+    /// A storage with other limits.
+    pub fn builder() -> MemoryStorageBuilder {
+        MemoryStorageBuilder::default()
     }
 
     fn with(settings: Settings) -> Self {
-        let map = Map::new(settings.max_bytes, settings.max_entries, settings.max_body());
+        let map = Map::new(settings.max_bytes, settings.max_entries, settings.max_body);
         let stripes = (0..STRIPES).map(|_| Mutex::default()).collect();
         let inner = Inner {
             settings,
@@ -165,7 +133,7 @@ impl Storage for MemoryStorage {
     }
 
     fn max_body(&self) -> u64 {
-        self.inner.settings.max_body()
+        self.inner.settings.max_body
     }
 
     async fn lookup(&self, key: &CacheKey) -> Result<Lookup, StorageError> {
@@ -181,7 +149,7 @@ impl Storage for MemoryStorage {
     }
 
     async fn begin(&self, head: StoredHead, fence: Fence) -> Result<MemoryWriter, StorageError> {
-        let limit = self.inner.settings.max_body();
+        let limit = self.inner.settings.max_body;
         let announced = head.body.map(|body| body.len);
         if announced.is_some_and(|len| len > limit) {
             return Err(too_large(limit));
@@ -191,6 +159,7 @@ impl Storage for MemoryStorage {
     }
 
     async fn freshen(&self, head: StoredHead, fence: Fence) -> Result<bool, StorageError> {
+        check_freshened(NAME, &head)?;
         Ok(self.inner.freshen(head, fence))
     }
 
@@ -280,7 +249,7 @@ impl Inner {
     fn publish(&self, head: StoredHead, body: StoredBody, fence: Fence) -> Result<Published, StorageError> {
         let kept = Kept::new(StoredResponse { head: Arc::new(head), body, invalidated: false });
         if kept.weight > self.map.max_weight() {
-            return Err(too_large(self.settings.max_body()));
+            return Err(too_large(self.settings.max_body));
         }
         let head = Arc::clone(&kept.response.head);
         let hash = head.key.hash128();

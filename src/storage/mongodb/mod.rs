@@ -184,7 +184,7 @@ impl<B: Bodies> Storage for DocumentStorage<B> {
     }
 
     async fn freshen(&self, head: StoredHead, fence: Fence) -> Result<bool, StorageError> {
-        check_head(B::NAME, &head)?;
+        crate::storage::kit::check_freshened(B::NAME, &head)?;
         self.store.freshen(head, fence).await
     }
 

@@ -203,7 +203,7 @@ impl Storage for RedisStorage {
 
     async fn freshen(&self, head: StoredHead, _fence: Fence) -> Result<bool, StorageError> {
         // What is removed is gone with its id, and what is cleared with its generation: neither comes back.
-        check_head(NAME, &head)?;
+        crate::storage::kit::check_freshened(NAME, &head)?;
         self.shared.freshen(head).await
     }
 

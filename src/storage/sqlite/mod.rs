@@ -243,7 +243,7 @@ impl Storage for SqliteStorage {
     }
 
     async fn freshen(&self, head: StoredHead, fence: Fence) -> Result<bool, StorageError> {
-        check_head(BACKEND, &head)?;
+        crate::storage::kit::check_freshened(BACKEND, &head)?;
         let work = move |session: &Session<'_>| freshen::freshen(session, &head, fence);
         self.handle.write("freshening a response in", work).await
     }

@@ -1,0 +1,67 @@
+//! The options of a storage over a byte store.
+
+use super::body::CHUNK;
+use super::{ByteStore, KeyValueStorage};
+use crate::storage::StorageError;
+#[cfg(doc)]
+use crate::storage::StorageErrorKind;
+
+const DEFAULT_INLINE: usize = 32 * 1024;
+const DEFAULT_MAX_BODY: u64 = 1024 * 1024 * 1024;
+
+/// Options of a [`KeyValueStorage`]. Every one has a default.
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct KeyValueStorageBuilder<T> {
+    store: T,
+    settings: Settings,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settings {
+    pub(super) inline: usize,
+    pub(super) max_body: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { inline: DEFAULT_INLINE, max_body: DEFAULT_MAX_BODY }
+    }
+}
+
+impl<T: ByteStore> KeyValueStorageBuilder<T> {
+    pub(super) fn new(store: T) -> Self {
+        Self { store, settings: Settings::default() }
+    }
+
+    /// A body of up to so many bytes stands in one value with its head; at most 256 KiB. Default: 32 KiB.
+    pub fn inline_threshold(mut self, bytes: usize) -> Self {
+        self.settings.inline = bytes;
+        self
+    }
+
+    /// The longest body that is stored, in bytes. Default: 1 GiB.
+    pub fn max_body(mut self, bytes: u64) -> Self {
+        self.settings.max_body = bytes;
+        self
+    }
+
+    /// A storage over the store, with what is in it.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageErrorKind::Invalid`] for an option with a value that cannot be.
+    pub fn build(self) -> Result<KeyValueStorage<T>, StorageError> {
+        let Self { store, settings } = self;
+        if settings.inline > CHUNK {
+            let possible = format!("at most {CHUNK}");
+            return Err(StorageError::impossible(
+                store.name(),
+                "inline_threshold",
+                settings.inline,
+                possible,
+            ));
+        }
+        Ok(KeyValueStorage::with(store, settings))
+    }
+}
