@@ -85,6 +85,7 @@ fn is_of(head: &StoredHead, key: Option<&CacheKey>) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::panic, reason = "a panic is how a test fails")]
 mod tests {
     use http::StatusCode;
 

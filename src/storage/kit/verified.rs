@@ -144,6 +144,7 @@ impl fmt::Debug for Verified {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing, clippy::panic, reason = "a panic is how a test fails")]
 mod tests {
     use http::StatusCode;
 
