@@ -70,7 +70,7 @@ pub use contract::{
 pub use copy::Copied;
 pub use dynamic::{AnyReader, AnyWriter, DynStorage, IntoStorage};
 #[cfg(feature = "dynamodb")]
-pub use dynamodb::{DynamoBuilder, DynamoStorage};
+pub use dynamodb::{DynamoStorage, DynamoStorageBuilder};
 pub use error::{StorageError, StorageErrorKind};
 pub use ext::{Pages, StorageExt};
 #[cfg(all(feature = "filesystem", unix))]
@@ -83,6 +83,6 @@ pub use memory::{MemoryReader, MemoryStorage, MemoryStorageBuilder, MemoryWriter
 pub use mongodb::{MongoStorage, MongoStorageBuilder};
 pub use open::open;
 #[cfg(feature = "redis")]
-pub use redis::{RedisBuilder, RedisStorage};
+pub use redis::{RedisStorage, RedisStorageBuilder};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{SqliteStorage, SqliteStorageBuilder};

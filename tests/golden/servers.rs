@@ -90,5 +90,5 @@ async fn the_items_of_dynamodb() {
             }
         }
     }
-    check("dynamodb", "SCHEMA in dynamodb/layout.rs", &found);
+    check("dynamodb", "SCHEMA in dynamodb/layout", &found);
 }

@@ -9,7 +9,7 @@ use http::StatusCode;
 use larder::clock::{Clock, SystemClock, Timestamp};
 use larder::entry::{BodyEnd, StoredBody, StoredHead};
 use larder::key::CacheKey;
-use larder::storage::redis::RedisBuilder;
+use larder::storage::redis::RedisStorageBuilder;
 use larder::storage::{BodyReader, BodyWriter, Published, RedisStorage, Storage, StorageError};
 use tokio::task::JoinHandle;
 
@@ -93,7 +93,7 @@ fn script(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-pub(crate) fn builder() -> RedisBuilder {
+pub(crate) fn builder() -> RedisStorageBuilder {
     RedisStorage::builder().strict()
 }
 

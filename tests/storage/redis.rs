@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use larder::entry::{StoredHead, codec};
 use larder::storage::conformance::{Damage, Fixture};
-use larder::storage::redis::RedisBuilder;
+use larder::storage::redis::RedisStorageBuilder;
 use larder::storage::{RedisStorage, StorageError};
 
 use crate::end_to_end::Opened;
@@ -28,7 +28,7 @@ pub(crate) fn namespace() -> String {
     format!("larder-test-{:08x}-{}", fastrand::u32(..), NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 
-fn builder(namespace: &str) -> RedisBuilder {
+fn builder(namespace: &str) -> RedisStorageBuilder {
     let builder = RedisStorage::builder().namespace(namespace).inline_threshold(INLINE);
     builder.max_body(64 * MIB).strict()
 }

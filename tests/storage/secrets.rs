@@ -153,12 +153,12 @@ fn strict(url: &str) -> String {
 #[cfg(feature = "redis")]
 #[tokio::test]
 async fn redis_builders_and_their_errors_show_no_secret() {
-    use larder::storage::{RedisStorage, redis::RedisBuilder};
+    use larder::storage::{RedisStorage, redis::RedisStorageBuilder};
 
     let pem = || SECRET.as_bytes().to_vec();
     let tls = redis::ClientTlsConfig { client_cert: pem(), client_key: pem() };
     let certificates = redis::TlsCertificates { client_tls: Some(tls), root_cert: Some(pem()) };
-    let builder: fn() -> RedisBuilder = RedisStorage::builder;
+    let builder: fn() -> RedisStorageBuilder = RedisStorage::builder;
     for builder in
         [builder().sentinel_username("u").sentinel_password(SECRET), builder().certificates(certificates)]
     {

@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 use larder::entry::{EntryId, StoredHead, codec};
 use larder::storage::conformance::Damage;
-use larder::storage::dynamodb::DynamoBuilder;
+use larder::storage::dynamodb::DynamoStorageBuilder;
 use larder::storage::{DynamoStorage, StorageError, StorageErrorKind};
 
 pub(crate) type Item = HashMap<String, AttributeValue>;
@@ -67,7 +67,7 @@ pub(crate) fn client(endpoint: &str) -> Client {
 }
 
 /// A storage with a client of the test's own, in a table that is created.
-pub(crate) fn builder(client: &Client, table: &str) -> DynamoBuilder {
+pub(crate) fn builder(client: &Client, table: &str) -> DynamoStorageBuilder {
     DynamoStorage::builder(table).client(client.clone()).create_table(true).strict()
 }
 

@@ -7,6 +7,20 @@ use crate::storage::{StorageError, StorageErrorKind};
 /// See [`Storage::name`](crate::storage::Storage::name).
 pub(super) const NAME: &str = "dynamodb";
 
+/// What no option can be.
+pub(super) fn invalid(action: String) -> StorageError {
+    StorageError::new(StorageErrorKind::Invalid, NAME, action)
+}
+
+pub(super) fn too_large(action: String) -> StorageError {
+    StorageError::new(StorageErrorKind::TooLarge, NAME, action)
+}
+
+/// Whether a conditional write of one item found its condition not met.
+pub(super) fn condition_failed<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
+    error.code() == Some("ConditionalCheckFailedException")
+}
+
 /// Says of a failed call what failed and where, and which kind of failure it is.
 pub(super) fn failed<E, R>(action: &str, place: &str, error: SdkError<E, R>) -> StorageError
 where

@@ -11,15 +11,14 @@ use aws_sdk_dynamodb::types::ReturnValue;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::Shared;
-use super::error::NAME;
+use super::error::{NAME, condition_failed, too_large};
 use super::layout::{self, COUNT, Item, KIND, NUMBER, ONLY_SK, PK, SLOT};
-use super::publish::condition_failed;
 use crate::clock::{Clock, SystemClock};
 use crate::entry::{GroupId, StoredHead};
 use crate::storage::{StorageError, StorageErrorKind};
 
 /// The most groups one response may belong to: each is read at every lookup of it.
-pub(super) const MOST: usize = 500;
+const MOST: usize = 500;
 /// Slots written at the same time.
 const TOGETHER: usize = 50;
 
@@ -152,4 +151,13 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+/// Refuses a response of more groups than one may have.
+pub(super) fn check_groups(head: &StoredHead) -> Result<(), StorageError> {
+    if head.groups.len() <= MOST {
+        return Ok(());
+    }
+    let (of, most) = (head.groups.len(), MOST);
+    Err(too_large(format!("storing a response of {of} groups, where {most} are the limit")))
 }

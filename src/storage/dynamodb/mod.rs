@@ -1,23 +1,26 @@
 //! [`DynamoStorage`]: stored responses in one DynamoDB table. Its documentation says how.
 
 mod calls;
+mod chunks;
+mod connect;
 mod error;
-mod fences;
+mod fence;
 mod groups;
 mod heads;
 mod http;
-mod items;
 mod layout;
-mod listing;
+mod list;
+mod lookup;
+mod maintain;
 mod options;
 mod publish;
 mod reader;
-mod sweep;
+mod remove;
 mod table;
-mod url;
+mod transaction;
 mod writer;
 
-pub use options::DynamoBuilder;
+pub use options::DynamoStorageBuilder;
 pub(crate) use options::SCHEMES;
 pub use reader::DynamoReader;
 pub use writer::DynamoWriter;
@@ -30,17 +33,15 @@ use aws_sdk_dynamodb::Client;
 use tokio::sync::Mutex;
 
 use crate::clock::Timestamp;
-use crate::entry::codec::DecodeError;
-use crate::entry::{Alias, EntryId, GroupId, StoredHead, usual_groups};
+use crate::entry::{Alias, EntryId, GroupId, StoredHead};
 use crate::key::CacheKey;
 use crate::storage::kit::check_head;
 use crate::storage::{
     Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage, StorageError, Usage,
 };
-use calls::Range;
-use fences::{Generations, Moment};
-use groups::{Count, Slots};
-use layout::{ALIAS_SK, EPOCH, FENCE_SK, Keys, PARTS_SK, SK};
+use fence::Generations;
+use groups::{Count, check_groups};
+use layout::Keys;
 use options::Options;
 
 /// Stored responses in one DynamoDB table, both keyspaces, shared by any number of processes.
@@ -63,7 +64,7 @@ use options::Options;
 /// Credentials come from the standard chain: environment, profile files, web identity, container, instance. Two links of
 /// it are features of `aws-config` that are off here to keep builds short: add `aws-config` with `sso` or
 /// `credentials-process` to your own dependencies and they are part of the chain, or hand over a
-/// [configuration](DynamoBuilder::sdk_config) or [client](DynamoBuilder::client) of your own.
+/// [configuration](DynamoStorageBuilder::sdk_config) or [client](DynamoStorageBuilder::client) of your own.
 ///
 /// # When to choose it
 ///
@@ -73,8 +74,8 @@ use options::Options;
 ///
 /// # The table
 ///
-/// Any number of caches share a table, each in a [namespace](DynamoBuilder::namespace) of its own. With
-/// [`create_table(true)`](DynamoBuilder::create_table) a missing table is created like this; otherwise create it
+/// Any number of caches share a table, each in a [namespace](DynamoStorageBuilder::namespace) of its own. With
+/// [`create_table(true)`](DynamoStorageBuilder::create_table) a missing table is created like this; otherwise create it
 /// yourself:
 ///
 /// ```yaml
@@ -142,17 +143,17 @@ use options::Options;
 /// | namespace `/` digest of the key | `head#` digest of the variant | a response: `head`, and `body` if it is small |
 /// | the same | `alias#` version | a redirect alias: `entry` |
 /// | the same | `fence` | when the key was last removed |
-/// | the same | `part#` id `#` number | a part of a larger body, with its checksum |
+/// | the same | `part#` id `#` number | a chunk of a larger body, with its checksum |
 /// | namespace `/slot/` number | `only` | a slot of groups, at most 65536: the number of their last invalidation |
 /// | namespace `/invalidations` | `only` | how many invalidations there were |
 /// | namespace `/generation/` shard | `only` | when the namespace was last cleared |
 /// | namespace `/schema` | `only` | the version of this layout |
 ///
-/// A lookup is one query over the first three; parts sort behind them and are not read. Beside the binary head,
+/// A lookup is one query over the first three; chunks sort behind them and are not read. Beside the binary head,
 /// responses and aliases have attributes for people and for filters of your own: `url`, `method`, `status`,
 /// `content_type`, `length`, `request_time`, `response_time`, `usable_until` (milliseconds), `kind`, `target`.
 ///
-/// Parts are written first. The head is written last, in a transaction that checks that neither the key was removed nor
+/// Chunks are written first. The head is written last, in a transaction that checks that neither the key was removed nor
 /// the namespace cleared since the lookup, and that what it replaces is what was seen.
 ///
 /// # What a request costs
@@ -165,26 +166,26 @@ use options::Options;
 /// | freshening | 1 query and 1 update, priced by the size of the item |
 /// | invalidating | 1 update, and 1 for each target URI and group, all of these at the same time |
 /// | removing a key | 1 write, 1 query, 1 batch write |
-/// | listing, `usage`, `clear`, `maintain` | a scan of the whole table, parts included: seldom |
+/// | listing, `usage`, `clear`, `maintain` | a scan of the whole table, chunks included: seldom |
 ///
 /// # Time to live
 ///
 /// Each item has `expires`: the second at which its response stops being usable, and the
-/// [margin](DynamoBuilder::ttl_margin). DynamoDB deletes it at no cost some time after, often within a day or two; until
-/// then it can be found, and is not used. Parts expire three days after their head, so that a freshening seldom has to
-/// write them again. [`maintain`](Storage::maintain) does the same at once, and also sweeps parts that never got a head;
+/// [margin](DynamoStorageBuilder::ttl_margin). DynamoDB deletes it at no cost some time after, often within a day or two; until
+/// then it can be found, and is not used. Chunks expire three days after their head, so that a freshening seldom has to
+/// write them again. [`maintain`](Storage::maintain) does the same at once, and also sweeps chunks that never got a head;
 /// a table with time to live enabled does not need it.
 ///
 /// # Limits
 ///
 /// * A head, or an alias with its body, fits into one item of 400 KiB; what does not is
 ///   [too large](crate::storage::StorageErrorKind::TooLarge) and not stored. Bodies have no limit unless one is
-///   [set](DynamoBuilder::max_body).
+///   [set](DynamoStorageBuilder::max_body).
 /// * A response of more than 500 cache groups is not stored.
-/// * A fill of more than six hours can lose its first parts to `maintain`, one of more than a day can miss a removal.
+/// * A fill of more than six hours can lose its first chunks to `maintain`, one of more than a day can miss a removal.
 ///   The clocks of the machines that share a table are to agree within hours.
 /// * After another process cleared the namespace, a handle's next fill is refused before it knows.
-/// * With [`consistent_reads(false)`](DynamoBuilder::consistent_reads) reads cost half, and for about a second what was
+/// * With [`consistent_reads(false)`](DynamoStorageBuilder::consistent_reads) reads cost half, and for about a second what was
 ///   removed or replaced can still be found.
 /// * Throttling, after some retries, is [`Unavailable`](crate::storage::StorageErrorKind::Unavailable): a miss.
 /// * The server needs transactions: DynamoDB, DynamoDB local and Dynoxide have them; Dynalite does not, and nothing can
@@ -219,14 +220,14 @@ impl DynamoStorage {
     /// # Errors
     ///
     /// [`Invalid`](crate::storage::StorageErrorKind::Invalid) for an option that makes no sense; with `strict=true` also
-    /// as [`DynamoBuilder::connect`].
+    /// as [`DynamoStorageBuilder::connect`].
     pub async fn connect(url: &str) -> Result<Self, StorageError> {
-        url::builder(url)?.connect().await
+        options::from_url(url)?.connect().await
     }
 
     /// Options for a storage in this table, named by name or ARN.
-    pub fn builder(table: impl Into<String>) -> DynamoBuilder {
-        DynamoBuilder::new(table.into())
+    pub fn builder(table: impl Into<String>) -> DynamoStorageBuilder {
+        DynamoStorageBuilder::new(table.into())
     }
 
     fn new(client: Client, place: String, options: Options) -> Self {
@@ -263,77 +264,17 @@ impl Storage for DynamoStorage {
     }
 
     async fn lookup(&self, key: &CacheKey) -> Result<Lookup, StorageError> {
-        let shared = self.ready().await?;
-        // Before anything is read: a clearing that comes later is then sure to refuse what is stored by this fence.
-        let generation = shared.generations.get(layout::shard(key));
-        let known = shared.count.get();
-        let pk = shared.keys.entry(key);
-        let consistent = shared.options.consistent_reads;
-        let range = Range { pk: &pk, from: ALIAS_SK, to: PARTS_SK, consistent, ..Range::default() };
-        let (mut responses, mut alias, mut epoch) = (Vec::new(), None, 0);
-        // What is stored under a key nearly always has the target that the key was made of.
-        let mut slots = Slots::default();
-        let usual = key.uri().map(usual_groups);
-        let (items, read) = futures_util::future::join(
-            shared.query("looking up a key", range),
-            shared.read_slots(&mut slots, usual.into_iter().flatten()),
-        )
-        .await;
-        read?;
-        for item in items? {
-            let Some(sk) = layout::get_text(&item, SK).map(ToOwned::to_owned) else { continue };
-            let id = layout::get_text(&item, layout::ID).map(ToOwned::to_owned);
-            let readable = match sk.as_str() {
-                FENCE_SK => {
-                    epoch = layout::get_number(&item, EPOCH).unwrap_or(0);
-                    Ok(())
-                }
-                sk if layout::is_alias(sk) => {
-                    items::alias_of(item, Some(key)).map(|found| alias = found.or(alias.take()))
-                }
-                sk if layout::is_head(sk) => {
-                    items::response_of(item, Some(key)).map(|found| responses.extend(found))
-                }
-                _ => Ok(()),
-            };
-            if readable == Err(DecodeError::Corrupt) {
-                let (shared, pk) = (Arc::clone(shared), pk.clone());
-                tokio::spawn(async move { shared.delete_garbage(&pk, &sk, id).await });
-            }
-        }
-        let heads = responses.iter().map(|found| &*found.response.head);
-        let alias_head = alias.as_ref().map(|alias: &Alias| &*alias.response.head);
-        shared.read_slots(&mut slots, heads.chain(alias_head).flat_map(StoredHead::group_ids)).await?;
-        // All of these were counted before this is answered, and so before anything is asked of an origin for it.
-        let as_of = known.max(slots.latest());
-        let responses = listing::in_order(responses, shared.options.max_variants).map(|found| {
-            let mut response = found.response;
-            response.invalidated = slots.cover(shared, &response.head);
-            response
-        });
-        let alias = alias.map(|mut alias| {
-            alias.response.invalidated = slots.cover(shared, &alias.response.head);
-            Arc::new(alias)
-        });
-        let fence = Moment { generation, epoch }.into();
-        Ok(Lookup { responses: responses.collect(), alias, fence, as_of })
+        self.ready().await?.lookup(key).await
     }
 
     async fn open(&self, head: &StoredHead) -> Result<DynamoReader, StorageError> {
-        DynamoReader::open(Arc::clone(self.ready().await?), head).await
+        reader::open(self.ready().await?, head).await
     }
 
     async fn begin(&self, head: StoredHead, fence: Fence) -> Result<DynamoWriter, StorageError> {
-        let shared = self.ready().await?;
-        if let Some(limit) = shared.options.max_body.filter(|limit| head.body_len() > *limit) {
-            let len = head.body_len();
-            return Err(items::too_large(format!(
-                "storing a body of {len} bytes, where {limit} are the limit"
-            )));
-        }
         check_head(error::NAME, &head)?;
         check_groups(&head)?;
-        Ok(DynamoWriter::new(Arc::clone(shared), head, fence))
+        writer::begin(self.ready().await?, head, fence)
     }
 
     async fn freshen(&self, head: StoredHead, fence: Fence) -> Result<bool, StorageError> {
@@ -383,14 +324,6 @@ impl Storage for DynamoStorage {
     async fn maintain(&self, now: Timestamp) -> Result<Maintained, StorageError> {
         self.ready().await?.maintain(now).await
     }
-}
-
-fn check_groups(head: &StoredHead) -> Result<(), StorageError> {
-    if head.groups.len() <= groups::MOST {
-        return Ok(());
-    }
-    let (of, most) = (head.groups.len(), groups::MOST);
-    Err(items::too_large(format!("storing a response of {of} groups, where {most} are the limit")))
 }
 
 impl fmt::Debug for DynamoStorage {

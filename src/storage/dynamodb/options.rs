@@ -1,18 +1,15 @@
-//! What can be chosen, and how a handle is made of it.
+//! What can be chosen, by methods or in a URL.
 
 use std::fmt;
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, SdkConfig};
+use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::retry::RetryConfig;
-use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::config::{Builder as ClientConfig, Region, StalledStreamProtectionConfig};
 
-use super::error::NAME;
-use super::{DynamoStorage, http};
-use crate::storage::url::{Schemes, opened};
-use crate::storage::{StorageError, StorageErrorKind};
+use super::DynamoStorage;
+use super::error::invalid;
+use crate::storage::StorageError;
+use crate::storage::url::{Options as UrlOptions, Schemes, opened};
 
 /// DynamoDB's limit for one item is 400 KiB, names included.
 const MAX_INLINE: usize = 350 * 1024;
@@ -36,20 +33,20 @@ pub(crate) const SCHEMES: Schemes = Schemes {
 /// ```
 #[derive(Clone)]
 #[must_use = "a builder does nothing until `connect` is called"]
-pub struct DynamoBuilder {
-    source: Source,
-    region: Option<String>,
-    endpoint: Option<String>,
-    connect_timeout: Duration,
-    timeout: Duration,
-    attempts: u32,
-    strict: bool,
+pub struct DynamoStorageBuilder {
+    pub(super) source: Source,
+    pub(super) region: Option<String>,
+    pub(super) endpoint: Option<String>,
+    pub(super) connect_timeout: Duration,
+    pub(super) timeout: Duration,
+    pub(super) attempts: u32,
+    pub(super) strict: bool,
     pub(super) options: Options,
 }
 
 /// Where the client comes from.
 #[derive(Clone)]
-enum Source {
+pub(super) enum Source {
     Environment,
     Config(Box<SdkConfig>),
     Client(Client),
@@ -70,14 +67,14 @@ pub(super) struct Options {
 }
 
 /// A configuration or client can have credentials in it: only what it is is shown.
-impl fmt::Debug for DynamoBuilder {
+impl fmt::Debug for DynamoStorageBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let source = match self.source {
             Source::Environment => "environment",
             Source::Config(_) => "config",
             Source::Client(_) => "client",
         };
-        f.debug_struct("DynamoBuilder")
+        f.debug_struct("DynamoStorageBuilder")
             .field("source", &source)
             .field("region", &self.region)
             .field("endpoint", &self.endpoint.as_deref().map(without_userinfo))
@@ -109,7 +106,7 @@ impl fmt::Debug for Options {
     }
 }
 
-impl DynamoBuilder {
+impl DynamoStorageBuilder {
     pub(super) fn new(table: String) -> Self {
         Self {
             source: Source::Environment,
@@ -245,25 +242,7 @@ impl DynamoBuilder {
         self
     }
 
-    /// Makes the storage. Without [`strict`](Self::strict) nothing is asked of the server yet.
-    ///
-    /// # Errors
-    ///
-    /// [`StorageErrorKind::Invalid`] for a namespace, table name or region that cannot be. If strict also what keeps
-    /// the table from being used: [`Unavailable`](StorageErrorKind::Unavailable),
-    /// [`Timeout`](StorageErrorKind::Timeout), [`Denied`](StorageErrorKind::Denied),
-    /// [`Incompatible`](StorageErrorKind::Incompatible).
-    pub async fn connect(self) -> Result<DynamoStorage, StorageError> {
-        self.check()?;
-        let (client, place) = self.client_and_place().await?;
-        let storage = DynamoStorage::new(client, place, self.options);
-        if self.strict {
-            storage.ready().await?;
-        }
-        Ok(storage)
-    }
-
-    fn check(&self) -> Result<(), StorageError> {
+    pub(super) fn check(&self) -> Result<(), StorageError> {
         let Options { table, namespace, .. } = &self.options;
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
         if namespace.is_empty() || namespace.len() > MAX_NAMESPACE || !namespace.bytes().all(plain) {
@@ -278,63 +257,6 @@ impl DynamoBuilder {
         }
         Ok(())
     }
-
-    async fn client_and_place(&self) -> Result<(Client, String), StorageError> {
-        let table = &self.options.table;
-        let config = match &self.source {
-            Source::Client(client) => {
-                let region = client.config().region().map_or("unknown", Region::as_ref);
-                return Ok((client.clone(), format!("table {table} ({region})")));
-            }
-            Source::Config(config) => SdkConfig::clone(config),
-            Source::Environment => self.environment().await,
-        };
-        let mut builder = ClientConfig::from(&config);
-        let region = self.region.clone().map(Region::new).or_else(|| config.region().cloned());
-        let endpoint = self.endpoint.as_deref().or_else(|| config.endpoint_url());
-        if endpoint.is_some_and(|endpoint| endpoint.contains('@')) {
-            let why = "an endpoint has no user and password; credentials come from the environment or the configuration";
-            return Err(invalid(why.to_owned()));
-        }
-        let place = match (endpoint, &region) {
-            (Some(endpoint), _) => format!("table {table} at {}", without_userinfo(endpoint)),
-            (None, Some(region)) => format!("table {table} ({region})"),
-            (None, None) => {
-                return Err(invalid("no region is set: name one, or set AWS_REGION".to_owned()));
-            }
-        };
-        // A server that is not Amazon's takes any region, but a signature needs one.
-        builder = builder.region(region.unwrap_or_else(|| Region::from_static("us-east-1")));
-        if let Some(endpoint) = &self.endpoint {
-            builder = builder.endpoint_url(endpoint);
-        }
-        Ok((Client::from_conf(builder.build()), place))
-    }
-
-    async fn environment(&self) -> SdkConfig {
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(self.connect_timeout)
-            .operation_timeout(self.timeout)
-            .build();
-        let retries = RetryConfig::standard()
-            .with_max_attempts(self.attempts)
-            .with_initial_backoff(Duration::from_millis(50))
-            .with_max_backoff(Duration::from_secs(2));
-        let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http::client())
-            .timeout_config(timeouts)
-            .retry_config(retries)
-            // It watches over streams; the calls of this service are short, and the timeouts bound them.
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
-        if let Some(region) = self.region.clone() {
-            loader = loader.region(Region::new(region));
-        }
-        loader.load().await
-    }
-}
-
-pub(super) fn invalid(action: String) -> StorageError {
-    StorageError::new(StorageErrorKind::Invalid, NAME, action)
 }
 
 /// Whether this can name a table. An ARN has colons and slashes, a name has not.
@@ -348,7 +270,7 @@ fn is_table(table: &str) -> bool {
 }
 
 /// An endpoint without what may be a password, which may have slashes in it where it is not encoded.
-fn without_userinfo(url: &str) -> String {
+pub(super) fn without_userinfo(url: &str) -> String {
     match url.split_once("://") {
         Some((scheme, rest)) => {
             let behind = rest.rsplit('@').next().unwrap_or_default();
@@ -357,6 +279,40 @@ fn without_userinfo(url: &str) -> String {
         }
         None => "its endpoint".to_owned(),
     }
+}
+
+/// The builder that a URL describes: `dynamodb://table?region=...`.
+///
+/// # Errors
+///
+/// When it names no table, or an option that there is not.
+pub(super) fn from_url(url: &str) -> Result<DynamoStorageBuilder, StorageError> {
+    let rest = url.strip_prefix("dynamodb:").map(|rest| rest.strip_prefix("//").unwrap_or(rest));
+    let Some(rest) = rest else {
+        return Err(invalid("opening a storage: its URL begins with `dynamodb://`".to_owned()));
+    };
+    let (table, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let table = table.strip_suffix('/').unwrap_or(table);
+    let mut options = UrlOptions::parse("dynamodb", query)?;
+    let builder = DynamoStorageBuilder::new(table.to_owned());
+    let builder = options.set(builder, "namespace", DynamoStorageBuilder::namespace::<String>)?;
+    let builder = options.set(builder, "region", DynamoStorageBuilder::region::<String>)?;
+    let builder = options.set(builder, "endpoint", DynamoStorageBuilder::endpoint::<String>)?;
+    let builder = options.set(builder, "create_table", DynamoStorageBuilder::create_table)?;
+    let builder = options.set(builder, "inline_threshold", DynamoStorageBuilder::inline_threshold)?;
+    let builder = options.set(builder, "chunk_size", DynamoStorageBuilder::chunk_size)?;
+    let builder = options.set(builder, "max_body", DynamoStorageBuilder::max_body)?;
+    let builder = options.set(builder, "max_variants", DynamoStorageBuilder::max_variants)?;
+    let builder = options.set(builder, "ttl", DynamoStorageBuilder::ttl)?;
+    let builder = options.set::<_, Duration>(builder, "ttl_margin", DynamoStorageBuilder::ttl_margin)?;
+    let builder = options.set(builder, "consistent_reads", DynamoStorageBuilder::consistent_reads)?;
+    let builder = options.set(builder, "connect_timeout", DynamoStorageBuilder::connect_timeout)?;
+    let builder = options.set(builder, "timeout", DynamoStorageBuilder::timeout)?;
+    let builder = options.set(builder, "attempts", DynamoStorageBuilder::attempts)?;
+    let strict = |builder: DynamoStorageBuilder, strict| if strict { builder.strict() } else { builder };
+    let builder = options.set(builder, "strict", strict)?;
+    options.finish()?;
+    Ok(builder)
 }
 
 #[cfg(test)]

@@ -1,37 +1,23 @@
-//! Making responses and aliases visible, in one transaction with the check of the fence.
+//! Publication of responses and aliases, and freshening.
 
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_dynamodb::types::{CancellationReason, ConditionCheck, Delete, Put, TransactWriteItem};
+use std::sync::atomic::Ordering::Relaxed;
 
+use aws_sdk_dynamodb::types::{Put, TransactWriteItem};
+
+use super::Shared;
 use super::calls::{back_off, delete_of, unbuilt};
-use super::error::NAME;
-use super::fences::Moment;
+use super::chunks::covers;
+use super::error::{NAME, condition_failed};
+use super::fence::Moment;
 use super::heads::HeadRef;
-use super::layout::{self, EPOCH, FENCE_SK, GENERATION, ID, Item, PK, PUBLISHED};
-use super::{Shared, items};
+use super::layout::{self, CHUNKS_EXPIRE, EXPIRES, ID, Item, PK, PUBLISHED, check_size, stamp};
+use super::transaction::Outcome;
 use crate::clock::{Clock, SystemClock};
-use crate::entry::{Alias, StoredHead};
-use crate::key::CacheKey;
+use crate::entry::{Alias, EntryId, StoredHead};
 use crate::storage::{Fence, Published, StorageError, StorageErrorKind};
 
 /// How often a publication is tried that others get in the way of.
 const ATTEMPTS: u32 = 10;
-/// From this attempt on, whatever stands in the place is replaced, at the price of parts that `maintain` reclaims.
-const INSISTENT: u32 = 4;
-
-/// What a transaction came to.
-enum Outcome {
-    Done,
-    /// The fence has moved.
-    Refused,
-    /// What was to be replaced is another one by now, or another transaction is at work there.
-    Disturbed,
-}
-
-/// Whether a conditional write of one item found its condition not met.
-pub(super) fn condition_failed<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
-    error.code() == Some("ConditionalCheckFailedException")
-}
 
 impl Shared {
     /// Publishes a response, and takes away what it replaces and the variants beyond the limit.
@@ -42,7 +28,7 @@ impl Shared {
         fence: Fence,
     ) -> Result<Published, StorageError> {
         let (pk, sk) = (self.keys.entry(&head.key), layout::head_sk(head));
-        items::stamp(&mut item, Moment::from(fence).generation);
+        stamp(&mut item, Moment::from(fence).generation);
         item.extend(layout::key_of(&pk, &sk));
         for attempt in 0..ATTEMPTS {
             let before = self.heads(&pk).await?;
@@ -77,7 +63,7 @@ impl Shared {
         let key = &alias.response.head.key;
         let pk = self.keys.entry(key);
         let mut item = self.alias_item(alias)?;
-        items::stamp(&mut item, Moment::from(fence).generation);
+        stamp(&mut item, Moment::from(fence).generation);
         item.insert(PK.to_owned(), layout::text(&pk));
         for attempt in 0..ATTEMPTS {
             let mut writes = self.checks(key, &pk, fence)?;
@@ -104,101 +90,9 @@ impl Shared {
 
     /// Microseconds, and a later publication of this handle never has an earlier one.
     fn next_in_order(&self) -> u64 {
-        use std::sync::atomic::Ordering::Relaxed;
         let now = u64::try_from(SystemClock.now().as_millis()).unwrap_or(0).saturating_mul(1000);
         let next = |last: u64| now.max(last.saturating_add(1));
         self.published.fetch_update(Relaxed, Relaxed, |last| Some(next(last))).map_or(now, next)
-    }
-
-    /// The transaction's first two items: both halves of the fence.
-    fn checks(&self, key: &CacheKey, pk: &str, fence: Fence) -> Result<Vec<TransactWriteItem>, StorageError> {
-        let Moment { generation, epoch } = fence.into();
-        let generation_key = self.generation_key(layout::shard(key));
-        Ok(vec![
-            self.check(generation_key, GENERATION, generation)?,
-            self.check(layout::key_of(pk, FENCE_SK), EPOCH, epoch)?,
-        ])
-    }
-
-    /// That this attribute has the value, where 0 stands for an item that is not there.
-    fn check(&self, key: Item, name: &str, value: u32) -> Result<TransactWriteItem, StorageError> {
-        let check = ConditionCheck::builder().table_name(&self.options.table).set_key(Some(key));
-        let check = if value == 0 {
-            check
-                .condition_expression("attribute_not_exists(#pk)")
-                .set_expression_attribute_names(layout::names(&[PK]))
-        } else {
-            check
-                .condition_expression(format!("#{name} = :value"))
-                .set_expression_attribute_names(layout::names(&[name]))
-                .expression_attribute_values(":value", layout::number(value))
-        };
-        Ok(TransactWriteItem::builder().condition_check(check.build().map_err(unbuilt)?).build())
-    }
-
-    /// Puts the new head in the place of exactly the one that was seen there, so that the parts of whatever is
-    /// replaced are known and can be deleted.
-    fn put(
-        &self,
-        item: Item,
-        sk: &str,
-        replaced: &[HeadRef],
-        attempt: u32,
-    ) -> Result<TransactWriteItem, StorageError> {
-        let put = Put::builder().table_name(&self.options.table).set_item(Some(item));
-        let put = match replaced.iter().find(|other| other.sk == sk) {
-            _ if attempt >= INSISTENT => put,
-            None => put
-                .condition_expression("attribute_not_exists(#pk)")
-                .set_expression_attribute_names(layout::names(&[PK])),
-            Some(HeadRef { id: Some(id), .. }) => put
-                .condition_expression("#id = :id")
-                .set_expression_attribute_names(layout::names(&[ID]))
-                .expression_attribute_values(":id", layout::text(id.to_string())),
-            Some(_) => put,
-        };
-        Ok(TransactWriteItem::builder().put(put.build().map_err(unbuilt)?).build())
-    }
-
-    fn delete(&self, key: Item) -> Result<TransactWriteItem, StorageError> {
-        let delete = Delete::builder().table_name(&self.options.table).set_key(Some(key));
-        Ok(TransactWriteItem::builder().delete(delete.build().map_err(unbuilt)?).build())
-    }
-
-    async fn transact(&self, action: &str, writes: Vec<TransactWriteItem>) -> Result<Outcome, StorageError> {
-        let sent = self.client.transact_write_items().set_transact_items(Some(writes)).send().await;
-        let error = match sent {
-            Ok(_) => return Ok(Outcome::Done),
-            Err(error) => error,
-        };
-        let reasons = error.as_service_error().and_then(|service| match service {
-            aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError::TransactionCanceledException(cancelled) => {
-                Some(cancelled.cancellation_reasons().to_vec())
-            }
-            _ => None,
-        });
-        match reasons.map(|reasons| outcome(&reasons)) {
-            Some(Some(outcome)) => Ok(outcome),
-            Some(None) => Err(self.cancelled(action, error)),
-            None => Err(self.failed(action)(error)),
-        }
-    }
-
-    fn cancelled<E>(&self, action: &str, error: E) -> StorageError
-    where
-        E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
-    {
-        let message = error.message().unwrap_or_default();
-        // The reasons stand in the message as well: `[None, None, ThrottlingError]`.
-        let kind = if message.contains("Throttl") || message.contains("ThroughputExceeded") {
-            StorageErrorKind::Unavailable
-        } else if message.contains("ItemCollectionSizeLimitExceeded") {
-            StorageErrorKind::Full
-        } else {
-            StorageErrorKind::Other
-        };
-        let text = format!("{action} in {}: {message}", self.place);
-        StorageError::new(kind, NAME, text).with_source(error)
     }
 
     /// Deletes what a publication has made superfluous. The publication stands, so whatever cannot be deleted now is
@@ -209,21 +103,81 @@ impl Shared {
         let heads = beyond.iter().map(|other| delete_of(layout::key_of(pk, &other.sk)));
         let Ok(deletes) = heads.collect::<Result<Vec<_>, _>>() else { return };
         if self.write_all("deleting what was replaced", deletes).await.is_ok() {
-            drop(self.delete_parts(pk, replaced.iter().chain(&beyond)).await);
+            drop(self.delete_chunks(pk, replaced.iter().chain(&beyond)).await);
         }
     }
-}
 
-/// `None` for reasons that are failures.
-fn outcome(reasons: &[CancellationReason]) -> Option<Outcome> {
-    const FAILED: &str = "ConditionalCheckFailed";
-    let code = |reason: &CancellationReason| reason.code().unwrap_or("None").to_owned();
-    let codes: Vec<_> = reasons.iter().map(code).collect();
-    if codes.iter().take(2).any(|code| code == FAILED) {
-        Some(Outcome::Refused)
-    } else if codes.iter().any(|code| code == FAILED || code == "TransactionConflict") {
-        Some(Outcome::Disturbed)
-    } else {
-        None
+    /// Replaces a head, if it is still the one with this id.
+    pub(super) async fn freshen(&self, head: &StoredHead, _fence: Fence) -> Result<bool, StorageError> {
+        // What was removed or cleared is gone with its id, and does not come back.
+        let pk = self.keys.entry(&head.key);
+        let found = self.heads(&pk).await?;
+        let Some(found) = found.into_iter().find(|found| found.is_response() && found.id == Some(head.id))
+        else {
+            return Ok(false);
+        };
+        let mut item = self.head_attributes(head);
+        check_size(&item)?;
+        // A body must outlive its head.
+        let chunks_expire = match self.expires(head.usable_until) {
+            needed if found.chunks == 0 || covers(found.chunks_expire, needed) => None,
+            _ => Some(self.chunks_expire(head.usable_until)),
+        };
+        if let Some(second) = chunks_expire
+            && !self.prolong_chunks(&pk, &found, second).await?
+        {
+            self.delete_if_id(&pk, &found.sk, head.id).await?;
+            return Ok(false);
+        }
+        if let Some(Some(second)) = chunks_expire {
+            item.insert(CHUNKS_EXPIRE.to_owned(), layout::number(second));
+        }
+        let mut removed = vec![];
+        if !item.contains_key(EXPIRES) {
+            removed.push(EXPIRES);
+        }
+        if chunks_expire == Some(None) {
+            removed.push(CHUNKS_EXPIRE);
+        }
+        self.set_if_id(&pk, &found.sk, head.id, item, &removed).await
+    }
+
+    /// Sets and removes attributes of an item, if it has this id.
+    async fn set_if_id(
+        &self,
+        pk: &str,
+        sk: &str,
+        id: EntryId,
+        mut set: Item,
+        removed: &[&str],
+    ) -> Result<bool, StorageError> {
+        // It is what the condition asks for, and does not change.
+        set.remove(ID);
+        let mut used = vec![ID];
+        used.extend(set.keys().map(String::as_str));
+        used.extend(removed);
+        let names = layout::names(&used);
+        let sets: Vec<_> = set.keys().map(|name| format!("#{name} = :{name}")).collect();
+        let mut expression = format!("SET {}", sets.join(", "));
+        if !removed.is_empty() {
+            expression.push_str(" REMOVE ");
+            expression.push_str(&layout::list(removed));
+        }
+        let mut values: Item = set.into_iter().map(|(name, value)| (format!(":{name}"), value)).collect();
+        values.insert(":id".to_owned(), layout::text(id.to_string()));
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.options.table)
+            .set_key(Some(layout::key_of(pk, sk)))
+            .update_expression(expression)
+            .condition_expression("#id = :id")
+            .set_expression_attribute_names(names)
+            .set_expression_attribute_values(Some(values));
+        match update.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if condition_failed(&error) => Ok(false),
+            Err(error) => Err(self.failed("freshening a response")(error)),
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Reading one body, a page of parts at a time, each verified.
+//! A body out, a page of chunks at a time, each verified.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,12 +10,40 @@ use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 use super::Shared;
 use super::calls::Range;
 use super::error::NAME;
-use super::layout::{self, ALIAS_SK, BODY, CHECKSUM, ID, Item, PARTS, PARTS_SK, SK};
+use super::layout::{self, ALIAS_SK, BODY, CHECKSUM, CHUNKS, CHUNKS_SK, ID, Item, SK};
 use crate::entry::{BodySummary, EntryId, StoredHead};
 use crate::storage::{BodyReader, StorageError, StorageErrorKind};
 
 /// So much of a body is asked for at once: what DynamoDB gives in one page.
 const PAGE: usize = 1024 * 1024;
+
+/// Reads the first page as well, so that a body that is gone is known before anything is answered.
+pub(super) async fn open(shared: &Arc<Shared>, head: &StoredHead) -> Result<DynamoReader, StorageError> {
+    let summary = head.body.unwrap_or_default();
+    let threshold = shared.options.inline_threshold as u64;
+    let mut reader = DynamoReader {
+        pk: shared.keys.entry(&head.key),
+        id: head.id,
+        summary,
+        hasher: Xxh3Default::new(),
+        read: 0,
+        next_chunk: 0,
+        page: VecDeque::new(),
+        shared: Arc::clone(shared),
+    };
+    if summary.len == 0 {
+        return Ok(reader);
+    }
+    // The head does not say how its body is kept; the length tells where to look first.
+    let mut found = summary.len <= threshold && reader.inline().await?;
+    if !found {
+        found = reader.turn_page().await?;
+    }
+    if !found && summary.len > threshold {
+        found = reader.inline().await?;
+    }
+    if found { Ok(reader) } else { Err(reader.missing()) }
+}
 
 /// Reads one body of a [`DynamoStorage`](super::DynamoStorage).
 pub struct DynamoReader {
@@ -25,46 +53,18 @@ pub struct DynamoReader {
     summary: BodySummary,
     hasher: Xxh3Default,
     read: u64,
-    next_part: u32,
+    next_chunk: u32,
     page: VecDeque<Bytes>,
 }
 
 impl DynamoReader {
-    /// Reads the first page as well, so that a body that is gone is known before anything is answered.
-    pub(super) async fn open(shared: Arc<Shared>, head: &StoredHead) -> Result<Self, StorageError> {
-        let summary = head.body.unwrap_or_default();
-        let threshold = shared.options.inline_threshold as u64;
-        let mut reader = Self {
-            pk: shared.keys.entry(&head.key),
-            id: head.id,
-            summary,
-            hasher: Xxh3Default::new(),
-            read: 0,
-            next_part: 0,
-            page: VecDeque::new(),
-            shared,
-        };
-        if summary.len == 0 {
-            return Ok(reader);
-        }
-        // The head does not say how its body is kept; the length tells where to look first.
-        let mut found = summary.len <= threshold && reader.inline().await?;
-        if !found {
-            found = reader.turn_page().await?;
-        }
-        if !found && summary.len > threshold {
-            found = reader.inline().await?;
-        }
-        if found { Ok(reader) } else { Err(reader.missing()) }
-    }
-
     /// Takes the body from the item of the head, if it is there.
     async fn inline(&mut self) -> Result<bool, StorageError> {
         let range = Range {
             pk: &self.pk,
             from: ALIAS_SK,
-            to: PARTS_SK,
-            only: &[ID, PARTS, BODY],
+            to: CHUNKS_SK,
+            only: &[ID, CHUNKS, BODY],
             consistent: self.shared.options.consistent_reads,
             ..Range::default()
         };
@@ -77,35 +77,35 @@ impl DynamoReader {
         Ok(!self.page.is_empty())
     }
 
-    /// Reads the next parts; says whether there were any.
+    /// Reads the next chunks; says whether there were any.
     async fn turn_page(&mut self) -> Result<bool, StorageError> {
         let most = (PAGE / self.shared.options.chunk_size).clamp(1, 64);
         let range = Range {
             pk: &self.pk,
-            from: &layout::part_sk(self.id, self.next_part),
-            to: &layout::part_sk(self.id, layout::MOST_PARTS - 1),
+            from: &layout::chunk_sk(self.id, self.next_chunk),
+            to: &layout::chunk_sk(self.id, layout::MOST_CHUNKS - 1),
             only: &[SK, CHECKSUM, BODY],
             limit: i32::try_from(most).ok(),
             consistent: self.shared.options.consistent_reads,
         };
         for item in self.shared.query("reading a body", range).await? {
-            let part = self.part(item)?;
-            self.page.push_back(part);
-            self.next_part += 1;
+            let chunk = self.chunk(item)?;
+            self.page.push_back(chunk);
+            self.next_chunk += 1;
         }
         Ok(!self.page.is_empty())
     }
 
-    fn part(&self, mut item: Item) -> Result<Bytes, StorageError> {
-        if layout::get_text(&item, SK) != Some(&layout::part_sk(self.id, self.next_part)) {
+    fn chunk(&self, mut item: Item) -> Result<Bytes, StorageError> {
+        if layout::get_text(&item, SK) != Some(&layout::chunk_sk(self.id, self.next_chunk)) {
             return Err(self.missing());
         }
         let checksum = layout::get_number::<u64>(&item, CHECKSUM);
-        let part = layout::take_binary(&mut item, BODY).unwrap_or_default();
-        if part.is_empty() || checksum != Some(xxh3_64(&part)) {
+        let chunk = layout::take_binary(&mut item, BODY).unwrap_or_default();
+        if chunk.is_empty() || checksum != Some(xxh3_64(&chunk)) {
             return Err(self.corrupt());
         }
-        Ok(part)
+        Ok(chunk)
     }
 
     fn missing(&self) -> StorageError {

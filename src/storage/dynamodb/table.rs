@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::types::{
 
 use super::Shared;
 use super::calls::unbuilt;
-use super::error::NAME;
+use super::error::{NAME, condition_failed};
 use super::layout::{self, EXPIRES, KIND, ONLY_SK, PK, SCHEMA, SK, VERSION};
 use crate::storage::{StorageError, StorageErrorKind};
 
@@ -87,7 +87,7 @@ impl Shared {
         match put.send().await {
             Ok(_) => Ok(()),
             // Another handle was faster.
-            Err(error) if super::publish::condition_failed(&error) => Ok(()),
+            Err(error) if condition_failed(&error) => Ok(()),
             Err(error) => match self.failed("writing the mark of the layout")(error) {
                 // Who may only read can read.
                 error if error.kind() == StorageErrorKind::Denied => Ok(()),

@@ -10,13 +10,13 @@ use redis::sentinel::SentinelClient;
 use super::error::error;
 use super::layout::{MAX_NAMESPACE, Names};
 use super::link::{Link, Managers, Source};
-use super::options::RedisBuilder;
+use super::options::RedisStorageBuilder;
 use super::source::plan;
 use super::{RedisStorage, Shared};
 use crate::storage::url::Options;
 use crate::storage::{StorageError, StorageErrorKind};
 
-impl RedisBuilder {
+impl RedisStorageBuilder {
     /// The storage that a URL names.
     ///
     /// | URL | |
@@ -106,18 +106,18 @@ impl RedisBuilder {
 /// Options of larder are taken, those of the driver stay in the URL.
 pub(super) async fn from_url(place: &str, mut options: Options) -> Result<RedisStorage, StorageError> {
     let o = &mut options;
-    let mut builder = RedisBuilder::default();
+    let mut builder = RedisStorageBuilder::default();
     builder = o.set(builder, "namespace", |builder, value: String| builder.namespace(value))?;
-    builder = o.set(builder, "inline_threshold", RedisBuilder::inline_threshold)?;
-    builder = o.set(builder, "chunk_size", RedisBuilder::chunk_size)?;
-    builder = o.set(builder, "max_body", RedisBuilder::max_body)?;
-    builder = o.set(builder, "max_variants", RedisBuilder::max_variants)?;
-    builder = o.set(builder, "ttl", RedisBuilder::ttl)?;
-    builder = o.set(builder, "ttl_margin", RedisBuilder::ttl_margin)?;
-    builder = o.set(builder, "fill_window", RedisBuilder::fill_window)?;
-    builder = o.set(builder, "response_timeout", RedisBuilder::response_timeout)?;
-    builder = o.set(builder, "connect_timeout", RedisBuilder::connect_timeout)?;
-    builder = o.set(builder, "connections", RedisBuilder::connections)?;
+    builder = o.set(builder, "inline_threshold", RedisStorageBuilder::inline_threshold)?;
+    builder = o.set(builder, "chunk_size", RedisStorageBuilder::chunk_size)?;
+    builder = o.set(builder, "max_body", RedisStorageBuilder::max_body)?;
+    builder = o.set(builder, "max_variants", RedisStorageBuilder::max_variants)?;
+    builder = o.set(builder, "ttl", RedisStorageBuilder::ttl)?;
+    builder = o.set(builder, "ttl_margin", RedisStorageBuilder::ttl_margin)?;
+    builder = o.set(builder, "fill_window", RedisStorageBuilder::fill_window)?;
+    builder = o.set(builder, "response_timeout", RedisStorageBuilder::response_timeout)?;
+    builder = o.set(builder, "connect_timeout", RedisStorageBuilder::connect_timeout)?;
+    builder = o.set(builder, "connections", RedisStorageBuilder::connections)?;
     builder = o.set(builder, "strict", |builder, on| if on { builder.strict() } else { builder })?;
     builder = o.set(builder, "ca_file", |builder, value: String| builder.ca_file(value))?;
     builder =

@@ -20,7 +20,7 @@
 //!
 //! # Layout
 //!
-//! All keys begin with the [namespace](RedisBuilder::namespace); what stands between braces decides the slot of a
+//! All keys begin with the [namespace](RedisStorageBuilder::namespace); what stands between braces decides the slot of a
 //! cluster.
 //!
 //! | key | value |
@@ -41,7 +41,7 @@
 //! # What removals guarantee
 //!
 //! Removing a key and publishing under it are atomic on the server: a fill from before the removal is refused, by
-//! whomever it is made, for the whole of the [fill window](RedisBuilder::fill_window); a fill that takes longer
+//! whomever it is made, for the whole of the [fill window](RedisStorageBuilder::fill_window); a fill that takes longer
 //! is refused in any case. Clearing starts a new generation: what was stored before is not found from that moment on,
 //! on no node of a cluster, and what a fill under way still writes is not found either.
 //!
@@ -63,8 +63,8 @@
 //!
 //! # Expiry
 //!
-//! Record and chunks expire [a margin](RedisBuilder::ttl_margin) after the last of the record's entries is of any
-//! use, stale uses included; [`ttl(false)`](RedisBuilder::ttl) leaves that to [`maintain`](Storage::maintain) and to
+//! Record and chunks expire [a margin](RedisStorageBuilder::ttl_margin) after the last of the record's entries is of any
+//! use, stale uses included; [`ttl(false)`](RedisStorageBuilder::ttl) leaves that to [`maintain`](Storage::maintain) and to
 //! eviction. What dead writers leave expires after the fill window. Usable times are those of the clients: a server
 //! whose clock differs by more than the margin deletes responses too early or too late, but is never the reason for a
 //! wrong answer. Removals are remembered by the server's clock alone.
@@ -100,7 +100,7 @@ mod scripts;
 mod source;
 mod writer;
 
-pub use options::RedisBuilder;
+pub use options::RedisStorageBuilder;
 pub(crate) use options::SCHEMES;
 pub use reader::RedisReader;
 pub use writer::RedisWriter;
@@ -134,7 +134,7 @@ pub struct RedisStorage {
 struct Shared {
     link: Link,
     names: Names,
-    options: RedisBuilder,
+    options: RedisStorageBuilder,
     lookups: Lookups,
     ahead: Mutex<Ahead>,
 }
@@ -152,8 +152,8 @@ impl From<Shared> for RedisStorage {
 }
 
 impl RedisStorage {
-    /// The storage that a URL names: one of those of [`RedisBuilder::connect`], with options named as the
-    /// [builder's](RedisBuilder) methods as its query: `redis://host/0?namespace=shop&strict=true`.
+    /// The storage that a URL names: one of those of [`RedisStorageBuilder::connect`], with options named as the
+    /// [builder's](RedisStorageBuilder) methods as its query: `redis://host/0?namespace=shop&strict=true`.
     ///
     /// # Errors
     ///
@@ -166,8 +166,8 @@ impl RedisStorage {
     }
 
     /// Sets up a storage.
-    pub fn builder() -> RedisBuilder {
-        RedisBuilder::default()
+    pub fn builder() -> RedisStorageBuilder {
+        RedisStorageBuilder::default()
     }
 
     /// Asks the server whether all is well.

@@ -53,7 +53,7 @@ pub(crate) const SCHEMES: Schemes = Schemes {
 /// ```
 #[derive(Clone)]
 #[must_use = "a builder does nothing until it is connected"]
-pub struct RedisBuilder {
+pub struct RedisStorageBuilder {
     pub(super) namespace: String,
     pub(super) inline: usize,
     pub(super) chunk: usize,
@@ -73,9 +73,9 @@ pub struct RedisBuilder {
 }
 
 /// Without passwords, certificates and keys.
-impl fmt::Debug for RedisBuilder {
+impl fmt::Debug for RedisStorageBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisBuilder")
+        f.debug_struct("RedisStorageBuilder")
             .field("namespace", &self.namespace)
             .field("inline_threshold", &self.inline)
             .field("chunk_size", &self.chunk)
@@ -96,7 +96,7 @@ impl fmt::Debug for RedisBuilder {
     }
 }
 
-impl Default for RedisBuilder {
+impl Default for RedisStorageBuilder {
     fn default() -> Self {
         Self {
             namespace: "larder".to_owned(),
@@ -119,7 +119,7 @@ impl Default for RedisBuilder {
     }
 }
 
-impl RedisBuilder {
+impl RedisStorageBuilder {
     /// The first part of all keys, `larder` unless set: caches with different namespaces share a server and do not
     /// see each other. At most 48 bytes, without braces and control characters.
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {

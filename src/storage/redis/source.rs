@@ -6,7 +6,7 @@ use redis::{Client, ConnectionInfo, IntoConnectionInfo, RedisError, TlsCertifica
 
 use super::error::{NAME, error};
 use super::link::Source;
-use super::options::RedisBuilder;
+use super::options::RedisStorageBuilder;
 use crate::storage::url::check_credentials;
 use crate::storage::{StorageError, StorageErrorKind};
 
@@ -43,7 +43,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-pub(super) fn plan(url: &str, options: &RedisBuilder) -> Result<(Source, String), StorageError> {
+pub(super) fn plan(url: &str, options: &RedisStorageBuilder) -> Result<(Source, String), StorageError> {
     check_credentials(NAME, url)?;
     let parts =
         Parts::parse(url).ok_or_else(|| invalid("the URL does not begin with `redis://` or the like"))?;
@@ -120,7 +120,7 @@ fn cluster(
     parts: &Parts<'_>,
     base: &str,
     certificates: Option<TlsCertificates>,
-    options: &RedisBuilder,
+    options: &RedisStorageBuilder,
 ) -> Result<Source, RedisError> {
     let nodes: Vec<String> = parts.hosts.iter().map(|host| parts.of(base, true, host, "")).collect();
     let mut builder = ClusterClientBuilder::new(nodes)
@@ -143,7 +143,7 @@ fn sentinel(
     base: &str,
     secure: bool,
     certificates: Option<TlsCertificates>,
-    options: &RedisBuilder,
+    options: &RedisStorageBuilder,
     failed: &impl Fn(RedisError) -> StorageError,
 ) -> Result<Source, StorageError> {
     let mut path = parts.path.split('/').skip(1);
@@ -192,7 +192,10 @@ fn sentinel(
     Ok(Source::Sentinel(tokio::sync::Mutex::new(builder.build().map_err(failed)?)))
 }
 
-fn certificates(options: &RedisBuilder, secure: bool) -> Result<Option<TlsCertificates>, StorageError> {
+fn certificates(
+    options: &RedisStorageBuilder,
+    secure: bool,
+) -> Result<Option<TlsCertificates>, StorageError> {
     if !secure {
         return Ok(None);
     }

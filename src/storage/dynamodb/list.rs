@@ -3,9 +3,8 @@
 use bytes::Bytes;
 
 use super::Shared;
-use super::items::{self, Found};
-use super::layout::{self, ALIAS, ENTRY, HEAD, Item, KIND, LENGTH, PARTS, PK, RESPONSE, SIZE, SK};
-use super::options::invalid;
+use super::error::invalid;
+use super::layout::{self, ALIAS, CHUNKS, ENTRY, HEAD, Item, KIND, LENGTH, PK, RESPONSE, SIZE, SK};
 use crate::entry::codec;
 use crate::entry::{Alias, StoredHead};
 use crate::storage::{Cursor, Page, StorageError, Usage};
@@ -32,7 +31,7 @@ impl Shared {
         limit: usize,
     ) -> Result<Page<Alias>, StorageError> {
         let only = [PK, SK, KIND, ENTRY];
-        self.page(after, limit, ALIAS, &only, |item| items::alias_of(item, None).ok().flatten()).await
+        self.page(after, limit, ALIAS, &only, |item| layout::alias_of(item, None).ok().flatten()).await
     }
 
     async fn page<T>(
@@ -79,14 +78,14 @@ impl Shared {
         let (mut responses, mut aliases, mut bytes) = (0, 0, 0_u64);
         let mut from = None;
         loop {
-            let only = [SK, KIND, SIZE, LENGTH, PARTS];
+            let only = [SK, KIND, SIZE, LENGTH, CHUNKS];
             let scanned = self.scan("counting", &only, None, None, from).await?;
             for item in &scanned.items {
                 match layout::get_text(item, KIND) {
                     Some(RESPONSE) => {
                         responses += 1;
-                        // The parts of a longer body are counted on their own.
-                        if layout::get_number::<u32>(item, PARTS) == Some(0) {
+                        // The chunks of a longer body are counted on their own.
+                        if layout::get_number::<u32>(item, CHUNKS) == Some(0) {
                             bytes = bytes.saturating_add(layout::get_number(item, LENGTH).unwrap_or(0));
                         }
                     }
@@ -106,10 +105,4 @@ impl Shared {
 fn position_of(item: &Item) -> Option<Cursor> {
     let (pk, sk) = (layout::get_text(item, PK)?, layout::get_text(item, SK)?);
     Some(Cursor(Bytes::from(format!("{pk}\n{sk}"))))
-}
-
-/// From the most recently published on, at most so many.
-pub(super) fn in_order(mut found: Vec<Found>, most: usize) -> impl Iterator<Item = Found> {
-    found.sort_by_key(|found| std::cmp::Reverse(found.published));
-    found.into_iter().take(most)
 }

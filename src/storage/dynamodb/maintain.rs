@@ -1,67 +1,30 @@
-//! Removing much at once: clearing, and reclaiming what is of no use any more.
+//! Maintenance: what is of no use any more.
 //!
-//! Both read the whole table. DynamoDB gives the items of one partition one behind the other, heads before parts, so
-//! that whether a part has a head is known from the partition at hand.
+//! It reads the whole table, as [`clear`](crate::storage::Storage::clear) does. DynamoDB gives the items of one partition
+//! one behind the other, heads before chunks, so that whether a chunk has a head is known from the partition at hand.
 
 use std::collections::HashSet;
 
-use aws_sdk_dynamodb::types::WriteRequest;
-
 use super::Shared;
 use super::calls::delete_of;
+use super::error::condition_failed;
 use super::heads::HeadRef;
-use super::layout::{
-    self, ALIAS, EXPIRES, FENCE, GENERATION, ID, Item, KIND, PART, PARTS, PK, RESPONSE, SK, USABLE_UNTIL,
-    WRITTEN,
-};
+use super::layout::{self, CHUNKS, EXPIRES, FENCE, ID, Item, KIND, PK, SK, USABLE_UNTIL, WRITTEN};
 use crate::clock::Timestamp;
 use crate::entry::EntryId;
-use crate::storage::{Keyspace, Maintained, StorageError};
+use crate::storage::{Maintained, StorageError};
 
-/// A part without a head may belong to a writer at work, for so long. DynamoDB tells no time, so this compares the
-/// writer's clock with that of the one who maintains. Where they differ by hours, a body at work can lose parts; its
+/// A chunk without a head may belong to a writer at work, for so long. DynamoDB tells no time, so this compares the
+/// writer's clock with that of the one who maintains. Where they differ by hours, a body at work can lose chunks; its
 /// reader then finds that they are missing, and never other bytes.
 const AT_WORK: i64 = 6 * 3600 * 1000;
-/// Deletes are collected up to this many before they are sent.
-const TOGETHER: usize = 100;
 
 impl Shared {
-    /// Fences off the fills under way, then deletes what was stored under an older generation.
-    pub(super) async fn clear(&self, keyspace: Option<Keyspace>) -> Result<(), StorageError> {
-        let generation = self.new_generation().await?;
-        let covered = |item: &Item| {
-            let kind = match layout::get_text(item, KIND) {
-                Some(RESPONSE | PART) => keyspace != Some(Keyspace::Aliases),
-                Some(ALIAS) => keyspace != Some(Keyspace::Responses),
-                _ => false,
-            };
-            // What was published meanwhile, after a lookup that saw the clearing, stays; so do the parts of a body
-            // that is on its way.
-            kind && layout::get_number(item, GENERATION) != Some(generation)
-        };
-        let mut deletes = Vec::new();
-        let mut from = None;
-        loop {
-            let only = [PK, SK, KIND, GENERATION];
-            let scanned = self.scan("clearing", &only, None, None, from).await?;
-            for item in scanned.items.iter().filter(|item| covered(item)) {
-                deletes.extend(delete(item)?);
-            }
-            from = scanned.next;
-            if from.is_none() || deletes.len() >= TOGETHER {
-                self.write_all("clearing", std::mem::take(&mut deletes)).await?;
-            }
-            if from.is_none() {
-                return Ok(());
-            }
-        }
-    }
-
     pub(super) async fn maintain(&self, now: Timestamp) -> Result<Maintained, StorageError> {
         let mut sweep = Sweep { now, ..Sweep::default() };
         let mut from = None;
         loop {
-            let only = [PK, SK, KIND, ID, PARTS, USABLE_UNTIL, EXPIRES, WRITTEN];
+            let only = [PK, SK, KIND, ID, CHUNKS, USABLE_UNTIL, EXPIRES, WRITTEN];
             let scanned = self.scan("maintaining", &only, None, None, from).await?;
             for item in &scanned.items {
                 let pk = layout::get_text(item, PK).unwrap_or_default();
@@ -84,7 +47,7 @@ impl Shared {
         let pk = std::mem::take(&mut sweep.pk);
         let expired = std::mem::take(&mut sweep.heads);
         let fences = std::mem::take(&mut sweep.fences);
-        let mut parts = std::mem::take(&mut sweep.parts);
+        let mut chunks = std::mem::take(&mut sweep.chunks);
         let mut live = std::mem::take(&mut sweep.live);
 
         let mut gone = Vec::new();
@@ -96,11 +59,11 @@ impl Shared {
                 live.extend(head.id);
             }
         }
-        parts.retain(|(id, _, _)| !live.contains(id));
-        if parts.iter().any(|(id, _, _)| !gone.contains(id)) {
+        chunks.retain(|(id, _, _)| !live.contains(id));
+        if chunks.iter().any(|(id, _, _)| !gone.contains(id)) {
             // One of them may have got its head since.
             live.extend(self.heads(&pk).await?.into_iter().filter_map(|head| head.id));
-            parts.retain(|(id, _, _)| !live.contains(id));
+            chunks.retain(|(id, _, _)| !live.contains(id));
         }
         let mut deletes = Vec::new();
         // First every fill under way is refused, so that none is let in because its removal is forgotten.
@@ -111,7 +74,7 @@ impl Shared {
         for sk in fences {
             deletes.push(delete_of(layout::key_of(&pk, sk))?);
         }
-        for (id, sk, written) in parts {
+        for (id, sk, written) in chunks {
             let of_a_removed_head = gone.contains(&id);
             if of_a_removed_head || written.plus_millis(AT_WORK) < sweep.now {
                 sweep.orphans += u64::from(!of_a_removed_head);
@@ -132,7 +95,7 @@ impl Shared {
             .expression_attribute_values(":now", layout::number(now.as_millis()));
         match delete.send().await {
             Ok(_) => Ok(true),
-            Err(error) if super::publish::condition_failed(&error) => Ok(false),
+            Err(error) if condition_failed(&error) => Ok(false),
             Err(error) => Err(self.failed("maintaining")(error)),
         }
     }
@@ -148,8 +111,8 @@ struct Sweep {
     fences: Vec<String>,
     /// Whether the fills were refused that began before this.
     fenced_off: bool,
-    /// Parts without a head that stays: body, sort key, and when they were written.
-    parts: Vec<(EntryId, String, Timestamp)>,
+    /// Chunks without a head that stays: body, sort key, and when they were written.
+    chunks: Vec<(EntryId, String, Timestamp)>,
     expired: u64,
     orphans: u64,
 }
@@ -169,18 +132,11 @@ impl Sweep {
             if expires.is_some_and(|expires| expires <= self.now) {
                 self.fences.push(sk.to_owned());
             }
-        } else if let Some(id) = layout::part_id(sk).and_then(layout::parse_id)
+        } else if let Some(id) = layout::chunk_id(sk).and_then(layout::parse_id)
             && !self.live.contains(&id)
         {
             let written = layout::get_number(item, WRITTEN).map_or(Timestamp::EPOCH, Timestamp::from_millis);
-            self.parts.push((id, sk.to_owned(), written));
+            self.chunks.push((id, sk.to_owned(), written));
         }
     }
-}
-
-fn delete(item: &Item) -> Result<Option<WriteRequest>, StorageError> {
-    let (Some(pk), Some(sk)) = (layout::get_text(item, PK), layout::get_text(item, SK)) else {
-        return Ok(None);
-    };
-    delete_of(layout::key_of(pk, sk)).map(Some)
 }

@@ -1,0 +1,179 @@
+//! Heads and aliases as items.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+
+use super::{
+    ALIAS, BODY, CHUNKS, CHUNKS_EXPIRE, ENTRY, EXPIRES, GENERATION, HEAD, ID, Item, KIND, LENGTH, PUBLISHED,
+    RESPONSE, SIZE, SK, USABLE_UNTIL,
+};
+use crate::clock::Timestamp;
+use crate::clock::civil::rfc3339;
+use crate::entry::codec::{self, DecodeError};
+use crate::entry::{Alias, BodySummary, StoredBody, StoredHead, StoredResponse};
+use crate::key::CacheKey;
+use crate::storage::StorageError;
+use crate::storage::dynamodb::Shared;
+use crate::storage::dynamodb::error::{invalid, too_large};
+
+/// DynamoDB's limit for an item, less something for what it counts and we do not.
+pub(in crate::storage::dynamodb) const MAX_ITEM: usize = 400 * 1024 - 1024;
+/// Readable copies are cut: the whole of it stands in the head.
+const MAX_READABLE: usize = 2048;
+/// Chunks are given so much longer than their head, so that a freshening seldom has to write all of them again.
+const CHUNKS_LEASE: i64 = 3 * 24 * 3600;
+
+/// How a body is kept.
+pub(in crate::storage::dynamodb) enum Kept {
+    Inline(Bytes),
+    /// In so many chunks, which expire at this second.
+    Chunks(u32, Option<i64>),
+}
+
+impl Shared {
+    /// The second from which DynamoDB may delete what is usable until then; `None` is never.
+    pub(in crate::storage::dynamodb) fn expires(&self, usable_until: Timestamp) -> Option<i64> {
+        let margin = i64::try_from(self.options.ttl_margin.as_secs()).unwrap_or(i64::MAX);
+        let wanted = self.options.ttl && usable_until != Timestamp::MAX;
+        wanted.then(|| usable_until.as_secs().saturating_add(margin).max(0))
+    }
+
+    /// The same for the chunks of a body.
+    pub(in crate::storage::dynamodb) fn chunks_expire(&self, usable_until: Timestamp) -> Option<i64> {
+        self.expires(usable_until).map(|second| second.saturating_add(CHUNKS_LEASE))
+    }
+
+    /// What of a head stands in attributes, and changes with it.
+    pub(in crate::storage::dynamodb) fn head_attributes(&self, head: &StoredHead) -> Item {
+        let mut item = self.readable(head);
+        item.insert(HEAD.to_owned(), super::binary(codec::encode(head)));
+        let size = super::size(&item);
+        item.insert(SIZE.to_owned(), super::number(size));
+        item
+    }
+
+    /// The item of a response but for its keys and its place in the order.
+    pub(in crate::storage::dynamodb) fn response_item(&self, head: &StoredHead, kept: Kept) -> Item {
+        let mut item = self.head_attributes(head);
+        item.insert(KIND.to_owned(), super::text(RESPONSE));
+        item.insert(LENGTH.to_owned(), super::number(head.body_len()));
+        match kept {
+            Kept::Inline(body) => {
+                item.insert(CHUNKS.to_owned(), super::number(0));
+                if !body.is_empty() {
+                    item.insert(BODY.to_owned(), super::binary(body));
+                }
+            }
+            Kept::Chunks(chunks, expire) => {
+                item.insert(CHUNKS.to_owned(), super::number(chunks));
+                if let Some(second) = expire {
+                    item.insert(CHUNKS_EXPIRE.to_owned(), super::number(second));
+                }
+            }
+        }
+        item
+    }
+
+    /// The item of an alias but for its partition.
+    pub(in crate::storage::dynamodb) fn alias_item(&self, alias: &Alias) -> Result<Item, StorageError> {
+        let entry = codec::encode_alias(alias)
+            .ok_or_else(|| invalid("storing an alias whose body did not come with it".to_owned()))?;
+        let mut item = self.readable(&alias.response.head);
+        item.insert(SK.to_owned(), super::text(super::alias_sk()));
+        item.insert(KIND.to_owned(), super::text(ALIAS));
+        if let Some(target) = alias.target.uri() {
+            item.insert("target".to_owned(), super::text(cut(target)));
+        }
+        item.insert(ENTRY.to_owned(), super::binary(entry));
+        let size = super::size(&item);
+        item.insert(SIZE.to_owned(), super::number(size));
+        check_size(&item)?;
+        Ok(item)
+    }
+
+    /// For people and for plain queries.
+    fn readable(&self, head: &StoredHead) -> Item {
+        let mut item = Item::new();
+        let mut set = |name: &str, value| item.insert(name.to_owned(), value);
+        set(ID, super::text(head.id.to_string()));
+        if !head.uri.is_empty() {
+            set("url", super::text(cut(&head.uri)));
+        }
+        set("method", super::text(cut(head.method.as_str())));
+        set("status", super::number(head.status.as_u16()));
+        set("request_time", super::text(rfc3339(head.request_time)));
+        set("response_time", super::text(rfc3339(head.response_time)));
+        let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        if let Some(content_type) = content_type.filter(|text| !text.is_empty()) {
+            set("content_type", super::text(cut(content_type)));
+        }
+        set("variant", super::text(super::head_sk(head)));
+        set(USABLE_UNTIL, super::number(head.usable_until.as_millis()));
+        if let Some(second) = self.expires(head.usable_until) {
+            set(EXPIRES, super::number(second));
+        }
+        item
+    }
+}
+
+/// A response as it was found, with what orders it among the others.
+pub(in crate::storage::dynamodb) struct Found {
+    pub(in crate::storage::dynamodb) published: u64,
+    pub(in crate::storage::dynamodb) response: StoredResponse,
+}
+
+/// The stored response of an item, if it is one, stored under `key` where that is given.
+pub(in crate::storage::dynamodb) fn response_of(
+    mut item: Item,
+    key: Option<&CacheKey>,
+) -> Result<Option<Found>, DecodeError> {
+    let head = super::take_binary(&mut item, HEAD).ok_or(DecodeError::Corrupt)?;
+    let head = codec::decode(&head)?;
+    if key.is_some_and(|key| head.key != *key) {
+        return Ok(None);
+    }
+    let published = super::get_number(&item, PUBLISHED).ok_or(DecodeError::Corrupt)?;
+    let body = match super::get_number::<u32>(&item, CHUNKS).ok_or(DecodeError::Corrupt)? {
+        0 => {
+            let body = super::take_binary(&mut item, BODY).unwrap_or_default();
+            if head.body != Some(BodySummary::of(&body)) {
+                return Err(DecodeError::Corrupt);
+            }
+            StoredBody::Inline(body)
+        }
+        _ => StoredBody::Streamed,
+    };
+    let response = StoredResponse { head: Arc::new(head), body, invalidated: false };
+    Ok(Some(Found { published, response }))
+}
+
+/// The alias of an item, if it is one, stored under `key` where that is given.
+pub(in crate::storage::dynamodb) fn alias_of(
+    mut item: Item,
+    key: Option<&CacheKey>,
+) -> Result<Option<Alias>, DecodeError> {
+    let entry = super::take_binary(&mut item, ENTRY).ok_or(DecodeError::Corrupt)?;
+    let alias = codec::decode_alias(&entry)?;
+    Ok(key.is_none_or(|key| alias.response.head.key == *key).then_some(alias))
+}
+
+/// Which clearing the publication came after.
+pub(in crate::storage::dynamodb) fn stamp(item: &mut Item, generation: u32) {
+    item.insert(GENERATION.to_owned(), super::number(generation));
+}
+
+pub(in crate::storage::dynamodb) fn check_size(item: &Item) -> Result<(), StorageError> {
+    let size = super::size(item);
+    if size <= MAX_ITEM {
+        return Ok(());
+    }
+    Err(too_large(format!(
+        "storing a response: its head takes {size} bytes, where an item may have {MAX_ITEM}"
+    )))
+}
+
+fn cut(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(MAX_READABLE)).unwrap_or(text)
+}
