@@ -1,6 +1,7 @@
 //! What a handle makes of the server it finds.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
@@ -169,6 +170,36 @@ async fn what_cannot_be_is_refused_at_once() {
         let error = larder::storage::open(url).await.unwrap_err();
         assert_eq!(error.kind(), StorageErrorKind::Invalid, "{url}: {error}");
         assert!(error.to_string().contains(expected), "{url}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn impossible_values_are_refused_by_name() {
+    let builder = || DynamoStorage::builder("table").region("x");
+    let day = Duration::from_secs(24 * 3600);
+    for (builder, option) in [
+        (builder().namespace("n".repeat(129)), "namespace"),
+        (builder().inline_threshold((350 << 10) + 1), "inline_threshold"),
+        (builder().chunk_size(1023), "chunk_size"),
+        (builder().chunk_size((384 << 10) + 1), "chunk_size"),
+        (builder().max_variants(0), "max_variants"),
+        (builder().max_variants(65), "max_variants"),
+        (builder().ttl_margin(3651 * day), "ttl_margin"),
+        (builder().attempts(0), "attempts"),
+        (builder().attempts(101), "attempts"),
+        (builder().timeout(Duration::ZERO), "timeout"),
+        (builder().connect_timeout(Duration::ZERO), "connect_timeout"),
+    ] {
+        let error = builder.connect().await.unwrap_err();
+        assert_eq!(error.kind(), StorageErrorKind::Invalid, "{option}: {error}");
+        assert!(error.to_string().contains(&format!("the option {option} is ")), "{option}: {error}");
+    }
+    for builder in [
+        builder().namespace("n".repeat(128)).inline_threshold(350 << 10).chunk_size(384 << 10).attempts(100),
+        builder().inline_threshold(0).chunk_size(1024).max_variants(1).attempts(1),
+        builder().max_variants(64).ttl_margin(3650 * day),
+    ] {
+        builder.connect().await.unwrap();
     }
 }
 

@@ -17,7 +17,7 @@ mod mongo;
 async fn the_records_of_redis() {
     let Some(url) = dynamo::named("REDIS_URL") else { return };
     let namespace = format!("golden-{}", larder::entry::EntryId::random());
-    let storage = RedisStorage::builder().namespace(&namespace).strict().connect(&url).await.unwrap();
+    let storage = RedisStorage::builder().namespace(&namespace).strict().url(&url).connect().await.unwrap();
     store(&storage, BODY).await;
     let client = redis::Client::open(url).unwrap();
     let mut connection = client.get_multiplexed_async_connection().await.unwrap();

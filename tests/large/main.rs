@@ -95,7 +95,7 @@ async fn a_quarter_of_a_gibibyte_through_redis() {
         return println!("skipped: no REDIS_URL");
     };
     let namespace = format!("larder-large-{}", EntryId::random());
-    let storage = RedisStorage::builder().namespace(namespace).strict().connect(&url).await.unwrap();
+    let storage = RedisStorage::builder().namespace(namespace).strict().url(&url).connect().await.unwrap();
     streams_in_little_memory(&storage).await;
 }
 

@@ -30,8 +30,7 @@ async fn until_stored(storage: &RedisStorage, name: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_killed_and_restarted_is_used_again() {
     let Some(mut server) = Server::start(&["cluster"]) else { return };
-    let storage =
-        builder().response_timeout(Duration::from_millis(500)).connect(&url(&server)).await.unwrap();
+    let storage = builder().timeout(Duration::from_millis(500)).url(url(&server)).connect().await.unwrap();
     for name in NAMES {
         until_stored(&storage, name).await;
     }

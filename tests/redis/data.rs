@@ -18,7 +18,7 @@ fn number(value: &Value) -> i64 {
 #[tokio::test]
 async fn keys_expire_a_margin_after_their_usable_time() {
     let Some(server) = Server::start(&["single"]) else { return };
-    let storage = builder().connect(server.url()).await.unwrap();
+    let storage = builder().url(server.url()).connect().await.unwrap();
     let stored = head("large");
     let (id, record) = (stored.id, format!("larder:{{{}}}", key("large").hex_digest()));
     let _ = store(&storage, stored, 600_000).await.unwrap();
@@ -46,7 +46,7 @@ async fn namespaces_do_not_see_each_other() {
     let names = ["a", "a:b", "a*", "[ab]", "?"];
     let mut storages = Vec::new();
     for name in names {
-        let storage = builder().namespace(name).connect(server.url()).await.unwrap();
+        let storage = builder().namespace(name).url(server.url()).connect().await.unwrap();
         let _ = store(&storage, head("same"), 40_000).await.unwrap();
         storages.push(storage);
     }
@@ -63,7 +63,7 @@ async fn namespaces_do_not_see_each_other() {
 #[tokio::test]
 async fn a_newer_layout_is_left_alone() {
     let Some(server) = Server::start(&["single"]) else { return };
-    let storage = builder().connect(server.url()).await.unwrap();
+    let storage = builder().url(server.url()).connect().await.unwrap();
     let _ = store(&storage, head("a"), 10).await.unwrap();
     server.run(&["HSET", "larder:{larder:marks}", "v", "3", "s", "3 and more"]).await;
     let before = number(&server.run(&["DBSIZE"]).await);
@@ -71,7 +71,7 @@ async fn a_newer_layout_is_left_alone() {
         storage.lookup(&key("a")).await.unwrap_err(),
         store(&storage, head("a"), 10).await.unwrap_err(),
         storage.clear(Some(Keyspace::Responses)).await.unwrap_err(),
-        builder().connect(server.url()).await.unwrap_err(),
+        builder().url(server.url()).connect().await.unwrap_err(),
     ] {
         assert_eq!(error.kind(), StorageErrorKind::Incompatible, "{error}");
     }
@@ -82,7 +82,7 @@ async fn a_newer_layout_is_left_alone() {
 #[tokio::test]
 async fn foreign_data_under_a_key_is_a_miss() {
     let Some(server) = Server::start(&["single"]) else { return };
-    let storage = builder().connect(server.url()).await.unwrap();
+    let storage = builder().url(server.url()).connect().await.unwrap();
     let record = format!("larder:{{{}}}", key("a").hex_digest());
     for (name, words) in [
         ("text", ["SET", &record, "text", ""].as_slice()),
@@ -107,7 +107,7 @@ async fn foreign_data_under_a_key_is_a_miss() {
 #[tokio::test]
 async fn any_key_may_be_evicted() {
     let Some(server) = Server::start(&["single"]) else { return };
-    let storage = builder().connect(server.url()).await.unwrap();
+    let storage = builder().url(server.url()).connect().await.unwrap();
     let record = format!("larder:{{{}}}", key("a").hex_digest());
 
     // The marks: all is a miss, and no fill from before is stored.
@@ -137,7 +137,7 @@ async fn any_key_may_be_evicted() {
 #[tokio::test]
 async fn no_invalidation_is_lost_with_an_evicted_key() {
     let Some(server) = Server::start(&["single"]) else { return };
-    let storage = builder().connect(server.url()).await.unwrap();
+    let storage = builder().url(server.url()).connect().await.unwrap();
     let target = |name: &str| GroupId::of_target(&format!("https://redis.example/{name}"));
     let invalidated = async |name: &str| storage.lookup(&key(name)).await.unwrap().responses[0].invalidated;
     for name in ["a", "b"] {
@@ -165,7 +165,7 @@ async fn no_invalidation_is_lost_with_an_evicted_key() {
 #[tokio::test]
 async fn a_count_that_goes_back_invalidates_what_has_a_higher_one() {
     let Some(server) = Server::start(&["single"]) else { return };
-    let storage = builder().connect(server.url()).await.unwrap();
+    let storage = builder().url(server.url()).connect().await.unwrap();
     let (mut early, found) = (head("fill"), storage.lookup(&key("fill")).await.unwrap());
     early.as_of = found.as_of + 5;
     let writer = storage.begin(early, found.fence).await.unwrap();
@@ -194,7 +194,7 @@ async fn marks(server: &Server, count: &str) -> String {
 #[tokio::test]
 async fn no_memory_left_is_full_and_hits_go_on() {
     let Some(server) = Server::start(&["single"]) else { return };
-    let storage = builder().connect(server.url()).await.unwrap();
+    let storage = builder().url(server.url()).connect().await.unwrap();
     let _ = store(&storage, head("a"), 10).await.unwrap();
     server.run(&["CONFIG", "SET", "maxmemory", "1"]).await;
     for len in [10, 600_000] {
@@ -219,7 +219,7 @@ async fn no_memory_left_is_full_and_hits_go_on() {
 #[tokio::test]
 async fn a_disk_that_is_full_is_told_and_hits_go_on() {
     let Some(server) = Server::start(&["single", "--enable-protected-configs", "yes"]) else { return };
-    let storage = builder().connect(server.url()).await.unwrap();
+    let storage = builder().url(server.url()).connect().await.unwrap();
     let _ = store(&storage, head("a"), 10).await.unwrap();
     let disk = tempfile::tempdir().unwrap();
     server.run(&["CONFIG", "SET", "dir", disk.path().to_str().unwrap()]).await;
@@ -245,7 +245,7 @@ async fn a_disk_that_is_full_is_told_and_hits_go_on() {
 #[tokio::test]
 async fn a_hit_is_one_round_trip() {
     let Some(server) = Server::start(&["single"]) else { return };
-    let storage = builder().connect(server.url()).await.unwrap();
+    let storage = builder().url(server.url()).connect().await.unwrap();
     let _ = store(&storage, head("a"), 10_000).await.unwrap();
     let calls = |stats: Value| {
         let text: String = redis::from_redis_value(stats).unwrap();

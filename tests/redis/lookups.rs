@@ -9,7 +9,7 @@ use redis::Value;
 use crate::server::{Server, builder, head, key, read, store};
 
 async fn stored(server: &Server, names: usize) -> RedisStorage {
-    let storage = builder().connect(server.url()).await.unwrap();
+    let storage = builder().url(server.url()).connect().await.unwrap();
     for n in 0..names {
         let _ = store(&storage, head(&n.to_string()), 100 + n).await.unwrap();
     }

@@ -12,7 +12,7 @@ use crate::wire::{Wire, nowhere};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_killed_and_restarted_under_load_is_used_again() {
     let Some(mut server) = Server::start(&["single"]) else { return };
-    let storage = builder().connect(server.url()).await.unwrap();
+    let storage = builder().url(server.url()).connect().await.unwrap();
     let tasks = load(&storage, 20, 5, Duration::from_secs(2));
     tokio::time::sleep(Duration::from_millis(500)).await;
     server.kill();
@@ -39,7 +39,7 @@ async fn a_server_killed_and_restarted_under_load_is_used_again() {
 async fn a_slow_reply_is_a_timeout() {
     let Some(server) = Server::start(&["single"]) else { return };
     let (wire, url) = wire(&server).await;
-    let storage = builder().response_timeout(Duration::from_millis(300)).connect(&url).await.unwrap();
+    let storage = builder().timeout(Duration::from_millis(300)).url(&url).connect().await.unwrap();
     wire.delay(Duration::from_secs(30));
     let started = Instant::now();
     let error = storage.lookup(&key("x")).await.unwrap_err();
@@ -51,7 +51,7 @@ async fn a_slow_reply_is_a_timeout() {
 async fn a_connection_cut_within_a_body_is_an_error_and_never_a_short_body() {
     let Some(server) = Server::start(&["single"]) else { return };
     let (wire, url) = wire(&server).await;
-    let storage = builder().connect(&url).await.unwrap();
+    let storage = builder().url(&url).connect().await.unwrap();
     let _ = store(&storage, head("a"), 4_000_000).await.unwrap();
     let found = storage.lookup(&key("a")).await.unwrap();
     let mut reader = storage.open(&found.responses[0].head).await.unwrap();
@@ -74,7 +74,7 @@ async fn a_connection_cut_within_a_body_is_an_error_and_never_a_short_body() {
 async fn a_hit_cut_within_its_body_is_an_error_to_the_caller() {
     let Some(server) = Server::start(&["single"]) else { return };
     let (wire, url) = wire(&server).await;
-    let storage = builder().connect(&url).await.unwrap();
+    let storage = builder().url(&url).connect().await.unwrap();
     let (cut, heal) = (|| wire.cut_after(700_000), || wire.heal());
     layered::a_hit_cut_within_its_body_is_an_error(Arc::new(storage), cut, heal).await;
 }
@@ -85,7 +85,7 @@ async fn callers_of_an_absent_or_slow_server_are_answered_by_the_origin() {
     layered::is_no_use_and_no_harm(Arc::new(absent), &["unavailable"]).await;
     let Some(server) = Server::start(&["single"]) else { return };
     let (wire, url) = wire(&server).await;
-    let slow = builder().connect(&url).await.unwrap();
+    let slow = builder().url(&url).connect().await.unwrap();
     wire.delay(Duration::from_secs(30));
     layered::is_no_use_and_no_harm(Arc::new(slow), &["timeout"]).await;
 }
@@ -94,7 +94,7 @@ async fn callers_of_an_absent_or_slow_server_are_answered_by_the_origin() {
 async fn connections_lost_in_silence_are_made_anew() {
     let Some(server) = Server::start(&["single"]) else { return };
     let (wire, url) = wire(&server).await;
-    let storage = builder().connect(&url).await.unwrap();
+    let storage = builder().url(&url).connect().await.unwrap();
     layered::lost_connections_are_made_anew(Arc::new(storage), || wire.lose_connections()).await;
 }
 

@@ -21,7 +21,7 @@ async fn plant(server: &Server, name: &str, columns: &str) {
 #[tokio::test]
 async fn a_planted_count_of_chunks_costs_no_more_than_what_is_there() {
     let Some(server) = Server::start(&["single"]) else { return };
-    let storage = builder().connect(server.url()).await.unwrap();
+    let storage = builder().url(server.url()).connect().await.unwrap();
     // As many as there are columns for, with a length that goes with them and with one that does not.
     for columns in ["99999999999999999999999", "99999999000000000000010"] {
         for work in ["replaced", "freshened", "removed", "maintained", "cleared"] {
@@ -68,7 +68,7 @@ async fn put(storage: &RedisStorage, alias: Alias) {
 #[tokio::test]
 async fn an_alias_of_another_version_is_a_miss_and_stays() {
     let Some(server) = Server::start(&["single"]) else { return };
-    let storage = builder().connect(server.url()).await.unwrap();
+    let storage = builder().url(server.url()).connect().await.unwrap();
     put(&storage, alias("theirs")).await;
     let record = format!("larder:{{{}}}", key("moved").hex_digest());
     let (ours, theirs) = (format!("a{}", codec::VERSION), "a254");

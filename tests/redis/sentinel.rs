@@ -35,7 +35,7 @@ async fn comes_back(storage: &RedisStorage) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_primary_is_replaced_and_the_same_handle_goes_on() {
     let Some(server) = Server::start(&["sentinel"]) else { return };
-    let storage = builder().connect(&url(&server)).await.unwrap();
+    let storage = builder().url(url(&server)).connect().await.unwrap();
     let _ = store(&storage, head("before"), 300_000).await.unwrap();
     let tasks = load(&storage, 5, 3, Duration::from_secs(1));
     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -76,11 +76,11 @@ async fn a_frozen_primary_is_replaced_though_the_layer_waits_for_no_timeout() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_frozen_sentinel_is_passed_over() {
     let Some(server) = Server::start(&["sentinel"]) else { return };
-    let storage = builder().connect(&url(&server)).await.unwrap();
+    let storage = builder().url(url(&server)).connect().await.unwrap();
     server.signal("sentinel2", "STOP");
     server.signal("primary", "KILL");
     comes_back(&storage).await;
-    let another = builder().connect(&url(&server)).await.unwrap();
+    let another = builder().url(url(&server)).connect().await.unwrap();
     assert_eq!(read(&another, "after").await.unwrap(), Some(300_000));
     server.signal("sentinel2", "CONT");
 }

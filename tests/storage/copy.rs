@@ -45,7 +45,7 @@ async fn storages(dir: &std::path::Path, servers: &Servers) -> Vec<Arc<dyn DynSt
     #[cfg(feature = "redis")]
     if let Some(url) = &servers.redis {
         let builder = larder::storage::RedisStorage::builder().namespace(crate::redis::namespace());
-        all.push(Arc::new(builder.strict().connect(url).await.unwrap()));
+        all.push(Arc::new(builder.strict().url(url).connect().await.unwrap()));
     }
     #[cfg(feature = "gridfs")]
     if let Some((scratch, _)) = &servers.mongo {

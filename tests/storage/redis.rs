@@ -74,7 +74,7 @@ async fn connect(url: &str, namespace: &str) -> Result<RedisStorage, StorageErro
     if let Some(ca) = std::env::var_os("REDIS_CA") {
         builder = builder.ca_file(ca);
     }
-    builder.connect(url).await
+    builder.url(url).connect().await
 }
 
 /// Does what no program should do to the keys of a head. Only for one server.

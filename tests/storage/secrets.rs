@@ -166,7 +166,7 @@ async fn redis_builders_and_their_errors_show_no_secret() {
         for url in
             ["rediss://127.0.0.1:1/", "rediss+sentinel://127.0.0.1:1/service", "rediss+cluster://127.0.0.1:1"]
         {
-            match builder.clone().connect_timeout(Duration::from_millis(100)).connect(url).await {
+            match builder.clone().connect_timeout(Duration::from_millis(100)).url(url).connect().await {
                 Ok(storage) => shows(&storage),
                 Err(error) => shows_no_secret(url, &all_of(&error)),
             }
@@ -174,14 +174,14 @@ async fn redis_builders_and_their_errors_show_no_secret() {
     }
     for password in passwords() {
         for url in [format!("redis://:{password}@127.0.0.1:1"), format!("redis+unix://:{password}@/x.sock")] {
-            match builder().connect(&url).await {
+            match builder().url(&url).connect().await {
                 Ok(storage) => shows(&storage),
                 Err(error) => shows_no_secret(&url, &all_of(&error)),
             }
         }
     }
     let client = redis::Client::open(format!("redis://:{SECRET}@127.0.0.1:1/")).unwrap();
-    shows(&builder().client(client).await.unwrap());
+    shows(&builder().client(client).connect().await.unwrap());
 }
 
 #[cfg(feature = "gridfs")]

@@ -18,10 +18,10 @@ impl DynamoStorageBuilder {
     ///
     /// # Errors
     ///
-    /// [`StorageErrorKind::Invalid`] for a namespace, table name or region that cannot be. If strict also what keeps
-    /// the table from being used: [`Unavailable`](StorageErrorKind::Unavailable),
-    /// [`Timeout`](StorageErrorKind::Timeout), [`Denied`](StorageErrorKind::Denied),
-    /// [`Incompatible`](StorageErrorKind::Incompatible).
+    /// [`Invalid`](crate::storage::StorageErrorKind::Invalid) when an option has an impossible value. If strict, also when
+    /// the table cannot be used: [`Unavailable`](crate::storage::StorageErrorKind::Unavailable),
+    /// [`Timeout`](crate::storage::StorageErrorKind::Timeout), [`Denied`](crate::storage::StorageErrorKind::Denied),
+    /// [`Incompatible`](crate::storage::StorageErrorKind::Incompatible).
     pub async fn connect(self) -> Result<DynamoStorage, StorageError> {
         self.check()?;
         let (client, place) = self.client_and_place().await?;

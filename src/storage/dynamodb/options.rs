@@ -1,6 +1,7 @@
 //! What can be chosen, by methods or in a URL.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
@@ -13,8 +14,10 @@ use crate::storage::url::{Options as UrlOptions, Schemes, opened};
 
 /// DynamoDB's limit for one item is 400 KiB, names included.
 const MAX_INLINE: usize = 350 * 1024;
-const CHUNKS: std::ops::RangeInclusive<usize> = 1024..=384 * 1024;
+const CHUNK_SIZES: RangeInclusive<usize> = 1024..=384 * 1024;
 const MAX_NAMESPACE: usize = 128;
+/// What is longer says "never", and [`ttl(false)`](DynamoStorageBuilder::ttl) says it better.
+const MAX_MARGIN: Duration = Duration::from_secs(3650 * 24 * 3600);
 
 pub(crate) const SCHEMES: Schemes = Schemes {
     names: &[("dynamodb", "dynamodb://table?region=eu-central-1")],
@@ -131,13 +134,13 @@ impl DynamoStorageBuilder {
         }
     }
 
-    /// Separates caches that share a table: 1 to 128 letters, digits and `-_.:`. `larder` unless set.
+    /// Separates caches that share a table. 1 to 128 letters, digits and `-_.:`. Default: `larder`.
     pub fn namespace<T: Into<String>>(mut self, namespace: T) -> Self {
         self.options.namespace = namespace.into();
         self
     }
 
-    /// The region. Unless set, that of the environment (`AWS_REGION`, profile, instance).
+    /// The region. Default: that of the environment (`AWS_REGION`, profile, instance).
     pub fn region<T: Into<String>>(mut self, region: T) -> Self {
         self.region = Some(region.into());
         self
@@ -169,94 +172,123 @@ impl DynamoStorageBuilder {
         self
     }
 
-    /// Whether a missing table is created (on-demand capacity, TTL enabled). Off unless set.
+    /// Whether a missing table is created (on-demand capacity, TTL enabled). Default: `false`.
     pub fn create_table(mut self, create: bool) -> Self {
         self.options.create_table = create;
         self
     }
 
-    /// Up to this length a body is kept in the item of its head, and comes with it in one round trip: 64 KiB unless
-    /// set, at most 350 KiB.
+    /// Up to this many bytes a body is kept in the item of its head, so that a hit is one round trip. At most 350 KiB.
+    /// Default: 64 KiB.
     ///
     /// A lookup pays for reading the inline bodies of all variants, a freshening for writing that of one.
     pub fn inline_threshold(mut self, bytes: usize) -> Self {
-        self.options.inline_threshold = bytes.min(MAX_INLINE);
+        self.options.inline_threshold = bytes;
         self
     }
 
-    /// Longer bodies are cut into items of this size: 255 KiB unless set, from 1 KiB to 384 KiB. DynamoDB gives a
-    /// megabyte at a time, and four items of 256 KiB are a little more than that.
+    /// The size of the chunks of longer bodies, in bytes: 1 KiB to 384 KiB. Each is an item. Default: 255 KiB; DynamoDB
+    /// gives a megabyte at a time, and four items of 256 KiB are a little more than that.
     pub fn chunk_size(mut self, bytes: usize) -> Self {
-        self.options.chunk_size = bytes.clamp(*CHUNKS.start(), *CHUNKS.end());
+        self.options.chunk_size = bytes;
         self
     }
 
-    /// The longest body that is taken. Unlimited unless set.
+    /// The longest body that is stored, in bytes. Default: no limit.
     pub fn max_body(mut self, bytes: u64) -> Self {
         self.options.max_body = Some(bytes);
         self
     }
 
-    /// How many variants are kept under one key: 32 unless set, at least 1 and at most 64.
+    /// How many variants are kept under one key: 1 to 64. Default: 32.
     pub fn max_variants(mut self, variants: usize) -> Self {
-        self.options.max_variants = variants.clamp(1, 64);
+        self.options.max_variants = variants;
         self
     }
 
-    /// Whether items carry the time at which DynamoDB may delete them. On unless switched off.
+    /// Whether items carry the time at which DynamoDB may delete them. Default: `true`.
     pub fn ttl(mut self, ttl: bool) -> Self {
         self.options.ttl = ttl;
         self
     }
 
-    /// How long after its usable time a response may be deleted by DynamoDB, against clocks that differ: an hour
-    /// unless set.
+    /// How long after its usable time DynamoDB may delete a response, so that clocks may differ. At most 3650 days.
+    /// Default: 1 hour.
     pub fn ttl_margin(mut self, margin: Duration) -> Self {
         self.options.ttl_margin = margin;
         self
     }
 
-    /// Whether lookups see every write that came before them. On unless switched off: reads then cost half, and what
-    /// was removed can still be found for about a second.
+    /// Whether lookups see every write that came before them. Default: `true`. Without it reads cost half, and what was
+    /// removed can still be found for about a second.
     pub fn consistent_reads(mut self, consistent: bool) -> Self {
         self.options.consistent_reads = consistent;
         self
     }
 
-    /// How long making a connection may take: 3 s unless set.
+    /// How long connecting may take. Not 0. Default: 3 seconds.
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.connect_timeout = limit;
         self
     }
 
-    /// How long one call may take, its retries included: 15 s unless set, enough for a megabyte on a slow line.
+    /// How long one call may take, its retries included. Not 0. Default: 15 seconds, enough for a megabyte on a slow line.
     pub fn timeout(mut self, limit: Duration) -> Self {
         self.timeout = limit;
         self
     }
 
-    /// How often the driver tries a call that fails for a passing reason: 3 times unless set, with growing pauses.
-    /// Every call of this storage can be repeated without harm.
+    /// How often the driver tries a call that fails for a passing reason, with growing pauses: 1 to 100 times. Every call
+    /// of this storage can be repeated without harm. Default: 3.
     pub fn attempts(mut self, attempts: u32) -> Self {
-        self.attempts = attempts.max(1);
+        self.attempts = attempts;
         self
     }
 
+    /// Refuses what cannot be. Names can come from a URL, where a part of a password may have ended up: they are not
+    /// shown.
     pub(super) fn check(&self) -> Result<(), StorageError> {
         let Options { table, namespace, .. } = &self.options;
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
         if namespace.is_empty() || namespace.len() > MAX_NAMESPACE || !namespace.bytes().all(plain) {
-            return Err(invalid(format!(
-                "the namespace: 1 to {MAX_NAMESPACE} letters, digits and -_.: are possible"
-            )));
+            let possible = format!("1 to {MAX_NAMESPACE} letters, digits and `-_.:`");
+            return Err(impossible("namespace", "what it is set to", &possible));
         }
         if !is_table(table) {
-            return Err(invalid(
-                "the table name: letters, digits and -_. are possible, or an ARN".to_owned(),
-            ));
+            let possible = "letters, digits and `-_.`, or an ARN";
+            return Err(impossible("table name", "what it is set to", possible));
         }
-        Ok(())
+        let Options { inline_threshold, chunk_size, max_variants, ttl_margin, .. } = self.options;
+        let (size, duration) = (usize::to_string, |duration: &Duration| format!("{duration:?}"));
+        in_range("inline_threshold", &inline_threshold, 0..=MAX_INLINE, size)?;
+        in_range("chunk_size", &chunk_size, CHUNK_SIZES, size)?;
+        in_range("max_variants", &max_variants, 1..=64, size)?;
+        in_range("ttl_margin", &ttl_margin, Duration::ZERO..=MAX_MARGIN, duration)?;
+        in_range("attempts", &self.attempts, 1..=100, u32::to_string)?;
+        longer_than_nothing("timeout", self.timeout)?;
+        longer_than_nothing("connect_timeout", self.connect_timeout)
     }
+}
+
+fn in_range<T: PartialOrd>(
+    option: &str,
+    value: &T,
+    range: RangeInclusive<T>,
+    shown: impl Fn(&T) -> String,
+) -> Result<(), StorageError> {
+    if range.contains(value) {
+        return Ok(());
+    }
+    let possible = format!("{} to {}", shown(range.start()), shown(range.end()));
+    Err(impossible(option, &shown(value), &possible))
+}
+
+fn longer_than_nothing(option: &str, limit: Duration) -> Result<(), StorageError> {
+    if limit.is_zero() { Err(impossible(option, "0s", "durations longer than 0")) } else { Ok(()) }
+}
+
+fn impossible(option: &str, value: &str, possible: &str) -> StorageError {
+    invalid(format!("connecting: the option {option} is {value}; possible: {possible}"))
 }
 
 /// Whether this can name a table. An ARN has colons and slashes, a name has not.

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::Shared;
 use super::call::{Call, Calls};
-use super::link::Lane;
+use super::managers::Lane;
 use super::marks::Marks;
 use crate::key::CacheKey;
 

@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::Shared;
 use super::call::Calls;
 use super::layout::{FOREVER, Meta, Names};
-use super::link::Lane;
+use super::managers::Lane;
 use crate::entry::EntryId;
 use crate::storage::StorageError;
 

@@ -11,13 +11,18 @@ pub(super) fn error(kind: StorageErrorKind, action: impl Into<String>) -> Storag
     StorageError::new(kind, NAME, action)
 }
 
+/// What no option can be.
+pub(super) fn invalid(action: impl Into<String>) -> StorageError {
+    error(StorageErrorKind::Invalid, action)
+}
+
 /// `place` names the server, never credentials.
 pub(super) fn from_driver(action: &str, place: &str, cause: RedisError) -> StorageError {
     let kind = kind(&cause);
     let advice = match kind {
         StorageErrorKind::Full => "; raise maxmemory, or set maxmemory-policy allkeys-lru",
         StorageErrorKind::Denied => "; check user, password and the user's ACL",
-        StorageErrorKind::Timeout => "; a longer response_timeout may help",
+        StorageErrorKind::Timeout => "; a longer `timeout` may help",
         _ => "",
     };
     error(kind, format!("{action} at {place}{advice}")).with_source(cause)

@@ -14,7 +14,8 @@ use redis::Value;
 use xxhash_rust::xxh3::Xxh3Default;
 
 use super::call::Call;
-use super::link::{Lane, array, bytes};
+use super::link::{array, bytes};
+use super::managers::Lane;
 use super::marks::Marks;
 use super::{Shared, scripts};
 use crate::clock::{Clock, SystemClock, Timestamp};

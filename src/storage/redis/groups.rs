@@ -4,7 +4,8 @@ use redis::Value;
 
 use super::call::{Call, Calls};
 use super::layout::Names;
-use super::link::{Lane, array, bytes};
+use super::link::{array, bytes};
+use super::managers::Lane;
 use super::marks::Marks;
 use super::{Shared, scripts};
 use crate::entry::{Alias, GroupId, StoredHead, StoredResponse};

@@ -11,7 +11,7 @@ use redis::Value;
 use super::call::Call;
 use super::error::error;
 use super::layout::{Names, VERSION};
-use super::link::Lane;
+use super::managers::Lane;
 use super::{Shared, scripts};
 use crate::random;
 use crate::storage::{StorageError, StorageErrorKind};

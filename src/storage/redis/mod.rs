@@ -91,13 +91,15 @@ mod link;
 mod list;
 mod lookup;
 mod maintain;
+mod managers;
 mod marks;
 mod options;
 mod publish;
 mod reader;
 mod remove;
+mod scan;
 mod scripts;
-mod source;
+mod servers;
 mod writer;
 
 pub use options::RedisStorageBuilder;
@@ -114,10 +116,11 @@ use self::batch::Lookups;
 use self::call::{Call, Calls};
 use self::error::NAME;
 use self::layout::Names;
-use self::link::{Lane, Link};
+use self::link::Link;
 use self::list::Ahead;
+use self::managers::Lane;
+use self::options::Options;
 use super::kit::check_head;
-use super::url::{Options, check_credentials};
 use super::{Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage, StorageError, Usage};
 use crate::clock::Timestamp;
 use crate::entry::{Alias, EntryId, GroupId, StoredHead};
@@ -134,7 +137,7 @@ pub struct RedisStorage {
 struct Shared {
     link: Link,
     names: Names,
-    options: RedisStorageBuilder,
+    options: Options,
     lookups: Lookups,
     ahead: Mutex<Ahead>,
 }
@@ -152,27 +155,19 @@ impl From<Shared> for RedisStorage {
 }
 
 impl RedisStorage {
-    /// The storage that a URL names: one of those of [`RedisStorageBuilder::connect`], with options named as the
-    /// [builder's](RedisStorageBuilder) methods as its query: `redis://host/0?namespace=shop&strict=true`.
+    /// The storage that a [URL](RedisStorageBuilder::url) names, with its options as the query:
+    /// `redis://host/0?namespace=shop&strict=true`.
     ///
     /// # Errors
     ///
-    /// When URL or options make no sense. A server that cannot be reached is no error, unless `strict`: calls fail
-    /// until it can.
+    /// As [`RedisStorageBuilder::connect`].
     pub async fn connect(url: &str) -> Result<Self, StorageError> {
-        check_credentials(NAME, url)?;
-        let (place, query) = url.split_once('?').unwrap_or((url, ""));
-        connect::from_url(place, Options::parse(NAME, query)?).await
+        Self::builder().url(url).connect().await
     }
 
     /// Sets up a storage.
     pub fn builder() -> RedisStorageBuilder {
         RedisStorageBuilder::default()
-    }
-
-    /// Asks the server whether all is well.
-    async fn check(&self) -> Result<(), StorageError> {
-        self.shared.marks_made("connecting").await.map(drop)
     }
 }
 

@@ -10,7 +10,8 @@ use super::Shared;
 use super::chunks::checksum;
 use super::error::error;
 use super::layout::{Names, Record};
-use super::link::{Lane, array, bytes};
+use super::link::{array, bytes};
+use super::managers::Lane;
 use crate::entry::{EntryId, StoredBody, StoredHead};
 use crate::storage::{BodyReader, StorageError, StorageErrorKind};
 
@@ -77,7 +78,7 @@ impl fmt::Debug for RedisReader {
 impl RedisReader {
     /// Asks for some more chunks; there is at least one afterwards.
     async fn fetch(&mut self) -> Result<(), StorageError> {
-        let count = self.rest.div_ceil(self.shared.options.chunk as u64).clamp(1, AHEAD);
+        let count = self.rest.div_ceil(self.shared.options.chunk_size as u64).clamp(1, AHEAD);
         let mut cmd = redis::cmd("MGET");
         for number in self.next..self.next + count {
             cmd.arg(Names::chunk(&self.record, self.id, number));

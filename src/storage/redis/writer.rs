@@ -12,8 +12,7 @@ use super::chunks::{CHECKSUM, End, checksum};
 use super::error::error;
 use super::fence::Permit;
 use super::layout::{Meta, Names, measured};
-use super::link::Lane;
-use super::options::MAX_INLINE;
+use super::managers::Lane;
 use crate::entry::{BodyEnd, BodySummary, StoredHead, codec};
 use crate::storage::{BodyWriter, Fence, Published, StorageError, StorageErrorKind};
 
@@ -101,7 +100,8 @@ impl RedisWriter {
         let body = BodySummary { len: self.len, checksum: self.hasher.digest() };
         let mut head = self.head.clone();
         head.finish(body, end);
-        let inline = self.written == 0 && self.chunk.len() <= shared.options.inline.saturating_add(CHECKSUM);
+        let inline =
+            self.written == 0 && self.chunk.len() <= shared.options.inline_threshold.saturating_add(CHECKSUM);
         if !inline && self.chunk.len() > CHECKSUM {
             self.write_chunk().await?;
         }
@@ -134,7 +134,7 @@ impl BodyWriter for RedisWriter {
             return Ok(());
         }
         self.hasher.update(&data);
-        let full = self.shared.options.chunk.max(self.shared.options.inline.min(MAX_INLINE)) + CHECKSUM;
+        let full = self.shared.options.chunk_size.max(self.shared.options.inline_threshold) + CHECKSUM;
         while data.has_remaining() {
             if self.chunk.is_empty() {
                 self.chunk.put_bytes(0, CHECKSUM);

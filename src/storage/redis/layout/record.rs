@@ -29,6 +29,9 @@ pub(in crate::storage::redis) static ALIAS: LazyLock<String> =
 /// No chunk but the last is shorter: the least that can be set.
 pub(in crate::storage::redis) const MIN_CHUNK: u64 = 1024;
 
+/// The most chunks that there are columns for.
+pub(in crate::storage::redis) const MOST_CHUNKS: u64 = 99_999_999;
+
 /// Columns of a [`Meta`].
 const META: usize = 118;
 

@@ -1,13 +1,14 @@
-//! From a URL to the source of connections.
+//! From a URL to the servers that it names.
+
+use std::sync::Arc;
 
 use redis::cluster::{ClusterClientBuilder, ClusterConfig};
 use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
 use redis::{Client, ConnectionInfo, IntoConnectionInfo, RedisError, TlsCertificates, TlsMode};
 
-use super::error::{NAME, error};
-use super::link::Source;
+use super::error::{error, invalid};
+use super::link::Servers;
 use super::options::RedisStorageBuilder;
-use crate::storage::url::check_credentials;
 use crate::storage::{StorageError, StorageErrorKind};
 
 /// The parts of a URL whose authority may name several hosts.
@@ -43,12 +44,11 @@ impl<'a> Parts<'a> {
     }
 }
 
-pub(super) fn plan(url: &str, options: &RedisStorageBuilder) -> Result<(Source, String), StorageError> {
-    check_credentials(NAME, url)?;
+pub(super) fn servers(url: &str, options: &RedisStorageBuilder) -> Result<(Servers, String), StorageError> {
     let parts =
-        Parts::parse(url).ok_or_else(|| invalid("the URL does not begin with `redis://` or the like"))?;
+        Parts::parse(url).ok_or_else(|| malformed("the URL does not begin with `redis://` or the like"))?;
     if !parts.hosts.iter().all(|host| is_host(host)) {
-        return Err(invalid(
+        return Err(malformed(
             "a host or port is not well-formed; `/`, `?` and `#` in a password are to be percent-encoded",
         ));
     }
@@ -58,19 +58,21 @@ pub(super) fn plan(url: &str, options: &RedisStorageBuilder) -> Result<(Source, 
     let secure = match base {
         "redis" | "valkey" => false,
         "rediss" | "valkeys" => true,
-        _ => return Err(invalid(POSSIBLE)),
+        _ => return Err(malformed(POSSIBLE)),
     };
     let certificates = certificates(options, secure)?;
     let source = match kind {
         "" if parts.hosts.len() == 1 => {
             let host = parts.hosts.first().copied().unwrap_or_default();
-            Source::Client(client(parts.of(base, true, host, parts.path), certificates).map_err(failed)?)
+            Servers::Client(Box::new(
+                client(parts.of(base, true, host, parts.path), certificates).map_err(failed)?,
+            ))
         }
-        "unix" => Source::Client(client(url.to_owned(), None).map_err(failed)?),
+        "unix" => Servers::Client(Box::new(client(url.to_owned(), None).map_err(failed)?)),
         "cluster" => cluster(&parts, base, certificates, options).map_err(failed)?,
         "sentinel" => sentinel(&parts, base, secure, certificates, options, &failed)?,
-        "" => return Err(invalid("a URL of one server names one host")),
-        _ => return Err(invalid(POSSIBLE)),
+        "" => return Err(malformed("a URL of one server names one host")),
+        _ => return Err(malformed(POSSIBLE)),
     };
     Ok((source, place))
 }
@@ -105,8 +107,8 @@ fn unreadable(place: &str, cause: &RedisError) -> StorageError {
     error(StorageErrorKind::Invalid, format!("reading the URL at {place}: {why}"))
 }
 
-fn invalid(why: &str) -> StorageError {
-    error(StorageErrorKind::Invalid, format!("reading the URL: {why}"))
+fn malformed(why: &str) -> StorageError {
+    invalid(format!("reading the URL: {why}"))
 }
 
 fn client(url: String, certificates: Option<TlsCertificates>) -> Result<Client, RedisError> {
@@ -121,21 +123,21 @@ fn cluster(
     base: &str,
     certificates: Option<TlsCertificates>,
     options: &RedisStorageBuilder,
-) -> Result<Source, RedisError> {
+) -> Result<Servers, RedisError> {
     let nodes: Vec<String> = parts.hosts.iter().map(|host| parts.of(base, true, host, "")).collect();
     let mut builder = ClusterClientBuilder::new(nodes)
         // The driver's sixteen would keep callers waiting while a cluster is down.
         .retries(3)
         .connection_timeout(options.connect_timeout)
-        .response_timeout(options.response_timeout)
-        .overall_response_timeout(Some(options.response_timeout.saturating_mul(2)));
+        .response_timeout(options.timeout)
+        .overall_response_timeout(Some(options.timeout.saturating_mul(2)));
     if let Some(certificates) = certificates {
         builder = builder.certs(certificates);
     }
     let config = ClusterConfig::new()
         .set_connection_timeout(options.connect_timeout)
-        .set_response_timeout(options.response_timeout);
-    Ok(Source::Cluster(builder.build()?.get_pending_async_connection_with_config(config)))
+        .set_response_timeout(options.timeout);
+    Ok(Servers::Cluster(builder.build()?.get_pending_async_connection_with_config(config)))
 }
 
 fn sentinel(
@@ -145,14 +147,14 @@ fn sentinel(
     certificates: Option<TlsCertificates>,
     options: &RedisStorageBuilder,
     failed: &impl Fn(RedisError) -> StorageError,
-) -> Result<Source, StorageError> {
+) -> Result<Servers, StorageError> {
     let mut path = parts.path.split('/').skip(1);
     let service = path.next().unwrap_or_default();
     if service.is_empty() {
-        return Err(invalid("sentinels need the name of the service: `redis+sentinel://host/service`"));
+        return Err(malformed("sentinels need the name of the service: `redis+sentinel://host/service`"));
     }
     let database = match path.next().filter(|database| !database.is_empty()) {
-        Some(text) => text.parse().map_err(|_| invalid("the database is not a number"))?,
+        Some(text) => text.parse().map_err(|_| malformed("the database is not a number"))?,
         None => 0,
     };
     let info = |host: &str| -> Result<ConnectionInfo, StorageError> {
@@ -161,7 +163,7 @@ fn sentinel(
         parts.of(base, true, &host, "").into_connection_info().map_err(failed)
     };
     let nodes = parts.hosts.iter().map(|host| info(host)).collect::<Result<Vec<_>, _>>()?;
-    let Some(first) = nodes.first() else { return Err(invalid("it names no sentinel")) };
+    let Some(first) = nodes.first() else { return Err(malformed("it names no sentinel")) };
     let user = first.redis_settings().clone();
     let addresses: Vec<_> = nodes.iter().map(|node| node.addr().clone()).collect();
     let mut builder =
@@ -189,7 +191,7 @@ fn sentinel(
                 .set_client_to_sentinel_certificates(certificates);
         }
     }
-    Ok(Source::Sentinel(tokio::sync::Mutex::new(builder.build().map_err(failed)?)))
+    Ok(Servers::Sentinel(Arc::new(tokio::sync::Mutex::new(builder.build().map_err(failed)?))))
 }
 
 fn certificates(
