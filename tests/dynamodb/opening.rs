@@ -100,13 +100,13 @@ async fn a_newer_layout_is_incompatible_and_stays_untouched() {
     let mark = server::Item::from([
         ("pk".to_owned(), server::text("larder/schema")),
         ("sk".to_owned(), server::text("only")),
-        ("schema".to_owned(), AttributeValue::N("3".to_owned())),
+        ("schema".to_owned(), AttributeValue::N("4".to_owned())),
     ]);
     server::put(&client, &table, mark).await;
     let before = client.scan().table_name(&table).send().await.unwrap().items;
     let error = builder(&client, &table).connect().await.unwrap_err();
     assert_eq!(error.kind(), StorageErrorKind::Incompatible, "{error}");
-    assert!(error.to_string().contains("layout 3"), "{error}");
+    assert!(error.to_string().contains("layout 4"), "{error}");
     let lazy = DynamoStorage::builder(&table).client(client.clone()).connect().await.unwrap();
     assert_eq!(lazy.clear(None).await.unwrap_err().kind(), StorageErrorKind::Incompatible);
     assert_eq!(

@@ -14,7 +14,7 @@ use crate::samples::{USABLE_UNTIL, body, freshen, head, is_whole, key, only, sto
 use crate::server::{self, builder, client, of_kind, put, table, text};
 
 #[tokio::test]
-async fn a_planted_count_of_parts_costs_no_more_than_what_is_there() {
+async fn a_planted_count_of_chunks_costs_no_more_than_what_is_there() {
     let Some(url) = server::server() else { return };
     let (client, table) = (client(&url), table());
     let storage = builder(&client, &table).connect().await.unwrap();
@@ -23,8 +23,8 @@ async fn a_planted_count_of_parts_costs_no_more_than_what_is_there() {
         store(&storage, &stored, &body(600_000)).await;
         let items = server::items(&client, &table, &stored).await;
         let mut item = of_kind(&items, "response")[0].clone();
-        item.insert("parts".to_owned(), AttributeValue::N(u32::MAX.to_string()));
-        item.insert("parts_expire".to_owned(), AttributeValue::N("1".to_owned()));
+        item.insert("chunks".to_owned(), AttributeValue::N(u32::MAX.to_string()));
+        item.insert("chunks_expire".to_owned(), AttributeValue::N("1".to_owned()));
         put(&client, &table, item).await;
         let done = async {
             storage.usage().await.unwrap();
@@ -43,7 +43,7 @@ async fn a_planted_count_of_parts_costs_no_more_than_what_is_there() {
         };
         tokio::time::timeout(Duration::from_secs(20), done).await.unwrap_or_else(|_| panic!("{work}"));
         let items = server::items(&client, &table, &stored).await;
-        assert!(work == "freshened" || of_kind(&items, "part").is_empty(), "{work}: the body is gone");
+        assert!(work == "freshened" || of_kind(&items, "chunk").is_empty(), "{work}: the body is gone");
         let mut again = stored;
         again.id = EntryId::random();
         store(&storage, &again, &body(10)).await;

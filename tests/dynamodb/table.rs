@@ -76,20 +76,20 @@ async fn items_expire_after_their_usable_time_and_parts_later() {
     };
     let items = server::items(&client, &table, &head).await;
     assert_eq!(expires(&items, "response"), [4_000_000_100]);
-    let before = expires(&items, "part");
+    let before = expires(&items, "chunk");
     assert!(before.len() == 2 && before.iter().all(|second| *second > 4_000_000_100), "{before:?}");
 
-    // Freshened by a little the head moves alone; by more, the parts move ahead of it.
-    for (later, parts_move) in [(3600, false), (30 * 24 * 3600, true)] {
+    // Freshened by a little the head moves alone; by more, the chunks move ahead of it.
+    for (later, chunks_move) in [(3600, false), (30 * 24 * 3600, true)] {
         let mut fresh = (*only(&storage, "a").await.head).clone();
         fresh.usable_until = USABLE_UNTIL.plus_millis(later * 1000);
         assert!(freshen(&storage, fresh).await);
         let items = server::items(&client, &table, &head).await;
         let second = 4_000_000_100 + later;
         assert_eq!(expires(&items, "response"), [second]);
-        let parts = expires(&items, "part");
-        assert!(parts.iter().all(|part| *part > second), "{parts:?}");
-        assert_eq!(parts != before, parts_move);
+        let chunks = expires(&items, "chunk");
+        assert!(chunks.iter().all(|chunk| *chunk > second), "{chunks:?}");
+        assert_eq!(chunks != before, chunks_move);
         is_whole(&storage, "a", &body(300_000)).await;
     }
 
@@ -114,14 +114,14 @@ async fn without_ttl_nothing_expires() {
 
 /// The table's own deletion takes items one by one, in any order.
 #[tokio::test]
-async fn a_part_deleted_early_is_an_error_and_freshening_notices() {
+async fn a_chunk_deleted_early_is_an_error_and_freshening_notices() {
     let Some(url) = server::server() else { return };
     let (client, table) = (client(&url), table());
     let storage = builder(&client, &table).connect().await.unwrap();
     store(&storage, &head("a"), &body(600_000)).await;
     let found = only(&storage, "a").await;
     let items = server::items(&client, &table, &found.head).await;
-    let gone = of_kind(&items, "part")[2];
+    let gone = of_kind(&items, "chunk")[2];
     let delete = client.delete_item().table_name(&table).key("pk", gone["pk"].clone());
     delete.key("sk", gone["sk"].clone()).send().await.unwrap();
     let (bytes, error) = crate::samples::read(&storage, &found).await;
@@ -131,6 +131,22 @@ async fn a_part_deleted_early_is_an_error_and_freshening_notices() {
     fresh.usable_until = fresh.usable_until.plus_millis(90 * 24 * 3_600_000);
     assert!(!freshen(&storage, fresh).await);
     assert!(storage.lookup(&key("a")).await.unwrap().responses.is_empty());
+}
+
+/// What one chunk holds is another's bytes with their own checksum: not one of them leaves.
+#[tokio::test]
+async fn a_chunk_in_the_place_of_another_is_corrupt() {
+    let Some(url) = server::server() else { return };
+    let (client, table) = (client(&url), table());
+    let storage = builder(&client, &table).connect().await.unwrap();
+    store(&storage, &head("a"), &body(600_000)).await;
+    let found = only(&storage, "a").await;
+    let items = server::items(&client, &table, &found.head).await;
+    let (first, mut second) = (of_kind(&items, "chunk")[0], of_kind(&items, "chunk")[1].clone());
+    second.insert("sk".to_owned(), first["sk"].clone());
+    put(&client, &table, second).await;
+    let error = storage.open(&found.head).await.unwrap_err();
+    assert_eq!(error.kind(), StorageErrorKind::Corrupt, "{error}");
 }
 
 /// An item of one key copied below another is not that key's response.
@@ -166,7 +182,7 @@ async fn foreign_items_are_a_miss_and_can_be_cleared() {
         AttributeValue::Null(true),
     ];
     let names =
-        ["head", "id", "parts", "published", "kind", "generation", "usable_until", "variant", "checksum"];
+        ["head", "id", "chunks", "published", "kind", "generation", "usable_until", "variant", "checksum"];
     for original in &originals {
         for name in names.iter().filter(|name| original.contains_key(**name)) {
             for value in junk.iter().map(Some).chain([None]) {
@@ -187,7 +203,7 @@ async fn foreign_items_are_a_miss_and_can_be_cleared() {
             }
         }
     }
-    for sk in ["head#", "part#", "part#x#y", "alias", "fence", "zzz", "0"] {
+    for sk in ["head#", "~chunk#", "~chunk#x#y", "alias", "fence", "zzz", "0"] {
         let item = [("pk", originals[0]["pk"].clone()), ("sk", text(sk))];
         put(&client, &table, item.map(|(name, value)| (name.to_owned(), value)).into()).await;
     }
@@ -216,10 +232,10 @@ async fn a_variant_that_moved_is_replaced_where_it_stands() {
     store(&storage, &newer, &body(10)).await;
     assert_eq!(only(&storage, "a").await.head.id, newer.id);
     let items = server::items(&client, &table, &newer).await;
-    assert_eq!((of_kind(&items, "response").len(), of_kind(&items, "part").len()), (1, 0));
+    assert_eq!((of_kind(&items, "response").len(), of_kind(&items, "chunk").len()), (1, 0));
 }
 
-/// Beside a large head a small body stands in parts, and a head that fits no item is refused.
+/// Beside a large head a small body stands in chunks, and a head that fits no item is refused.
 #[tokio::test]
 async fn heads_near_the_limit_of_an_item() {
     let Some(url) = server::server() else { return };

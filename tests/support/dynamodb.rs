@@ -104,7 +104,7 @@ pub(crate) async fn spoil(
     damage: Damage,
 ) -> Result<bool, StorageError> {
     let items = items(&client, &table, &head).await;
-    let (heads, parts) = (of_kind(&items, "response"), of_kind(&items, "part"));
+    let (heads, chunks) = (of_kind(&items, "response"), of_kind(&items, "chunk"));
     let mut victim = match damage {
         Damage::GarbleHead => heads[0].clone(),
         Damage::OtherVersion | Damage::OwnVersion => {
@@ -112,7 +112,7 @@ pub(crate) async fn spoil(
             let Some(of_id) = heads.iter().find(|item| item["id"] == id) else { return Ok(false) };
             (*of_id).clone()
         }
-        _ => parts.get(parts.len() / 2).or(heads.first()).map(|item| (*item).clone()).ok_or_else(lost)?,
+        _ => chunks.get(chunks.len() / 2).or(heads.first()).map(|item| (*item).clone()).ok_or_else(lost)?,
     };
     match damage {
         Damage::FlipBody => change(&mut victim, "body", |body| {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::WriteRequest;
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::Shared;
 use super::calls::{Range, delete_of, put_of};
@@ -19,6 +19,11 @@ const BATCH: usize = 1024 * 1024;
 /// Up to so many chunks are deleted by their number. Beyond it, it is read which ones there are: the number in an item may
 /// be anything that somebody else wrote.
 const COUNTED: u32 = 1000;
+
+/// A chunk is not mistaken for another one, nor for one of another body.
+pub(super) fn checksum(id: EntryId, number: u32, data: &[u8]) -> u64 {
+    xxh3_64_with_seed(data, (id.bits() as u64).wrapping_add(u64::from(number)))
+}
 
 /// The chunks of a body that stand in the table already. Deletes them again unless they are kept.
 pub(super) struct Chunks {
@@ -38,7 +43,7 @@ impl Chunks {
     pub(super) async fn push(&mut self, chunk: &[u8]) -> Result<(), StorageError> {
         let mut item = layout::key_of(&self.pk, layout::chunk_sk(self.id, self.count));
         item.insert(KIND.to_owned(), layout::text(CHUNK));
-        item.insert(CHECKSUM.to_owned(), layout::number(xxh3_64(chunk)));
+        item.insert(CHECKSUM.to_owned(), layout::number(checksum(self.id, self.count, chunk)));
         item.insert(WRITTEN.to_owned(), layout::number(SystemClock.now().as_millis()));
         item.insert(SIZE.to_owned(), layout::number(chunk.len()));
         item.insert(BODY.to_owned(), layout::binary(chunk));

@@ -143,7 +143,7 @@ use options::Options;
 /// | namespace `/` digest of the key | `head#` digest of the variant | a response: `head`, and `body` if it is small |
 /// | the same | `alias#` version | a redirect alias: `entry` |
 /// | the same | `fence` | when the key was last removed |
-/// | the same | `part#` id `#` number | a chunk of a larger body, with its checksum |
+/// | the same | `~chunk#` id `#` number | a chunk of a larger body, with its checksum |
 /// | namespace `/slot/` number | `only` | a slot of groups, at most 65536: the number of their last invalidation |
 /// | namespace `/invalidations` | `only` | how many invalidations there were |
 /// | namespace `/generation/` shard | `only` | when the namespace was last cleared |

@@ -5,10 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
+use xxhash_rust::xxh3::Xxh3Default;
 
 use super::Shared;
 use super::calls::Range;
+use super::chunks::checksum;
 use super::error::NAME;
 use super::layout::{self, ALIAS_SK, BODY, CHECKSUM, CHUNKS, CHUNKS_SK, ID, Item, SK};
 use crate::entry::{BodySummary, EntryId, StoredHead};
@@ -100,9 +101,9 @@ impl DynamoReader {
         if layout::get_text(&item, SK) != Some(&layout::chunk_sk(self.id, self.next_chunk)) {
             return Err(self.missing());
         }
-        let checksum = layout::get_number::<u64>(&item, CHECKSUM);
+        let found = layout::get_number::<u64>(&item, CHECKSUM);
         let chunk = layout::take_binary(&mut item, BODY).unwrap_or_default();
-        if chunk.is_empty() || checksum != Some(xxh3_64(&chunk)) {
+        if chunk.is_empty() || found != Some(checksum(self.id, self.next_chunk, &chunk)) {
             return Err(self.corrupt());
         }
         Ok(chunk)

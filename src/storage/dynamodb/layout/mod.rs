@@ -15,7 +15,7 @@ use crate::entry::{EntryId, GroupId, StoredHead, codec};
 use crate::key::CacheKey;
 
 /// The version of the layout that is written, and the newest one that is understood.
-pub(in crate::storage::dynamodb) const SCHEMA: u64 = 2;
+pub(in crate::storage::dynamodb) const SCHEMA: u64 = 3;
 
 pub(in crate::storage::dynamodb) const PK: &str = "pk";
 pub(in crate::storage::dynamodb) const SK: &str = "sk";
@@ -25,8 +25,8 @@ pub(in crate::storage::dynamodb) const HEAD: &str = "head";
 pub(in crate::storage::dynamodb) const BODY: &str = "body";
 pub(in crate::storage::dynamodb) const ENTRY: &str = "entry";
 pub(in crate::storage::dynamodb) const LENGTH: &str = "length";
-pub(in crate::storage::dynamodb) const CHUNKS: &str = "parts";
-pub(in crate::storage::dynamodb) const CHUNKS_EXPIRE: &str = "parts_expire";
+pub(in crate::storage::dynamodb) const CHUNKS: &str = "chunks";
+pub(in crate::storage::dynamodb) const CHUNKS_EXPIRE: &str = "chunks_expire";
 pub(in crate::storage::dynamodb) const PUBLISHED: &str = "published";
 pub(in crate::storage::dynamodb) const GENERATION: &str = "generation";
 pub(in crate::storage::dynamodb) const USABLE_UNTIL: &str = "usable_until";
@@ -41,16 +41,17 @@ pub(in crate::storage::dynamodb) const VERSION: &str = "schema";
 /// Values of [`KIND`].
 pub(in crate::storage::dynamodb) const RESPONSE: &str = "response";
 pub(in crate::storage::dynamodb) const ALIAS: &str = "alias";
-pub(in crate::storage::dynamodb) const CHUNK: &str = "part";
+pub(in crate::storage::dynamodb) const CHUNK: &str = "chunk";
 pub(in crate::storage::dynamodb) const FENCE: &str = "fence";
 pub(in crate::storage::dynamodb) const SLOT: &str = "slot";
 pub(in crate::storage::dynamodb) const COUNT: &str = "count";
 
-/// Sort keys. `alias#…`, `fence` and `head#…` sort before `chunk#…`, so that one range holds all a lookup wants.
+/// Sort keys. `~` sorts behind all letters: `alias#…`, `fence` and `head#…` come before the chunks, so that one range
+/// holds all that a lookup wants.
 pub(in crate::storage::dynamodb) const ALIAS_SK: &str = "alias#";
 pub(in crate::storage::dynamodb) const FENCE_SK: &str = "fence";
 const HEAD_SK: &str = "head#";
-pub(in crate::storage::dynamodb) const CHUNKS_SK: &str = "part#";
+pub(in crate::storage::dynamodb) const CHUNKS_SK: &str = "~chunk#";
 /// Sort key of an item that is alone in its partition.
 pub(in crate::storage::dynamodb) const ONLY_SK: &str = "only";
 
