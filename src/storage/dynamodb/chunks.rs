@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::types::WriteRequest;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::Shared;
 use super::calls::{Range, delete_of, put_of};
 use super::error::{condition_failed, too_large};
+use super::fence::Moment;
 use super::heads::HeadRef;
 use super::layout::{self, BODY, CHECKSUM, CHUNK, EXPIRES, KIND, SIZE, SK, WRITTEN, stamp};
 use crate::clock::{Clock, SystemClock};
-use crate::entry::EntryId;
-use crate::storage::StorageError;
+use crate::entry::{EntryId, StoredHead};
+use crate::storage::kit::Chunk;
+use crate::storage::{Fence, StorageError};
 
 /// So much of a body is sent in one call.
 const BATCH: usize = 1024 * 1024;
@@ -20,45 +21,56 @@ const BATCH: usize = 1024 * 1024;
 /// be anything that somebody else wrote.
 const COUNTED: u32 = 1000;
 
-/// A chunk is not mistaken for another one, nor for one of another body.
-pub(super) fn checksum(id: EntryId, number: u32, data: &[u8]) -> u64 {
-    xxh3_64_with_seed(data, (id.bits() as u64).wrapping_add(u64::from(number)))
-}
-
 /// The chunks of a body that stand in the table already. Deletes them again unless they are kept.
 pub(super) struct Chunks {
-    pub(super) shared: Arc<Shared>,
+    shared: Arc<Shared>,
     pub(super) pk: String,
-    pub(super) id: EntryId,
-    pub(super) generation: u32,
+    id: EntryId,
+    generation: u32,
     pub(super) expires: Option<i64>,
     pub(super) count: u32,
-    pub(super) pending: Vec<WriteRequest>,
-    pub(super) pending_len: usize,
+    pending: Vec<WriteRequest>,
+    pending_len: usize,
     pub(super) publishing: bool,
     pub(super) keep: bool,
 }
 
 impl Chunks {
-    pub(super) async fn push(&mut self, chunk: &[u8]) -> Result<(), StorageError> {
+    pub(super) fn new(shared: Arc<Shared>, head: &StoredHead, fence: Fence) -> Self {
+        Self {
+            pk: shared.keys.entry(&head.key),
+            id: head.id,
+            generation: Moment::from(fence).generation,
+            expires: shared.chunks_expire(head.usable_until),
+            count: 0,
+            pending: Vec::new(),
+            pending_len: 0,
+            publishing: false,
+            keep: false,
+            shared,
+        }
+    }
+
+    pub(super) async fn push(&mut self, chunk: &Chunk) -> Result<(), StorageError> {
+        let data = &chunk.data;
         let mut item = layout::key_of(&self.pk, layout::chunk_sk(self.id, self.count));
         item.insert(KIND.to_owned(), layout::text(CHUNK));
-        item.insert(CHECKSUM.to_owned(), layout::number(checksum(self.id, self.count, chunk)));
+        item.insert(CHECKSUM.to_owned(), layout::number(chunk.checksum));
         item.insert(WRITTEN.to_owned(), layout::number(SystemClock.now().as_millis()));
-        item.insert(SIZE.to_owned(), layout::number(chunk.len()));
-        item.insert(BODY.to_owned(), layout::binary(chunk));
+        item.insert(SIZE.to_owned(), layout::number(data.len()));
+        item.insert(BODY.to_owned(), layout::binary(data.as_ref()));
         if let Some(second) = self.expires {
             item.insert(EXPIRES.to_owned(), layout::number(second));
         }
         stamp(&mut item, self.generation);
         self.pending.push(put_of(item)?);
-        self.pending_len += chunk.len();
+        self.pending_len += data.len();
         self.count = self
             .count
             .checked_add(1)
             .filter(|count| *count < layout::MOST_CHUNKS)
             .ok_or_else(|| too_large("writing a body of a hundred million chunks".to_owned()))?;
-        if self.pending_len + chunk.len() > BATCH { self.flush().await } else { Ok(()) }
+        if self.pending_len + data.len() > BATCH { self.flush().await } else { Ok(()) }
     }
 
     pub(super) async fn flush(&mut self) -> Result<(), StorageError> {

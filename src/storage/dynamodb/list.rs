@@ -5,8 +5,8 @@ use bytes::Bytes;
 use super::Shared;
 use super::error::invalid;
 use super::layout::{self, ALIAS, CHUNKS, ENTRY, HEAD, Item, KIND, LENGTH, PK, RESPONSE, SIZE, SK};
-use crate::entry::codec;
 use crate::entry::{Alias, StoredHead};
+use crate::storage::kit::row;
 use crate::storage::{Cursor, Page, StorageError, Usage};
 
 /// So many pages of a megabyte are read in search of one item before an empty page is given.
@@ -20,7 +20,7 @@ impl Shared {
     ) -> Result<Page<StoredHead>, StorageError> {
         let only = [PK, SK, KIND, HEAD];
         self.page(after, limit, RESPONSE, &only, |mut item| {
-            codec::decode(&layout::take_binary(&mut item, HEAD)?).ok()
+            row::head(&layout::take_binary(&mut item, HEAD)?, None).found()
         })
         .await
     }
@@ -31,7 +31,7 @@ impl Shared {
         limit: usize,
     ) -> Result<Page<Alias>, StorageError> {
         let only = [PK, SK, KIND, ENTRY];
-        self.page(after, limit, ALIAS, &only, |item| layout::alias_of(item, None).ok().flatten()).await
+        self.page(after, limit, ALIAS, &only, |item| layout::alias_of(item, None).found()).await
     }
 
     async fn page<T>(

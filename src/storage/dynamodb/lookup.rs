@@ -7,9 +7,9 @@ use super::calls::Range;
 use super::fence::Moment;
 use super::groups::Slots;
 use super::layout::{self, ALIAS_SK, CHUNKS_SK, EPOCH, FENCE_SK, Found, SK};
-use crate::entry::codec::DecodeError;
 use crate::entry::{Alias, StoredHead, usual_groups};
 use crate::key::CacheKey;
+use crate::storage::kit::Row;
 use crate::storage::{Lookup, StorageError};
 
 impl Shared {
@@ -33,20 +33,20 @@ impl Shared {
         for item in items? {
             let Some(sk) = layout::get_text(&item, SK).map(ToOwned::to_owned) else { continue };
             let id = layout::get_text(&item, layout::ID).map(ToOwned::to_owned);
-            let readable = match sk.as_str() {
+            let is_garbage = match sk.as_str() {
                 FENCE_SK => {
                     epoch = layout::get_number(&item, EPOCH).unwrap_or(0);
-                    Ok(())
+                    false
                 }
                 sk if layout::is_alias(sk) => {
-                    layout::alias_of(item, Some(key)).map(|found| alias = found.or(alias.take()))
+                    take(layout::alias_of(item, Some(key)), |found| alias = Some(found))
                 }
                 sk if layout::is_head(sk) => {
-                    layout::response_of(item, Some(key)).map(|found| responses.extend(found))
+                    take(layout::response_of(item, Some(key)), |found| responses.push(found))
                 }
-                _ => Ok(()),
+                _ => false,
             };
-            if readable == Err(DecodeError::Corrupt) {
+            if is_garbage {
                 let (shared, pk) = (Arc::clone(self), pk.clone());
                 tokio::spawn(async move { shared.delete_garbage(&pk, &sk, id).await });
             }
@@ -74,4 +74,14 @@ impl Shared {
 fn in_order(mut found: Vec<Found>, most: usize) -> impl Iterator<Item = Found> {
     found.sort_by_key(|found| std::cmp::Reverse(found.published));
     found.into_iter().take(most)
+}
+
+/// Hands on what was found; says whether the row is garbage.
+fn take<T>(row: Row<T>, found: impl FnOnce(T)) -> bool {
+    match row {
+        Row::Found(item) => found(item),
+        Row::OtherVersion => {}
+        Row::Garbage => return true,
+    }
+    false
 }

@@ -4,7 +4,6 @@
 //! that nothing of a dead writer stays.
 
 use redis::Value;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::Shared;
 use super::call::Calls;
@@ -13,17 +12,10 @@ use super::managers::Lane;
 use crate::entry::EntryId;
 use crate::storage::StorageError;
 
-/// The length of a checksum.
-pub(super) const CHECKSUM: usize = size_of::<u64>();
 /// Commands in one pipeline.
 const BATCH: u64 = 512;
 /// How long readers of a replaced body may go on.
 const GRACE_SECONDS: u64 = 60;
-
-/// A chunk is not mistaken for another one, nor for one of another body.
-pub(super) fn checksum(id: EntryId, number: u64, data: &[u8]) -> u64 {
-    xxh3_64_with_seed(data, (id.bits() as u64).wrapping_add(number))
-}
 
 /// What becomes of chunks whose head is gone.
 #[derive(Clone, Copy, Debug)]

@@ -14,6 +14,7 @@ use super::managers::Lane;
 use super::marks::Marks;
 use super::{Shared, scripts};
 use crate::entry::{Alias, StoredHead};
+use crate::storage::kit::Row;
 use crate::storage::{Cursor, Page, StorageError, StorageErrorKind, Usage};
 
 type Digest = [u8; 32];
@@ -115,7 +116,7 @@ impl Shared {
             for variant in record.variants.iter().rev() {
                 let beyond = last.is_none_or(|last| variant.number > last);
                 let present = beyond && variant.meta.generation == marks.responses;
-                if present && let Ok(head) = variant.head() {
+                if present && let Row::Found(head) = variant.head() {
                     found.push((variant.number, head));
                 }
             }
@@ -130,7 +131,7 @@ impl Shared {
     ) -> Result<Page<Alias>, StorageError> {
         self.page(after, limit, |marks, record, last, found| {
             if last.is_none() {
-                found.extend(record.alias(marks.aliases).and_then(Result::ok).map(|alias| (0, alias)));
+                found.extend(record.alias(marks.aliases, None).and_then(Row::found).map(|alias| (0, alias)));
             }
         })
         .await

@@ -8,9 +8,8 @@ use super::batch::Reply;
 use super::layout::{Record, Variant};
 use super::marks::Marks;
 use super::{Shared, fence};
-use crate::entry::StoredResponse;
-use crate::entry::codec::DecodeError;
 use crate::key::CacheKey;
+use crate::storage::kit::Row;
 use crate::storage::{Lookup, StorageError, StorageErrorKind};
 
 impl Shared {
@@ -26,19 +25,16 @@ impl Shared {
         let mut garbage = record.garbage > 0;
         for variant in record.variants.iter().filter(|variant| variant.meta.generation == marks.responses) {
             match variant.response(key) {
-                Ok((head, body)) => {
-                    let head = Arc::new(head);
-                    found.responses.push(StoredResponse { head, body, invalidated: false });
-                }
-                Err(DecodeError::Version(_)) => {}
-                Err(_) => garbage = true,
+                Row::Found(response) => found.responses.push(response),
+                Row::OtherVersion => {}
+                Row::Garbage => garbage = true,
             }
         }
         let mut alias = None;
-        match record.alias(marks.aliases) {
-            Some(Ok(stored)) if stored.response.head.key == *key => alias = Some(stored),
-            None | Some(Err(DecodeError::Version(_))) => {}
-            Some(_) => garbage = true,
+        match record.alias(marks.aliases, Some(key)) {
+            Some(Row::Found(stored)) => alias = Some(stored),
+            None | Some(Row::OtherVersion) => {}
+            Some(Row::Garbage) => garbage = true,
         }
         self.mark_invalidated(&marks, &mut found.responses, alias.as_mut()).await?;
         found.alias = alias.map(Arc::new);
@@ -60,14 +56,10 @@ impl Shared {
 
     /// Entries that do not decode only take room. Where they cannot be removed they are skipped again.
     async fn remove_garbage(&self, key: &CacheKey, record: &Record, marks: &Marks) {
-        let is_garbage = |variant: &&Variant| matches!(variant.response(key), Err(error) if !matches!(error, DecodeError::Version(_)));
+        let is_garbage = |variant: &&Variant| matches!(variant.response(key), Row::Garbage);
         let mut ids: Vec<_> =
             record.variants.iter().filter(is_garbage).map(|variant| variant.meta.id).collect();
-        let alias = record.alias(marks.aliases);
-        if alias.is_some_and(|alias| match alias {
-            Ok(alias) => alias.response.head.key != *key,
-            Err(error) => !matches!(error, DecodeError::Version(_)),
-        }) {
+        if let Some(Row::Garbage) = record.alias(marks.aliases, Some(key)) {
             ids.extend(record.alias_meta().map(|meta| meta.id));
         }
         let name = self.names.record(key);

@@ -1,7 +1,5 @@
 //! Heads and aliases as items.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 
@@ -11,12 +9,12 @@ use super::{
 };
 use crate::clock::Timestamp;
 use crate::clock::civil::rfc3339;
-use crate::entry::codec::{self, DecodeError};
-use crate::entry::{Alias, BodySummary, StoredBody, StoredHead, StoredResponse};
+use crate::entry::{Alias, StoredHead, StoredResponse, codec};
 use crate::key::CacheKey;
 use crate::storage::StorageError;
 use crate::storage::dynamodb::Shared;
 use crate::storage::dynamodb::error::{invalid, too_large};
+use crate::storage::kit::{Row, row};
 
 /// DynamoDB's limit for an item, less something for what it counts and we do not.
 pub(in crate::storage::dynamodb) const MAX_ITEM: usize = 400 * 1024 - 1024;
@@ -124,39 +122,24 @@ pub(in crate::storage::dynamodb) struct Found {
     pub(in crate::storage::dynamodb) response: StoredResponse,
 }
 
-/// The stored response of an item, if it is one, stored under `key` where that is given.
-pub(in crate::storage::dynamodb) fn response_of(
-    mut item: Item,
-    key: Option<&CacheKey>,
-) -> Result<Option<Found>, DecodeError> {
-    let head = super::take_binary(&mut item, HEAD).ok_or(DecodeError::Corrupt)?;
-    let head = codec::decode(&head)?;
-    if key.is_some_and(|key| head.key != *key) {
-        return Ok(None);
+/// The stored response of an item, stored under `key` where that is given.
+pub(in crate::storage::dynamodb) fn response_of(mut item: Item, key: Option<&CacheKey>) -> Row<Found> {
+    let (published, chunks) = (super::get_number(&item, PUBLISHED), super::get_number::<u32>(&item, CHUNKS));
+    let Some(head) = super::take_binary(&mut item, HEAD) else { return Row::Garbage };
+    let inline = (chunks == Some(0)).then(|| super::take_binary(&mut item, BODY).unwrap_or_default());
+    match (row::response(&head, inline, key), published.zip(chunks)) {
+        (Row::Found(response), Some((published, _))) => Row::Found(Found { published, response }),
+        (Row::OtherVersion, _) => Row::OtherVersion,
+        _ => Row::Garbage,
     }
-    let published = super::get_number(&item, PUBLISHED).ok_or(DecodeError::Corrupt)?;
-    let body = match super::get_number::<u32>(&item, CHUNKS).ok_or(DecodeError::Corrupt)? {
-        0 => {
-            let body = super::take_binary(&mut item, BODY).unwrap_or_default();
-            if head.body != Some(BodySummary::of(&body)) {
-                return Err(DecodeError::Corrupt);
-            }
-            StoredBody::Inline(body)
-        }
-        _ => StoredBody::Streamed,
-    };
-    let response = StoredResponse { head: Arc::new(head), body, invalidated: false };
-    Ok(Some(Found { published, response }))
 }
 
-/// The alias of an item, if it is one, stored under `key` where that is given.
-pub(in crate::storage::dynamodb) fn alias_of(
-    mut item: Item,
-    key: Option<&CacheKey>,
-) -> Result<Option<Alias>, DecodeError> {
-    let entry = super::take_binary(&mut item, ENTRY).ok_or(DecodeError::Corrupt)?;
-    let alias = codec::decode_alias(&entry)?;
-    Ok(key.is_none_or(|key| alias.response.head.key == *key).then_some(alias))
+/// The alias of an item, stored under `key` where that is given.
+pub(in crate::storage::dynamodb) fn alias_of(mut item: Item, key: Option<&CacheKey>) -> Row<Alias> {
+    match super::take_binary(&mut item, ENTRY) {
+        Some(entry) => row::alias(&entry, key),
+        None => Row::Garbage,
+    }
 }
 
 /// Which clearing the publication came after.

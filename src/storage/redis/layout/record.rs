@@ -15,9 +15,9 @@ use bytes::{Buf, Bytes};
 use redis::Value;
 
 use crate::clock::Timestamp;
-use crate::entry::codec::{self, DecodeError};
-use crate::entry::{Alias, BodySummary, EntryId, StoredBody, StoredHead};
+use crate::entry::{Alias, EntryId, StoredHead, StoredResponse, codec};
 use crate::key::CacheKey;
+use crate::storage::kit::{Row, row};
 
 /// Where "usable for ever" begins: the year 33658.
 pub(in crate::storage::redis) const FOREVER: i64 = 999_999_999_999_999;
@@ -153,32 +153,20 @@ impl Variant {
         })
     }
 
-    /// Head and body, where they are what was stored under this key.
-    ///
-    /// # Errors
-    ///
-    /// When they are not, or another version of the format wrote the head.
-    pub(in crate::storage::redis) fn response(
-        &self,
-        key: &CacheKey,
-    ) -> Result<(StoredHead, StoredBody), DecodeError> {
-        let head = self.head()?;
-        if head.key != *key {
-            return Err(DecodeError::Corrupt);
+    /// Head and body, as they are stored under this key.
+    pub(in crate::storage::redis) fn response(&self, key: &CacheKey) -> Row<StoredResponse> {
+        let inline = (self.meta.chunks == 0).then(|| self.body.clone());
+        match row::response(&self.head, inline, Some(key)) {
+            Row::Found(found) if found.head.id != self.meta.id => Row::Garbage,
+            row => row,
         }
-        if self.meta.chunks > 0 {
-            return Ok((head, StoredBody::Streamed));
-        }
-        let whole = head.body == Some(BodySummary::of(&self.body));
-        if whole { Ok((head, StoredBody::Inline(self.body.clone()))) } else { Err(DecodeError::Corrupt) }
     }
 
-    /// # Errors
-    ///
-    /// When it is not what was stored, or another version of the format wrote it.
-    pub(in crate::storage::redis) fn head(&self) -> Result<StoredHead, DecodeError> {
-        let head = codec::decode(&self.head)?;
-        if head.id == self.meta.id && head.body.is_some() { Ok(head) } else { Err(DecodeError::Corrupt) }
+    pub(in crate::storage::redis) fn head(&self) -> Row<StoredHead> {
+        match row::head(&self.head, None) {
+            Row::Found(head) if head.id != self.meta.id => Row::Garbage,
+            row => row,
+        }
     }
 }
 
@@ -233,12 +221,17 @@ impl Record {
         }))
     }
 
-    /// The alias of this generation, or why it is none.
-    pub(in crate::storage::redis) fn alias(&self, generation: u64) -> Option<Result<Alias, DecodeError>> {
+    /// The alias of this generation, stored under `key` where that is given.
+    pub(in crate::storage::redis) fn alias(
+        &self,
+        generation: u64,
+        key: Option<&CacheKey>,
+    ) -> Option<Row<Alias>> {
         let (meta, value) = self.alias.as_ref().filter(|(meta, _)| meta.generation == generation)?;
-        Some(codec::decode_alias(value).and_then(|alias| {
-            if alias.response.head.id == meta.id { Ok(alias) } else { Err(DecodeError::Corrupt) }
-        }))
+        Some(match row::alias(value, key) {
+            Row::Found(alias) if alias.response.head.id != meta.id => Row::Garbage,
+            row => row,
+        })
     }
 
     pub(in crate::storage::redis) fn alias_meta(&self) -> Option<&Meta> {
