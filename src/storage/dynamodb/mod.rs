@@ -68,9 +68,9 @@ use options::Options;
 ///
 /// # When to choose it
 ///
-/// When what runs is on AWS already, many short-lived processes share one cache, and nobody wants to run a server. A hit
-/// takes one request of some milliseconds; every request costs money, and large bodies cost much of it. Redis answers
-/// sooner, SQLite needs no network at all.
+/// The program runs on AWS, many short-lived processes share one cache, and you do not want to run a server. A hit takes
+/// one request of some milliseconds. Every request costs money, and large bodies cost much of it. Redis answers sooner,
+/// SQLite needs no network at all.
 ///
 /// # The table
 ///
@@ -170,7 +170,7 @@ use options::Options;
 ///
 /// # Time to live
 ///
-/// Each item has `expires`: the second at which its response stops being usable, and the
+/// Each item has `expires`: the second at which its response stops being usable, plus the
 /// [margin](DynamoStorageBuilder::ttl_margin). DynamoDB deletes it at no cost some time after, often within a day or two; until
 /// then it can be found, and is not used. Chunks expire three days after their head, so that a freshening seldom has to
 /// write them again. [`maintain`](Storage::maintain) does the same at once, and also sweeps chunks that never got a head;
@@ -184,12 +184,18 @@ use options::Options;
 /// * A response of more than 500 cache groups is not stored.
 /// * A fill of more than six hours can lose its first chunks to `maintain`, one of more than a day can miss a removal.
 ///   The clocks of the machines that share a table are to agree within hours.
-/// * After another process cleared the namespace, a handle's next fill is refused before it knows.
+/// * After another process cleared the namespace, the next fill of a handle is refused; the handle learns of the clearing
+///   by that.
 /// * With [`consistent_reads(false)`](DynamoStorageBuilder::consistent_reads) reads cost half, and for about a second what was
 ///   removed or replaced can still be found.
 /// * Throttling, after some retries, is [`Unavailable`](crate::storage::StorageErrorKind::Unavailable): a miss.
 /// * The server needs transactions: DynamoDB, DynamoDB local and Dynoxide have them; Dynalite does not, and nothing can
 ///   be stored there.
+///
+/// # The driver
+///
+/// [`DynamoStorageBuilder`] takes types of the crates `aws-config` and `aws-sdk-dynamodb`, version 1. These major versions
+/// are part of this crate's public API: a change to another one is a breaking change here.
 ///
 /// # URL
 ///

@@ -1,8 +1,8 @@
 //! Stored responses in Redis or Valkey.
 //!
 //! [`RedisStorage`] keeps a cache on a server that many processes and machines share: one server, a cluster, or the
-//! primary that sentinels watch over, with or without TLS. It runs by the same code on Redis from version 6 and on
-//! Valkey from version 7.2; nothing in it is peculiar to one of them.
+//! primary that sentinels watch over, with or without TLS. It runs on Redis from version 6 and on Valkey from version 7.2,
+//! by the same code.
 //!
 //! ```no_run
 //! # async fn open() -> Result<(), larder::storage::StorageError> {
@@ -15,12 +15,12 @@
 //!
 //! # When to choose it
 //!
-//! When several machines shall share one cache, answers shall come within a millisecond, and the cache fits into the
-//! server's memory. For one machine, SQLite or files need no server and hold more.
+//! Several machines share one cache, answers come within a millisecond, and the cache fits into the server's memory. On
+//! one machine SQLite and files need no server and hold more.
 //!
 //! # Layout
 //!
-//! All keys begin with the [namespace](RedisStorageBuilder::namespace); what stands between braces decides the slot of a
+//! All keys begin with the [namespace](RedisStorageBuilder::namespace). The text between braces decides the slot of a
 //! cluster.
 //!
 //! | key | value |
@@ -30,54 +30,59 @@
 //! | `larder:{larder:marks}` | a hash: version of this layout, generations, count of invalidations |
 //! | `larder:{larder:marks}:groups` | a hash: number of the last invalidation of the groups of each slot |
 //!
-//! A lookup is one round trip: `HGETALL` of the record and `HGET` of the marks in one pipeline (on a cluster at the
-//! same time to two nodes). Lookups that come while others are under way go together, up to 32 in one pipeline that
-//! reads the marks once. A second round trip is needed only for what was stored before the last invalidation, of whatever
-//! groups. A larger body costs a round trip per four chunks. An invalidation is one round trip after another that reads
-//! the marks, however many groups it has.
-//! Storing is one round trip before the body, one for each chunk and one to publish. What must be atomic is
-//! done by small scripts on one slot, called by their hash.
+//! A lookup is one round trip: `HGETALL` of the record and `HGET` of the marks in one pipeline; on a cluster to two nodes
+//! at the same time. Lookups that come while others are under way go together, up to 32 in one pipeline that reads the
+//! marks once. A response that was stored before the last invalidation needs a second round trip. A larger body costs one
+//! round trip per four chunks. An invalidation reads the marks and then makes one round trip, however many groups it has.
+//! Storing takes one round trip before the body, one for each chunk and one to publish. Small scripts do what must be
+//! atomic; each touches one slot and is called by its hash.
 //!
 //! # What removals guarantee
 //!
-//! Removing a key and publishing under it are atomic on the server: a fill from before the removal is refused, by
-//! whomever it is made, for the whole of the [fill window](RedisStorageBuilder::fill_window); a fill that takes longer
-//! is refused in any case. Clearing starts a new generation: what was stored before is not found from that moment on,
-//! on no node of a cluster, and what a fill under way still writes is not found either.
+//! Removing a key and publishing under it are atomic on the server. A fill that began before the removal is refused, in
+//! every process, for the whole [fill window](RedisStorageBuilder::fill_window); a fill that takes longer is always
+//! refused. Clearing starts a new generation: from that moment no node of a cluster finds what was stored before, nor what
+//! a fill under way still writes.
 //!
-//! Two things weaken this, and both are the server's doing. A replica that is promoted may lack the last writes,
-//! removals among them. And a server that evicts may forget a removal within the time between a lookup and the
-//! response's head: that takes a policy that evicts what was written moments ago.
+//! The server can weaken this in two ways. A replica that is promoted may lack the last writes, removals among them. A
+//! server that evicts may forget a removal within the time between a lookup and the response's head, if its policy evicts
+//! what was written moments ago.
 //!
 //! # Eviction and limits
 //!
-//! The cache sets no limit of its own to what it stores: `maxmemory` and `maxmemory-policy allkeys-lru` (or
-//! `allkeys-lfu`) do. Any key may go at any time; what is not whole is a miss or, in the middle of a body, an error.
-//! Where the marks go, everything is a miss once. They are read with every lookup, so that LRU and LFU keep them. With
-//! `noeviction` and no memory left, storing fails with [`Full`](StorageErrorKind::Full) and hits go on.
+//! The cache does not limit how much it stores: `maxmemory` and `maxmemory-policy allkeys-lru` (or `allkeys-lfu`) do. The
+//! server may evict any key at any time. An incomplete entry is a miss or, in the middle of a body, an error. If the marks
+//! are evicted, every lookup is a miss once. Each lookup reads the marks, so LRU and LFU keep them. With `noeviction` and
+//! no memory left, storing fails with [`Full`](crate::storage::StorageErrorKind::Full) and hits go on.
 //!
-//! The numbers of invalidated groups are kept in 65536 slots, at most some 6 MB; groups whose ids fall into one slot are
-//! invalidated together. Where they are evicted, everything stored before is validated once. Every lookup reads the
-//! marks, so one node of a cluster serves a small read for each. Listing and counting scan the namespace
-//! with `SCAN`, never `KEYS`.
+//! The numbers of invalidated groups are kept in 65536 slots, at most some 6 MB. Groups whose ids fall into one slot are
+//! invalidated together. If the numbers are evicted, everything stored before is validated once. On a cluster one node
+//! serves a small read for each lookup. Listing and counting scan the namespace with `SCAN`, never `KEYS`.
 //!
 //! # Expiry
 //!
-//! Record and chunks expire [a margin](RedisStorageBuilder::ttl_margin) after the last of the record's entries is of any
-//! use, stale uses included; [`ttl(false)`](RedisStorageBuilder::ttl) leaves that to [`maintain`](Storage::maintain) and to
-//! eviction. What dead writers leave expires after the fill window. Usable times are those of the clients: a server
-//! whose clock differs by more than the margin deletes responses too early or too late, but is never the reason for a
-//! wrong answer. Removals are remembered by the server's clock alone.
+//! Record and chunks expire a [margin](RedisStorageBuilder::ttl_margin) after the end of the usable time of the record's
+//! last entry, stale uses included. With [`ttl(false)`](RedisStorageBuilder::ttl) only [`maintain`](Storage::maintain) and
+//! eviction remove them. Chunks of writers that died expire after the fill window. Usable times are those of the clients'
+//! clocks. A server whose clock differs by more than the margin deletes responses too early or too late; it never causes
+//! a wrong answer. Removals are remembered by the server's clock alone.
 //!
 //! # Connections
 //!
-//! Connections are kept, shared and made anew by the driver. Reads are asked for once more when the connection turns
-//! out to be broken, writes are not. While the server is away, calls fail at once with
-//! [`Unavailable`](StorageErrorKind::Unavailable) or after the timeout with [`Timeout`](StorageErrorKind::Timeout).
+//! The driver keeps and shares connections and reconnects. A read is repeated once when its connection turns out to be
+//! broken; a write is not. While the server is away, calls fail at once with
+//! [`Unavailable`](crate::storage::StorageErrorKind::Unavailable) or after the timeout with
+//! [`Timeout`](crate::storage::StorageErrorKind::Timeout).
+//!
 //! With ACLs the user needs `~larder:*` and
 //! `+hgetall +hmget +hget +hset +hsetnx +hdel +hkeys +hexists +mget +set +unlink +del +exists +type +expire
-//! +hincrby +pexpire +pexpireat +persist +pttl +scan +time +eval +evalsha +ping`, on clusters `+cluster|slots`. A user that may only
-//! read gets hits, and stores nothing.
+//! +hincrby +pexpire +pexpireat +persist +pttl +scan +time +eval +evalsha +ping`, on clusters `+cluster|slots`. A user that
+//! may only read gets hits and stores nothing.
+//!
+//! # The driver
+//!
+//! [`RedisStorageBuilder`] takes types of the crate `redis`, version 1. That major version is part of this crate's public
+//! API: a change to another one is a breaking change here.
 
 mod batch;
 mod call;
