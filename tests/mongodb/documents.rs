@@ -1,11 +1,13 @@
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::TryStreamExt;
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
+use larder::entry::{BodyEnd, codec};
 use larder::storage::{Published, Storage, StorageErrorKind};
 use mongodb::bson::{Bson, doc};
 
-use crate::server::Scratch;
+use crate::server::{KINDS, Scratch};
 use crate::{head, key, store};
 
 #[tokio::test]
@@ -172,4 +174,32 @@ async fn what_a_dead_fill_wrote_after_a_removal_is_never_visible() {
         0,
         "maintenance sweeps"
     );
+}
+
+/// "`TooLarge` when the head with the trailer fields is too long to be read again."
+#[tokio::test]
+async fn trailers_over_the_limit_are_too_large_and_nothing_is_stored() {
+    let Some(scratch) = Scratch::new() else { return };
+    let _dropped = scratch.dropped_in_the_end();
+    for kind in KINDS {
+        let storage = scratch.open(kind, "strict=true").await.unwrap();
+        for len in [10, 300_000] {
+            let name = format!("trailers-{len}");
+            let mut trailers = HeaderMap::new();
+            for _ in 0..=codec::MAX_FIELDS {
+                trailers.append("x", HeaderValue::from_static("y"));
+            }
+            let fence = storage.lookup(&key(&name)).await.unwrap().fence;
+            let mut writer = storage.begin(head(&name, "text/plain"), fence).await.unwrap();
+            writer.write(Bytes::from(vec![1; len])).await.unwrap();
+            let mut end = BodyEnd::default();
+            end.trailers = Some(trailers);
+            let error = writer.publish(end).await.unwrap_err();
+            assert_eq!(error.kind(), StorageErrorKind::TooLarge, "{error}");
+        }
+        let stored =
+            async |name: String| scratch.collection(&name).await.count_documents(doc! {}).await.unwrap();
+        assert_eq!(stored(kind.to_owned()).await, 1, "the namespace's document");
+        assert_eq!(stored(format!("{kind}.chunks")).await, 0);
+    }
 }

@@ -10,6 +10,7 @@ use super::found::{Fields, Found};
 use super::layout::{fence_number, kind};
 use super::store::{Store, primary};
 use crate::entry::{Alias, StoredHead, codec};
+use crate::storage::kit;
 use crate::storage::{Fence, Published, StorageError, StorageErrorKind};
 
 /// The longest exact head that is stored. Its copy for people can take three times as much.
@@ -25,6 +26,8 @@ impl Store {
         body: Option<&[u8]>,
         fence: Fence,
     ) -> Result<Published, StorageError> {
+        // The trailer fields came with the end of the body.
+        kit::check_head(self.name, head)?;
         let exact = codec::encode(head);
         self.check_head(exact.len())?;
         let kept = body.map_or(Kept::Chunks, |body| Kept::Inline { body, decode: self.options.decode });
