@@ -82,13 +82,11 @@ where
     }
 
     pub(super) fn is_end_stream(&self) -> bool {
-        self.front.len() == 0
-            && self.last.is_none()
-            && self.rest.as_ref().is_none_or(|rest| rest.is_end_stream())
+        self.front.len() == 0 && self.last.is_none() && self.rest.as_ref().is_none_or(Body::is_end_stream)
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
-        let rest = self.rest.as_ref().map_or_else(|| SizeHint::with_exact(0), |rest| rest.size_hint());
+        let rest = self.rest.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint);
         longer_by(self.front.len() as u64, &rest)
     }
 }
