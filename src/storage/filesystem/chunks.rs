@@ -132,7 +132,7 @@ impl ChunkReader {
         if left == 0 {
             return Ok(None);
         }
-        // The first piece is small, so that it is there soon.
+        // The first read is small, so that it is there soon.
         let chunks = if self.at == 0 { 1 } else { READ };
         let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(chunks * CHUNK);
         let mut bytes = vec![0; wanted];

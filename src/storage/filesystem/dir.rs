@@ -101,7 +101,7 @@ pub(super) fn move_file(from: &File, name: &str, to: &File, relative: &str, sync
     if sync { rustix::fs::fsync(&dir) } else { Ok(()) }
 }
 
-/// The names in a directory, in no order; names that are not UTF-8 are not ours and left out.
+/// The names in a directory, in no order; names that are not UTF-8 are not from this backend and left out.
 pub(super) fn names(dir: &File) -> Result<Vec<String>, Errno> {
     let mut names = Vec::new();
     for entry in rustix::fs::Dir::read_from(dir)? {

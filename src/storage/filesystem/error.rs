@@ -39,7 +39,7 @@ fn kind(error: &io::Error) -> StorageErrorKind {
     match Errno::from_io_error(error) {
         Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG) => StorageErrorKind::Full,
         Some(Errno::ROFS) => StorageErrorKind::ReadOnly,
-        // A symbolic link or a file stands where a directory of ours should be: nothing is written through it.
+        // A symbolic link or a file stands where a directory of the cache should be: nothing is written through it.
         Some(Errno::ACCESS | Errno::PERM | Errno::LOOP | Errno::NOTDIR) => StorageErrorKind::Denied,
         Some(
             Errno::MFILE
@@ -61,7 +61,7 @@ pub(super) fn lost_directory(error: &StorageError) -> bool {
     )
 }
 
-/// Whether opening failed because what stands under the name is no file of ours: a miss, not an error.
+/// Whether opening failed because there is no regular file under the name: a miss, not an error.
 pub(super) fn not_a_file(errno: Errno) -> bool {
     matches!(errno, Errno::NOENT | Errno::LOOP | Errno::NOTDIR | Errno::ISDIR | Errno::NXIO | Errno::NODEV)
 }

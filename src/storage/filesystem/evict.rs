@@ -39,7 +39,7 @@ pub(super) fn make_room(shared: &Shared, root: &Arc<Root>) -> Result<(), Storage
     shrink(shared, root, &goal)
 }
 
-/// Evicts a part of everything, because the disk is full.
+/// Evicts a sixteenth of everything, because the disk is full.
 pub(super) fn shed(shared: &Shared, root: &Arc<Root>) -> Result<(), StorageError> {
     let usage = total(root)?;
     shrink(shared, root, &Total { bytes: usage.bytes - usage.bytes.div_ceil(16), entries: u64::MAX })

@@ -1,11 +1,11 @@
-//! Names of files: what stands where below the root, and which names are ours.
+//! Names of files: where the files below the root are, and which names are those of a cache.
 
 use crate::entry::EntryId;
 use crate::key::CacheKey;
 
 use super::options::Format;
 
-/// Says that the directory is ours and in which version and format.
+/// Says that the directory is a cache, of which version and format.
 pub(super) const MARKER: &str = "larder.json";
 /// Counters and fences shared by all processes.
 pub(super) const STATE: &str = "state";
@@ -49,12 +49,12 @@ impl Name {
         Self { digest, hex }
     }
 
-    /// The key's name from the name of its record file; `None` when the file is not one of ours.
+    /// The key's name from the name of its record file; `None` for any other file.
     pub(super) fn of_record(file_name: &str, format: Format) -> Option<Self> {
         Self::parse(file_name.strip_suffix(format.record_suffix())?)
     }
 
-    /// The key's name from the name of a body file; `None` when the file is not one of ours.
+    /// The key's name from the name of a body file; `None` for any other file.
     pub(super) fn of_body(file_name: &str) -> Option<Self> {
         let mut parts = file_name.split('.');
         let name = Self::parse(parts.next()?)?;

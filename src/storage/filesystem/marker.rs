@@ -67,11 +67,11 @@ enum Content {
     Ours(Format),
     /// Of another version, and not damaged.
     OtherVersion(u32),
-    /// Damaged, or never one of ours.
+    /// Damaged, or from another program.
     Unclear,
 }
 
-/// The format of the directory, and whether it was made ours just now.
+/// The format of the directory, and whether it became a cache just now.
 pub(super) fn claim(dir: &File, path: &Path, wanted: Option<Format>) -> Result<(Format, bool), StorageError> {
     let shown = path.display();
     let incompatible = |what: &str| {
@@ -99,7 +99,7 @@ pub(super) fn claim(dir: &File, path: &Path, wanted: Option<Format>) -> Result<(
                 repair(dir, path, format);
                 Ok((format, false))
             }
-            None => Err(incompatible("its larder.json is none of ours")),
+            None => Err(incompatible("its larder.json is from another program")),
         },
     }
 }
@@ -123,7 +123,7 @@ fn read(dir: &File) -> io::Result<Content> {
     Ok(Format::from_name(&marker.format).map_or(Content::Unclear, Content::Ours))
 }
 
-/// Makes an empty directory ours; returns the format it has then, and whether it was we who did it.
+/// Makes an empty directory a cache. Returns its format, and whether no other process did it first.
 fn found(dir: &File, path: &Path, format: Format) -> Result<(Format, bool), StorageError> {
     let shown = path.display();
     if put_new(dir, MARKER, &text(format)?).doing(&format!("writing {shown}/{MARKER}"))? {
@@ -138,7 +138,7 @@ fn text(format: Format) -> Result<Vec<u8>, StorageError> {
         .map_err(|cause| error(StorageErrorKind::Other, "encoding the marker").with_source(cause))
 }
 
-/// Whether the directory is ours although its marker does not say so, and in which format: the shared numbers say both.
+/// The format of a directory whose marker is damaged, if it is a cache: the shared numbers say both.
 fn recognize(dir: &File, wanted: Option<Format>) -> Option<Format> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = rustix::fs::openat(dir, STATE, flags, Mode::empty()).ok()?;

@@ -18,11 +18,11 @@
 //! # Layout
 //!
 //! ```text
-//! larder.json               marks the directory as ours: version, format; made anew where it is damaged
+//! larder.json               says that the directory is a cache: version, format; written again where it is damaged
 //! state                     numbers all processes share: fences, how much is stored
 //! responses/ab/abcd…        all responses under one key: heads, and bodies up to the inline threshold
 //! aliases/ab/abcd…          the redirect alias under a key
-//! bodies/ab/abcd….ID.body   one large body, a checksum for each 64 KiB behind it
+//! bodies/ab/abcd….ID.body   one large body, a checksum for each chunk of 64 KiB behind it
 //! invalidated               how often something was invalidated, and the last time for every few groups
 //! temp/, locks/             files being written, lock files
 //! ```
@@ -54,6 +54,16 @@
 //! next write.
 //!
 //! It does not keep its files' contents secret from the user they belong to, and it is for Unix.
+//!
+//! # Inside
+//!
+//! - Opening: `options` what can be chosen, `connect`, `root` the open directory, `marker` whose it is, `layout` its names.
+//! - Reading: `lookup`, `list` and `reader` read a `record` from its `record_file`, which is `compact` or `json`, and
+//!   bodies from `chunks`, on the caller's thread while that is quick (`blocking`).
+//! - Writing: `publish`, `freshen`, `alias`, `remove` and `writer` are jobs of a `queue`. They take a `lock`, announce a
+//!   `change` and `rewrite` a record; `temp` and `new_file` make files appear whole.
+//! - `fence` is what a removal leaves, `groups` are invalidated together; `state` and `invalidated` are their numbers.
+//! - Room: `evict` keeps the limits, `count` counts a directory again, `maintain` does so for all of them.
 
 mod alias;
 mod blocking;

@@ -97,7 +97,7 @@ impl fmt::Debug for Queue {
 
 fn run(jobs: &Receiver<Job>) {
     while let Ok(job) = jobs.recv() {
-        // Whoever waits for it is told, because the way to him is dropped; the next ones are not to suffer.
+        // Who waits for it gets an error, because the sender is dropped. The next jobs are done all the same.
         let _ = catch_unwind(AssertUnwindSafe(job));
     }
 }

@@ -91,7 +91,7 @@ type Read = (ChunkReader, io::Result<Option<Bytes>>);
 
 /// Reads a stored body of a [`FileStorage`].
 ///
-/// Holds one open file, in the JSON format two, and at most one piece of 256 KiB.
+/// Holds one open file, in the JSON format two, and at most 256 KiB of the body.
 pub struct FileReader {
     handle: Handle,
     head: (CacheKey, EntryId),
@@ -133,8 +133,8 @@ impl BodyReader for FileReader {
                 }
                 Some(Source::Chunks(mut reader)) => {
                     self.reading = Some(spawn(turn, move || {
-                        let piece = reader.next();
-                        (reader, piece)
+                        let chunk = reader.next();
+                        (reader, chunk)
                     })?);
                 }
                 None => return Err(error(StorageErrorKind::Missing, "reading a body after an error")),
@@ -143,11 +143,11 @@ impl BodyReader for FileReader {
         let Some(reading) = &mut self.reading else { return Ok(None) };
         let read = joined(reading.await);
         self.reading = None;
-        let (reader, piece) = read?;
-        match piece {
-            Ok(piece) => {
+        let (reader, chunk) = read?;
+        match chunk {
+            Ok(chunk) => {
                 self.source = Some(Source::Chunks(reader));
-                Ok(piece)
+                Ok(chunk)
             }
             Err(cause) if cause.kind() == io::ErrorKind::InvalidData => {
                 self.handle.discard_entry(self.head.clone()).await;

@@ -38,7 +38,7 @@ pub(super) enum Place {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Record {
     pub(super) variants: Vec<Variant>,
-    /// Those that another version wrote, as they stand in the file: none of ours, and kept.
+    /// Those that another version wrote, as they are in the file. They are kept.
     pub(super) foreign: Vec<Bytes>,
 }
 

@@ -18,7 +18,7 @@ use super::root::Root;
 use super::temp::Temp;
 use super::{compact, dir, json};
 
-/// No record of ours is longer: more is garbage, and nothing is allocated for it.
+/// No record is longer: more is garbage, and nothing is allocated for it.
 const MAX_RECORD: u64 = 64 << 20;
 
 /// A read this long after the last one that was noted is noted in the file's access time.

@@ -73,7 +73,7 @@ fn discard_locked(locked: &Locked<'_>, keyspace: Keyspace, name: &Name) -> Resul
     Ok(())
 }
 
-/// Removes our files of one keyspace or both, and no others.
+/// Removes the cache's files of one keyspace or both, and no others.
 ///
 /// Fan-out directory by fan-out directory: fills that publish behind the sweep carry a fence from before it.
 pub(super) fn clear(

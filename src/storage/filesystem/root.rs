@@ -1,4 +1,4 @@
-//! The root directory: opening it, making sure that it is ours, and noticing when it is no longer the same.
+//! The root directory: opening it, making sure that it is a cache, and noticing when it is no longer the same.
 
 use std::fs::{DirBuilder, File};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};

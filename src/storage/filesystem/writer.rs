@@ -54,7 +54,7 @@ enum Progress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Writing,
-    /// A piece was refused, failed, or its future was dropped half-way.
+    /// A chunk was refused, failed, or its future was dropped half-way.
     Failed,
     /// Nothing has to be given up any more.
     Done,
@@ -93,7 +93,7 @@ impl FileWriter {
         });
     }
 
-    /// What went wrong with earlier pieces.
+    /// What went wrong with earlier chunks.
     fn failure(&self) -> Result<(), StorageError> {
         match self.progress.as_ref().map(|progress| lock(progress)).as_deref_mut() {
             Some(Progress::Failed(error)) => Err(error.take().unwrap_or_else(failed_before)),

@@ -10,7 +10,7 @@ use crate::storage::StorageErrorKind;
 /// Bytes of a body in one row. Reading one takes some tens of microseconds.
 pub(super) const CHUNK: usize = 128 << 10;
 
-/// A piece of a body.
+/// A chunk of a body.
 #[derive(Clone, Debug)]
 pub(super) struct Chunk {
     pub(super) seq: i64,

@@ -79,7 +79,7 @@ fn read_write(path: &Path, options: &SqliteStorageBuilder) -> Result<Connections
     opened
 }
 
-/// Looks at an existing file without a trace, so that one that is not ours stays as it is.
+/// Examines an existing file without changing it, because another program may have written it.
 fn examine_untouched(path: &Path) -> Result<(), Fault> {
     if std::fs::metadata(path)?.len() == 0 {
         return Ok(());

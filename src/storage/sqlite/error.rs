@@ -94,7 +94,7 @@ fn kind(error: &rusqlite::Error) -> StorageErrorKind {
     use ffi::ErrorCode;
     let Some(code) = error.sqlite_error_code() else {
         return match error {
-            // A value of a type that no statement of ours wrote.
+            // A value of a type that no statement of this backend writes.
             rusqlite::Error::FromSqlConversionFailure(..)
             | rusqlite::Error::InvalidColumnType(..)
             | rusqlite::Error::IntegralValueOutOfRange(..)
@@ -120,8 +120,8 @@ fn kind(error: &rusqlite::Error) -> StorageErrorKind {
         ErrorCode::PermissionDenied | ErrorCode::AuthorizationForStatementDenied => StorageErrorKind::Denied,
         ErrorCode::TooBig => StorageErrorKind::TooLarge,
         ErrorCode::NotADatabase => StorageErrorKind::Incompatible,
-        // `Unknown` is SQLITE_ERROR, "no such table": the statements are fixed and right, so the schema is not ours
-        // any more. A constraint of ours can only fail on rows that we did not write.
+        // `Unknown` is SQLITE_ERROR, "no such table": the statements are fixed and right, so somebody
+        // changed the schema. A constraint can only fail on rows that another program wrote.
         ErrorCode::DatabaseCorrupt
         | ErrorCode::Unknown
         | ErrorCode::ConstraintViolation

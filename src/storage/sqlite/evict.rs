@@ -1,4 +1,4 @@
-//! Keeping the limits: eviction of what was not used of late, without a write per use.
+//! Keeping the limits: eviction of what was not used recently, without a write per use.
 //!
 //! Entries stand in the order of their row numbers, which is the order they were stored in, and a hand moves along:
 //! an entry that was used since the hand last came by is spared and its mark taken away, another one is evicted
@@ -21,7 +21,7 @@ pub(super) fn remember(session: &Session<'_>) -> Result<(), Fault> {
     if marks.is_empty() {
         return Ok(());
     }
-    // An entry can be gone by now; its mark would then stay for ever.
+    // An entry can be gone by now; its mark would then never be removed.
     let mut statement = session.connection.prepare_cached(
         "INSERT OR IGNORE INTO used SELECT ?1
          WHERE EXISTS (SELECT 1 FROM responses WHERE entry = ?1)

@@ -9,10 +9,10 @@ use crate::entry::StoredHead;
 use crate::key::CacheKey;
 use crate::storage::StorageErrorKind;
 
-/// "lrdr": tells our files from everybody else's.
+/// "lrdr": tells files of this crate from those of other programs.
 const APPLICATION_ID: i32 = i32::from_be_bytes(*b"lrdr");
 const VERSION: i32 = 2;
-/// Above every number that a cache of ours comes to, and far from overflow.
+/// Above every number that a cache reaches, and far from overflow.
 pub(super) const MOST: i64 = 1 << 60;
 const SCHEMA: &str = include_str!("schema.sql");
 
@@ -27,7 +27,7 @@ pub(super) enum Content {
 ///
 /// # Errors
 ///
-/// [`StorageErrorKind::Incompatible`] for everything that is not ours or not of this version.
+/// [`StorageErrorKind::Incompatible`] for everything that another program or another version wrote.
 pub(super) fn examine(connection: &Connection) -> Result<Content, Fault> {
     let pragma = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i32>(0));
     let (application, version) = (pragma("application_id")?, pragma("user_version")?);

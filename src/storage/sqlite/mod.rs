@@ -22,29 +22,30 @@
 //! |---|---|---|
 //! | `responses` | stored response | `url`, `method`, `status`, `body_length`, `requested`, `received`, `usable` |
 //! | `redirects` | redirect alias | the same, and `target` |
-//! | `chunks` | piece of at most 128 KiB of a body over the inline threshold, with its checksum | |
+//! | `chunks` | chunk of at most 128 KiB of a body over the inline threshold, with its checksum | |
 //! | `invalidated` | slot of invalidated groups | `slot`, `number` |
 //!
-//! `head` holds a head in its exact form, which is what the cache reads; the columns beside it are copies for you. The
-//! other tables count what is stored and keep fills apart from removals. Rows may be deleted by hand: triggers see to
-//! the rest.
+//! `head` holds a head in its exact form, which is what the cache reads. The columns beside it are copies for you. The
+//! other tables count what is stored and record removals. You may delete rows by hand: triggers delete what belongs to
+//! them.
 //!
 //! ```text
 //! sqlite3 cache.db "SELECT url, status, received FROM responses ORDER BY response_time DESC LIMIT 10"
 //! sqlite3 cache.db "DELETE FROM responses WHERE url LIKE 'https://api.example/%'"
 //! ```
 //!
-//! While the file is open, `-wal` and `-shm` files stand beside it; [`checkpoint`](SqliteStorage::checkpoint) makes the
-//! one file a whole copy. Files are made for their owner only (0600), the log and the journal too. A file that belongs to
+//! While the file is open, there are `-wal` and `-shm` files beside it. [`checkpoint`](SqliteStorage::checkpoint) makes
+//! the one file a whole copy. Files are created for their owner only (0600), the log and the journal too. A file that belongs to
 //! another user, that everyone may write to, or that is a symbolic link is refused, unless
 //! [`trust_file`](SqliteStorageBuilder::trust_file) says otherwise.
 //!
 //! # Limits
 //!
 //! [`max_bytes`](SqliteStorageBuilder::max_bytes) (2 GiB) and [`max_entries`](SqliteStorageBuilder::max_entries) (none) hold for all
-//! processes together: what was not used of late goes first. A body may be half of `max_bytes` long, and 32 variants
-//! stand under a key. The file keeps its size when entries go; [`vacuum`](SqliteStorage::vacuum) gives the room back.
-//! What can never be used again goes with [`maintain`](Storage::maintain), or when room is needed.
+//! processes together. What was not used recently is removed first. A body may be half of `max_bytes` long, and a key
+//! has up to 32 [variants](SqliteStorageBuilder::max_variants). The file keeps its size when entries are removed;
+//! [`vacuum`](SqliteStorage::vacuum) makes it smaller. [`maintain`](Storage::maintain) removes what can never be used
+//! again. An option with an impossible value is an error when the database is opened.
 //!
 //! # What is promised
 //!
@@ -52,17 +53,20 @@
 //! `main`, which waits for it when the storage is dropped. A program that ends without dropping it (`exit`, a storage in a
 //! `static`) has to [flush](crate::CacheLayer::flush) first. After a crash of a process everything published is there,
 //! removals and invalidations as well, and what it was writing is reclaimed. After a power
-//! failure the last responses and invalidations may be missing, depending on [`Synchronous`]. A damaged file is found out, emptied and used
-//! on; one that is not ours, or of a newer version, is refused and left as it is.
+//! failure the last responses and invalidations may be missing, depending on [`Synchronous`]. A damaged file is detected,
+//! emptied and used again. A file of another program or of a newer version is refused and not changed.
 //!
 //! # Inside
 //!
-//! - `options` what can be chosen, `place` where the file is, `connect` opening it, `layout` the tables in it;
-//! - `lookup` and `pool` find what is stored, on the caller's thread while that is quick;
-//! - `publish` and `queue` change it, on one thread that commits together what is queued;
-//! - `writer` streams bodies both ways;
-//! - `evict` keeps the limits, `reclaim` takes back the room of bodies that nothing leads to any more;
-//! - `error` says what went wrong.
+//! - Opening: `options` what can be chosen, `place` where the file is, `connect` and `connections`, `layout` the tables.
+//! - Reading: `lookup`, `list` and `reader` read `rows` and `chunks` through the connections of a `pool`, on the caller's
+//!   thread while that is quick.
+//! - Writing: `publish`, `freshen`, `alias`, `remove` and `writer` are jobs of a `queue`. One thread commits together what
+//!   is queued. A job works with a `session`.
+//! - `fence` is what a removal leaves, `groups` are invalidated together.
+//! - Room: `recency` and `evict` keep the limits, `bodies` and `reclaim` delete chunks that nothing leads to, `sweep`
+//!   goes through everything for `remove` and `maintain`.
+//! - `error` is a failure in words, `repair` empties a damaged database.
 
 mod alias;
 mod bodies;
@@ -119,8 +123,8 @@ use crate::storage::{
 /// Any number of processes can share the file. Lookups do not wait for stores, and stores are committed together
 /// under load. Every table can be read with plain SQL: `SELECT url, status, received FROM responses`.
 ///
-/// A file that turns out to be damaged is emptied and goes on being used; a file that is not a cache of ours is never
-/// touched. Clones share one database. The last one dropped waits until everything queued is written.
+/// A file that is found damaged is emptied and used again. A file of another program is never changed. Clones share one
+/// database. Dropping the last one waits until everything queued is written.
 ///
 /// ```
 /// use larder::storage::{SqliteStorage, Storage};

@@ -120,35 +120,35 @@ impl SqliteStorageBuilder {
     }
 
     /// How long a write waits for another process's write before it fails as
-    /// [unavailable](StorageErrorKind::Unavailable): 5 s unless told otherwise.
+    /// [unavailable](StorageErrorKind::Unavailable), at most 24 days. Default: 5 s.
     pub const fn busy_timeout(mut self, timeout: Duration) -> Self {
         self.busy_timeout = timeout;
         self
     }
 
-    /// When writes reach the disk: [`Synchronous::Normal`] unless told otherwise.
+    /// When writes reach the disk. Default: [`Synchronous::Normal`].
     pub const fn synchronous(mut self, synchronous: Synchronous) -> Self {
         self.synchronous = synchronous;
         self
     }
 
-    /// How many bytes of the file to map into memory: 0, none, unless told otherwise. Mapping makes reads of bodies
-    /// from some 100 KiB on faster, but an I/O error then ends the process with a signal instead of ending the read
+    /// How many bytes of the file to map into memory, at most 2047 MiB. Default: 0. Mapping makes reads of bodies
+    /// from about 100 KiB on faster, but an I/O error then ends the process with a signal instead of ending the read
     /// with an error.
     pub const fn mmap_size(mut self, bytes: u64) -> Self {
         self.mmap_size = bytes;
         self
     }
 
-    /// How many bytes of pages each connection may keep: 4 MiB unless told otherwise. There is one connection for
+    /// How many bytes of pages each connection may keep. Default: 4 MiB. There is one connection for
     /// writing and up to [`readers`](Self::readers) for reading.
     pub const fn cache_size(mut self, bytes: u64) -> Self {
         self.cache_size = bytes;
         self
     }
 
-    /// The page size of a newly created file, a power of two from 512 to 65536: 8192 unless told otherwise, which keeps
-    /// the file close to its payload.
+    /// The page size of a new file in bytes, a power of two from 512 to 65536. Default: 8192, with which the file is
+    /// little larger than what it holds.
     pub const fn page_size(mut self, bytes: u32) -> Self {
         self.page_size = bytes;
         self
@@ -162,8 +162,8 @@ impl SqliteStorageBuilder {
     }
 
     /// Whether to open a file that others could have prepared: one that belongs to another user, that everyone may write
-    /// to, or that a symbolic link leads to. Off unless told otherwise: such a file is refused with
-    /// [`StorageErrorKind::Denied`], because whoever can write to it decides what your requests are answered with.
+    /// to, or that a symbolic link leads to. Default: off. Such a file is refused with
+    /// [`StorageErrorKind::Denied`], because who can write to it decides what your requests are answered with.
     ///
     /// Has no effect where there are no such owners, as on Windows.
     pub const fn trust_file(mut self, trust: bool) -> Self {
@@ -171,20 +171,21 @@ impl SqliteStorageBuilder {
         self
     }
 
-    /// How many bytes of heads and bodies to hold, `None` for no limit: 2 GiB unless told otherwise. The file is a
+    /// How many bytes of heads and bodies to hold, at least 1, or `None` for no limit. Default: 2 GiB. The file is a
     /// little larger, and does not shrink before [`SqliteStorage::vacuum`].
     pub fn max_bytes(mut self, bytes: impl Into<Option<u64>>) -> Self {
         self.max_bytes = bytes.into();
         self
     }
 
-    /// How many responses and aliases to hold, `None` (the default) for no limit.
+    /// How many responses and aliases to hold, at least 1, or `None` for no limit. Default: `None`.
     pub fn max_entries(mut self, entries: impl Into<Option<u64>>) -> Self {
         self.max_entries = entries.into();
         self
     }
 
-    /// How long a single body may be; `None` (the default) for half of [`max_bytes`](Self::max_bytes).
+    /// How long a single body may be, at most [`max_bytes`](Self::max_bytes). Default: `None`, which is half of
+    /// `max_bytes`.
     pub fn max_body(mut self, bytes: impl Into<Option<u64>>) -> Self {
         self.max_body = bytes.into();
         self
@@ -197,14 +198,14 @@ impl SqliteStorageBuilder {
         self
     }
 
-    /// Up to which length a body is kept in the row of its head and read together with it: 16 KiB unless told
-    /// otherwise, at most 128 KiB. A freshened head rewrites its row, so a large threshold makes that dearer.
+    /// Up to which length a body is kept in the row of its head and read together with it, at most 128 KiB. Default:
+    /// 16 KiB. Freshening a head rewrites its row, and costs more with a large threshold.
     pub const fn inline_threshold(mut self, bytes: usize) -> Self {
         self.inline_threshold = bytes;
         self
     }
 
-    /// How many connections read at the same time: 4 unless told otherwise.
+    /// How many connections read at the same time, from 1 to 64. Default: 4.
     pub const fn readers(mut self, readers: usize) -> Self {
         self.readers = readers;
         self

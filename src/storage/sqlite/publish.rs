@@ -86,7 +86,7 @@ fn is_written(connection: &Connection, body: i64, chunks: i64) -> Result<bool, F
 pub(super) fn given_up() -> Fault {
     Fault::new(
         StorageErrorKind::Missing,
-        "the body is not there as it was written: a part failed, or it was given up, because it did not grow for long",
+        "the body is not there as it was written: a chunk failed, or it was given up because it did not grow for ten minutes",
     )
 }
 

@@ -23,8 +23,8 @@ const EXAMINED: Duration = Duration::from_secs(60);
 
 /// The way to the thread that writes. Dropping it waits until everything queued is written; so no job may hold it.
 ///
-/// A job is always queued at once, so that it is done even if nobody comes back to wait for it: whoever returns from
-/// `main` takes the runtime with him. What bodies occupy in the queue is bounded by the [`Backlog`].
+/// A job is always queued at once, so that it is done even if nobody waits for it: returning from `main` ends the
+/// runtime. What bodies occupy in the queue is bounded by the [`Backlog`].
 pub(super) struct Queue {
     jobs: Option<mpsc::UnboundedSender<Queued>>,
     /// How many jobs are queued.

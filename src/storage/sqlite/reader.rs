@@ -91,7 +91,7 @@ impl BodyReader for SqliteReader {
         if self.ready.is_empty() && self.left > 0 {
             let (body, seq) = (self.body, self.seq);
             let read = move |connection: &Connection| {
-                Chunk::read(connection, body, seq)?.ok_or_else(|| missing("a part of the body is gone"))
+                Chunk::read(connection, body, seq)?.ok_or_else(|| missing("a chunk of the body is gone"))
             };
             let chunk = self.handle.pool.quick(read).await;
             let chunk = chunk.map_err(|fault| self.failed(fault))?;

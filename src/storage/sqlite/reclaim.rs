@@ -78,7 +78,7 @@ pub(super) fn condemn_orphans(session: &Session<'_>) -> Result<u64, Fault> {
             orphans += 1;
         }
     }
-    // No writer of ours leaves such chunks, but a person with a shell can.
+    // No writer leaves such chunks, but a person with a shell can.
     let stray = connection.execute(
         "INSERT OR IGNORE INTO condemned
          SELECT DISTINCT body FROM chunks

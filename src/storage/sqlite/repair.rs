@@ -7,8 +7,8 @@ use super::error::Fault;
 use super::layout::{MOST, ensure};
 use crate::storage::StorageErrorKind;
 
-/// Whether the numbers of the table `state` are ones that a cache of ours comes to. Others are not from us, and SQLite makes
-/// of a number that overflows one that is none: nothing could be stored any more.
+/// Whether the numbers of the table `state` are ones that a cache reaches. Another program wrote others, and SQLite makes
+/// a number that overflows a float: nothing could be stored any more.
 fn has_sound_numbers(connection: &Connection) -> Result<bool, Fault> {
     let mut statement = connection.prepare(
         "SELECT count(*) FROM state
@@ -22,7 +22,7 @@ fn has_sound_numbers(connection: &Connection) -> Result<bool, Fault> {
     Ok(statement.query_row([MOST], |row| row.get::<_, i64>(0))? == 1)
 }
 
-/// Repairs a damaged database of ours by emptying it: what it held can be fetched again.
+/// Repairs a damaged database by emptying it: what it held can be fetched again.
 ///
 /// Returns whether that was necessary; another process may have done it before.
 pub(super) fn repair(connection: &Connection) -> Result<bool, Fault> {

@@ -83,7 +83,7 @@ pub(super) struct KeyRow {
 }
 
 impl KeyRow {
-    /// Whether another version of the format wrote it, perhaps under another key: it is none of ours.
+    /// Whether another version of the format wrote it, perhaps under another key: it stays.
     pub(super) fn is_foreign(&self) -> bool {
         matches!(self.head, Err(DecodeError::Version(_)))
     }

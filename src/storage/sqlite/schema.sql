@@ -62,7 +62,7 @@ CREATE TABLE redirects (
 );
 CREATE INDEX redirects_by_key ON redirects (hash);
 
--- Immutable pieces of bodies; the number of a body is the low half of its entry's id.
+-- Immutable chunks of bodies; the number of a body is the low half of its entry's id.
 CREATE TABLE chunks (
     chunk INTEGER PRIMARY KEY,
     body INTEGER NOT NULL,

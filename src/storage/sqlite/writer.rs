@@ -24,7 +24,7 @@ use crate::storage::{BodyWriter, Fence, Published, StorageError, StorageErrorKin
 /// Writes one body into a [`SqliteStorage`](super::SqliteStorage).
 ///
 /// Data is accepted without waiting while less than 1 MiB of the body is queued, and a publication always is; a failure
-/// shows with the next piece or when the response is published. What was accepted is written even if the
+/// shows with the next chunk or when the response is published. What was accepted is written even if the
 /// runtime ends.
 pub struct SqliteWriter {
     handle: Arc<Handle>,
@@ -47,7 +47,7 @@ pub struct SqliteWriter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Writing,
-    /// A piece was refused, failed, or its future was dropped half-way.
+    /// A chunk was refused, failed, or its future was dropped half-way.
     Failed,
     /// Nothing has to be given up any more.
     Done,
@@ -242,6 +242,6 @@ fn failed_before() -> StorageError {
     StorageError::new(
         StorageErrorKind::Other,
         BACKEND,
-        "storing a response: an earlier piece was not written",
+        "storing a response: an earlier chunk was not written",
     )
 }
