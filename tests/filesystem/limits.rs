@@ -112,3 +112,46 @@ async fn a_full_disk_is_an_error_of_its_kind_and_leaves_no_remains() {
     let _ = std::process::Command::new("umount").arg("-l").arg(&path).status();
     outcome.unwrap();
 }
+
+#[test]
+fn an_impossible_value_is_an_error_that_says_what_is_possible() {
+    let new = FileStorage::builder;
+    let table = [
+        (new().max_bytes(0), "max_bytes is 0; possible: at least 1, or no limit"),
+        (new().max_entries(0), "max_entries is 0; possible: at least 1, or no limit"),
+        (new().max_bytes(10).max_body(11), "max_body is 11; possible: at most max_bytes, which is 10"),
+        (new().max_variants(0), "max_variants is 0; possible: 1 to 65535"),
+        (new().max_variants(65536), "max_variants is 65536; possible: 1 to 65535"),
+        (new().inline_threshold(1_048_577), "inline_threshold is 1048577; possible: 0 to 1048576"),
+    ];
+    for (builder, why) in table {
+        let (_dir, path) = place();
+        let error = builder.open(&path).unwrap_err();
+        assert_eq!(error.kind(), StorageErrorKind::Invalid, "{error}");
+        let text = format!("filesystem storage: opening a directory: the option {why} (invalid)");
+        assert_eq!(error.to_string(), text);
+        assert!(!path.exists());
+    }
+}
+
+#[tokio::test]
+async fn values_at_their_limits_are_taken() {
+    let (_dir, path) = place();
+    let storage = FileStorage::builder()
+        .max_bytes(1 << 20)
+        .max_body(1 << 20)
+        .max_entries(None)
+        .max_variants(65535)
+        .inline_threshold(1 << 20)
+        .open(&path)
+        .unwrap();
+    store(&storage, head("a"), body(1000)).await;
+    assert!(get(&storage, "a").await.is_some());
+    drop(storage);
+    let (_dir, path) = place();
+    let unlimited = FileStorage::builder().max_bytes(None).max_entries(1).max_variants(1).inline_threshold(0);
+    let storage = unlimited.open(&path).unwrap();
+    assert_eq!(storage.max_body(), u64::MAX);
+    store(&storage, head("a"), body(1000)).await;
+    assert!(get(&storage, "a").await.is_some());
+}

@@ -112,3 +112,25 @@ async fn variants_of_one_key_are_capped() {
     let value = |at: usize| found[at].head.selecting.fields[0].value.clone();
     assert_eq!(value(0), SelectingValue::Plain(Bytes::from_static(b"agent99")), "the newest comes first");
 }
+
+#[tokio::test]
+async fn beyond_the_variants_of_a_key_the_least_recently_published_go() {
+    let storage = SqliteStorage::builder().max_variants(2).in_memory().unwrap();
+    for language in ["en", "fr", "de"] {
+        let mut head = head(&key("a"));
+        head.selecting.fields.push(larder::key::SelectingField {
+            name: http::header::ACCEPT_LANGUAGE,
+            value: larder::key::SelectingValue::Plain(language.into()),
+        });
+        let fence = fence(&storage, &key("a")).await;
+        let mut writer = storage.begin(head, fence).await.unwrap();
+        writer.write(language.into()).await.unwrap();
+        assert_eq!(writer.publish(BodyEnd::default()).await.unwrap(), Published::Stored);
+    }
+    let mut bodies = Vec::new();
+    for response in storage.lookup(&key("a")).await.unwrap().responses {
+        let larder::entry::StoredBody::Inline(body) = response.body else { panic!("a small body is inline") };
+        bodies.push(body);
+    }
+    assert_eq!(bodies, ["de", "fr"]);
+}
