@@ -20,8 +20,8 @@ pub(super) use body::extension_for;
 
 /// The layout of the file around the responses.
 const VERSION: u32 = 1;
-/// The layout of a response. The first one did not say which it was.
-const FORMAT: u32 = 2;
+/// The layout of a response. The first one did not say which it was; in the second one `overridden` was `wished`.
+const FORMAT: u32 = 3;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
