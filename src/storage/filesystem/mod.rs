@@ -36,7 +36,7 @@
 //!
 //! Writers of one fan-out directory wait for each other (`flock`; on network file systems only as good as theirs);
 //! readers wait for nobody. For a process that was stopped while it holds a lock the others wait five seconds, and then
-//! no more: changes of those keys fail with [`Unavailable`](StorageErrorKind::Unavailable) until it goes on or is ended.
+//! no more: changes of those keys fail with [`Unavailable`](crate::storage::StorageErrorKind::Unavailable) until it goes on or is ended.
 //! While processes take turns at a lock, one of them waits up to a minute for its own. How much is stored is counted in
 //! `state`, so the limits hold for all processes together; what a stopped process holds is passed over by the eviction. A process that dies in the middle of a change leaves a mark there, and the next writer counts that
 //! fan-out directory again; what it was writing is removed by [`maintain`](Storage::maintain) or when the directory is

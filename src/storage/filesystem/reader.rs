@@ -89,7 +89,7 @@ enum Source {
 
 type Read = (ChunkReader, io::Result<Option<Bytes>>);
 
-/// Reads a stored body of a [`FileStorage`].
+/// Reads a stored body of a [`FileStorage`](super::FileStorage).
 ///
 /// Holds one open file, in the JSON format two, and at most 256 KiB of the body.
 pub struct FileReader {

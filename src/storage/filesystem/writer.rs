@@ -25,7 +25,7 @@ use super::shared::Shared;
 /// Bytes that are gathered before they are handed to the thread that writes them.
 const GATHERED: usize = 4 * CHUNK;
 
-/// Writes a body into a [`FileStorage`].
+/// Writes a body into a [`FileStorage`](super::FileStorage).
 ///
 /// Nothing touches the disk before 256 KiB have come or the response is published. Data is accepted without waiting
 /// while less than 1 MiB of the body is queued, and a publication always is; a failure shows with the next

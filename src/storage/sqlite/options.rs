@@ -172,7 +172,7 @@ impl SqliteStorageBuilder {
     }
 
     /// How many bytes of heads and bodies to hold, at least 1, or `None` for no limit. Default: 2 GiB. The file is a
-    /// little larger, and does not shrink before [`SqliteStorage::vacuum`].
+    /// little larger, and does not shrink before [`SqliteStorage::vacuum`](super::SqliteStorage::vacuum).
     pub fn max_bytes(mut self, bytes: impl Into<Option<u64>>) -> Self {
         self.max_bytes = bytes.into();
         self
