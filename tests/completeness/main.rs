@@ -20,8 +20,8 @@
 mod site;
 mod step;
 mod story;
-#[path = "../support/mod.rs"]
-mod support;
+
+use larder_test_support as support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

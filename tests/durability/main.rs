@@ -14,7 +14,7 @@
 
 mod child;
 mod kill;
-#[path = "../support/mod.rs"]
-mod support;
 #[cfg(target_os = "linux")]
 mod syscalls;
+
+use larder_test_support as support;

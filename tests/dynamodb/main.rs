@@ -10,8 +10,6 @@
 )]
 
 mod faults;
-#[path = "../support/layered.rs"]
-mod layered;
 mod opening;
 mod outage;
 mod planted;
@@ -19,8 +17,6 @@ mod proxy;
 mod samples;
 #[path = "../support/dynamodb.rs"]
 mod server;
-#[path = "../support/mod.rs"]
-mod support;
 mod table;
-#[path = "../support/wire.rs"]
-mod wire;
+
+use larder_test_support::{layered, wire};

@@ -8,8 +8,7 @@
     reason = "tests"
 )]
 
-#[path = "../support/mod.rs"]
-mod support;
+use larder_test_support as support;
 
 use std::convert::Infallible;
 use std::pin::Pin;

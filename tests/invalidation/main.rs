@@ -16,9 +16,9 @@
 #[path = "../service/moody.rs"]
 mod moody;
 mod origin;
-#[path = "../support/mod.rs"]
-mod support;
 mod tasks;
+
+use larder_test_support as support;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -14,10 +14,10 @@
 
 mod client;
 mod origin;
-#[path = "../support/mod.rs"]
-mod support;
 mod verdict;
 mod world;
+
+use larder_test_support as support;
 
 use std::sync::Arc;
 

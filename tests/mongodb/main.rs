@@ -13,17 +13,13 @@ mod documents;
 mod failures;
 mod files;
 mod foreign;
-#[path = "../support/layered.rs"]
-mod layered;
 mod options;
 mod outage;
 mod planted;
 #[path = "../support/mongo.rs"]
 mod server;
-#[path = "../support/mod.rs"]
-mod support;
-#[path = "../support/wire.rs"]
-mod wire;
+
+use larder_test_support::{layered, wire};
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode};

@@ -11,15 +11,12 @@
 
 mod cluster;
 mod data;
-#[path = "../support/layered.rs"]
-mod layered;
 mod lookups;
 mod opening;
 mod outage;
 mod planted;
 mod sentinel;
 mod server;
-#[path = "../support/mod.rs"]
-mod support;
-#[path = "../support/wire.rs"]
-mod wire;
+
+use larder_test_support as support;
+use larder_test_support::{layered, wire};

@@ -34,7 +34,7 @@ mod redirects;
 mod spawned;
 mod stack;
 mod status;
-#[path = "../support/mod.rs"]
-mod support;
 mod trailers;
 mod vary;
+
+use larder_test_support as support;

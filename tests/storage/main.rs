@@ -27,5 +27,5 @@ mod redis;
 mod secrets;
 #[cfg(feature = "sqlite")]
 mod sqlite;
-#[path = "../support/mod.rs"]
-mod support;
+
+use larder_test_support as support;

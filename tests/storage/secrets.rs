@@ -1,13 +1,11 @@
 //! Passwords and keys in URLs, options and builders are shown nowhere.
 
+use larder_test_support::traced;
 use std::error::Error;
 use std::fmt::{Debug, Write};
 use std::time::Duration;
 
 use larder::storage::open;
-
-#[path = "../support/traced.rs"]
-mod traced;
 
 /// Planted wherever a secret can stand; with digits, so that a part of it can be taken for a port.
 const SECRET: &str = "hunter2secret";

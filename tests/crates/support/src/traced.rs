@@ -9,7 +9,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 
 /// Keeps the warnings and errors of this thread.
 #[derive(Clone, Default)]
-pub(crate) struct Log {
+pub struct Log {
     lines: Arc<Mutex<Vec<String>>>,
     everything: bool,
 }
@@ -17,11 +17,11 @@ pub(crate) struct Log {
 #[allow(dead_code, reason = "each test binary uses its part")]
 impl Log {
     /// Keeps all levels, of drivers too.
-    pub(crate) fn everything() -> Self {
+    pub fn everything() -> Self {
         Self { everything: true, ..Self::default() }
     }
 
-    pub(crate) fn lines(&self) -> Vec<String> {
+    pub fn lines(&self) -> Vec<String> {
         self.lines.lock().unwrap().clone()
     }
 }

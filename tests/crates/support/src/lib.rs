@@ -1,6 +1,17 @@
 //! What the tests of the layer share: an origin that does as it is told, and short ways to ask it.
-#![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs,
+    missing_debug_implementations,
+    reason = "for tests"
+)]
 
+pub mod layered;
+pub mod traced;
+pub mod wire;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -17,21 +28,21 @@ use larder::clock::{ManualClock, Timestamp};
 use larder::status::CacheStatus;
 use tower::{Service, ServiceExt};
 
-pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
-pub(crate) type OriginBody = UnsyncBoxBody<Bytes, BoxError>;
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub type OriginBody = UnsyncBoxBody<Bytes, BoxError>;
 
 type Handler = dyn Fn(&http::request::Parts, usize) -> Result<Response<OriginBody>, BoxError> + Send + Sync;
 
 /// An origin in this process. Clones share the record of what was asked.
 #[derive(Clone)]
-pub(crate) struct Origin {
+pub struct Origin {
     handler: Arc<Handler>,
     asked: Arc<Mutex<Vec<http::request::Parts>>>,
 }
 
 impl Origin {
     /// Answers with what `handler` makes of the request and of the number of requests before it.
-    pub(crate) fn new<F>(handler: F) -> Self
+    pub fn new<F>(handler: F) -> Self
     where
         F: Fn(&http::request::Parts, usize) -> Result<Response<OriginBody>, BoxError> + Send + Sync + 'static,
     {
@@ -39,17 +50,17 @@ impl Origin {
     }
 
     /// Answers every request alike.
-    pub(crate) fn always(fields: &'static [(&'static str, &'static str)], body: &'static str) -> Self {
+    pub fn always(fields: &'static [(&'static str, &'static str)], body: &'static str) -> Self {
         Self::new(move |_, _| Ok(response(200, fields, body)))
     }
 
     /// Number of requests so far.
-    pub(crate) fn count(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.asked.lock().unwrap().len()
     }
 
     /// The head of the last request.
-    pub(crate) fn last(&self) -> http::request::Parts {
+    pub fn last(&self) -> http::request::Parts {
         self.asked.lock().unwrap().last().expect("a request").clone()
     }
 }
@@ -73,13 +84,13 @@ impl Service<Request<Full<Bytes>>> for Origin {
 }
 
 /// A response with a whole body.
-pub(crate) fn response(status: u16, fields: &[(&str, &str)], body: &'static str) -> Response<OriginBody> {
+pub fn response(status: u16, fields: &[(&str, &str)], body: &'static str) -> Response<OriginBody> {
     let full = Full::new(Bytes::from_static(body.as_bytes())).map_err(|never: Infallible| match never {});
     with_body(status, fields, full.boxed_unsync())
 }
 
 /// A response with a body of any kind.
-pub(crate) fn with_body(status: u16, fields: &[(&str, &str)], body: OriginBody) -> Response<OriginBody> {
+pub fn with_body(status: u16, fields: &[(&str, &str)], body: OriginBody) -> Response<OriginBody> {
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(status).unwrap();
     for (name, value) in fields {
@@ -90,12 +101,12 @@ pub(crate) fn with_body(status: u16, fields: &[(&str, &str)], body: OriginBody) 
 }
 
 /// A body that gives one frame after the other and knows its length only if it is told.
-pub(crate) struct Frames {
-    pub(crate) frames: VecDeque<Result<Frame<Bytes>, BoxError>>,
+pub struct Frames {
+    pub frames: VecDeque<Result<Frame<Bytes>, BoxError>>,
 }
 
 impl Frames {
-    pub(crate) fn of(pieces: &[&'static str]) -> Self {
+    pub fn of(pieces: &[&'static str]) -> Self {
         Self {
             frames: pieces
                 .iter()
@@ -104,19 +115,19 @@ impl Frames {
         }
     }
 
-    pub(crate) fn then_error(mut self) -> Self {
+    pub fn then_error(mut self) -> Self {
         self.frames.push_back(Err("connection reset".into()));
         self
     }
 
-    pub(crate) fn then_trailers(mut self, name: &'static str, value: &'static str) -> Self {
+    pub fn then_trailers(mut self, name: &'static str, value: &'static str) -> Self {
         let mut trailers = HeaderMap::new();
         trailers.insert(name, value.parse().unwrap());
         self.frames.push_back(Ok(Frame::trailers(trailers)));
         self
     }
 
-    pub(crate) fn boxed(self) -> OriginBody {
+    pub fn boxed(self) -> OriginBody {
         self.boxed_unsync()
     }
 }
@@ -138,12 +149,12 @@ impl http_body::Body for Frames {
 }
 
 /// A GET without fields.
-pub(crate) fn get(uri: &str) -> Request<Full<Bytes>> {
+pub fn get(uri: &str) -> Request<Full<Bytes>> {
     Request::get(uri).body(Full::default()).unwrap()
 }
 
 /// A request with fields.
-pub(crate) fn request(method: &str, uri: &str, fields: &[(&str, &str)]) -> Request<Full<Bytes>> {
+pub fn request(method: &str, uri: &str, fields: &[(&str, &str)]) -> Request<Full<Bytes>> {
     let mut request = Request::builder().method(method).uri(uri);
     for (name, value) in fields {
         request = request.header(*name, *value);
@@ -153,34 +164,34 @@ pub(crate) fn request(method: &str, uri: &str, fields: &[(&str, &str)]) -> Reque
 
 /// What a caller sees of one exchange.
 #[derive(Debug)]
-pub(crate) struct Seen {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) extensions: http::Extensions,
-    pub(crate) body: Bytes,
-    pub(crate) trailers: Option<HeaderMap>,
+pub struct Seen {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub extensions: http::Extensions,
+    pub body: Bytes,
+    pub trailers: Option<HeaderMap>,
 }
 
 impl Seen {
-    pub(crate) fn cache(&self) -> &CacheStatus {
+    pub fn cache(&self) -> &CacheStatus {
         self.extensions.get().expect("every response says what the cache did")
     }
 
-    pub(crate) fn is_hit(&self) -> bool {
+    pub fn is_hit(&self) -> bool {
         self.cache().outcome == larder::status::Outcome::Hit
     }
 
-    pub(crate) fn text(&self) -> &str {
+    pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    pub(crate) fn field(&self, name: &str) -> &str {
+    pub fn field(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }
 
 /// Sends a request and reads the whole response.
-pub(crate) async fn ask<S, R>(service: &S, request: Request<Full<Bytes>>) -> Seen
+pub async fn ask<S, R>(service: &S, request: Request<Full<Bytes>>) -> Seen
 where
     S: Service<Request<Full<Bytes>>, Response = Response<R>> + Clone,
     S::Error: std::fmt::Debug,
@@ -201,12 +212,12 @@ where
 }
 
 /// A clock that stands at some day in 2026.
-pub(crate) fn clock() -> ManualClock {
+pub fn clock() -> ManualClock {
     ManualClock::at(Timestamp::from_secs(1_790_000_000))
 }
 
 /// That clock's time as a `Date` field, moved by so many seconds.
-pub(crate) fn date(clock: &ManualClock, offset: i64) -> String {
+pub fn date(clock: &ManualClock, offset: i64) -> String {
     use larder::clock::Clock;
     let seconds = u64::try_from(clock.now().as_secs() + offset).unwrap();
     httpdate::fmt_http_date(std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds))

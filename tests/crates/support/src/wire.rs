@@ -1,6 +1,4 @@
 //! A wire that can be slow, or break.
-#![allow(dead_code, reason = "each test binary uses its part")]
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,9 +7,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Between a storage and its server.
-pub(crate) struct Wire {
+pub struct Wire {
     /// Host and port to connect to.
-    pub(crate) address: String,
+    pub address: String,
     state: Arc<State>,
 }
 
@@ -25,7 +23,7 @@ struct State {
 }
 
 impl Wire {
-    pub(crate) async fn to(server: &str) -> Self {
+    pub async fn to(server: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let state = Arc::new(State {
@@ -43,21 +41,21 @@ impl Wire {
         Self { address, state }
     }
 
-    pub(crate) fn delay(&self, delay: Duration) {
+    pub fn delay(&self, delay: Duration) {
         self.state.delay_millis.store(u64::try_from(delay.as_millis()).unwrap(), Ordering::SeqCst);
     }
 
-    pub(crate) fn cut_after(&self, bytes: u64) {
+    pub fn cut_after(&self, bytes: u64) {
         self.state.passing.store(bytes, Ordering::SeqCst);
     }
 
     /// From now on no connection that is open carries anything, as when a host is gone or a router has forgotten it.
-    pub(crate) fn lose_connections(&self) {
+    pub fn lose_connections(&self) {
         self.state.alive_from.fetch_add(1, Ordering::SeqCst);
     }
 
     /// No reply waits any more, and none is cut.
-    pub(crate) fn heal(&self) {
+    pub fn heal(&self) {
         self.delay(Duration::ZERO);
         self.cut_after(u64::MAX);
     }
@@ -92,7 +90,7 @@ async fn pass(client: TcpStream, server: TcpStream, state: Arc<State>) {
 }
 
 /// An address that nobody listens on.
-pub(crate) fn nowhere() -> String {
+pub fn nowhere() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().to_string()
 }

@@ -1,9 +1,4 @@
 //! What a caller of the layer sees of a storage that has a bad day.
-#![allow(dead_code, reason = "each test binary uses its part")]
-
-#[path = "traced.rs"]
-mod traced;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,8 +7,8 @@ use larder::CacheLayer;
 use larder::storage::DynStorage;
 use tower::{Layer, ServiceExt};
 
-use self::traced::Log;
-use crate::support::{Frames, Origin, ask, get, response, with_body};
+use crate::traced::Log;
+use crate::{Frames, Origin, ask, get, response, with_body};
 
 const PAGE: &str = "http://example.com/page";
 const LARGE: &str = "http://example.com/large";
@@ -21,7 +16,7 @@ const FRESH: (&str, &str) = ("cache-control", "max-age=60");
 
 /// Every request is answered from the origin, nothing is stored, and the status says why: in one of these words at
 /// first, and that the storage is left alone when it goes on. People who read logs are told too.
-pub(crate) async fn is_no_use_and_no_harm(storage: Arc<dyn DynStorage>, reasons: &[&str]) {
+pub async fn is_no_use_and_no_harm(storage: Arc<dyn DynStorage>, reasons: &[&str]) {
     let origin = Origin::always(&[FRESH], "hello");
     let deadline = Duration::from_millis(500);
     let cache = CacheLayer::new(storage).storage_deadline(deadline).layer(origin.clone());
@@ -47,7 +42,7 @@ pub(crate) async fn is_no_use_and_no_harm(storage: Arc<dyn DynStorage>, reasons:
 }
 
 /// Connections that are dead without anybody being told cost a few misses, not all hits from then on.
-pub(crate) async fn lost_connections_are_made_anew(storage: Arc<dyn DynStorage>, lose: impl FnOnce()) {
+pub async fn lost_connections_are_made_anew(storage: Arc<dyn DynStorage>, lose: impl FnOnce()) {
     let origin = Origin::always(&[FRESH], "hello");
     let cache = CacheLayer::new(storage).storage_deadline(Duration::from_secs(1)).layer(origin);
     ask(&cache, get(PAGE)).await;
@@ -62,7 +57,7 @@ pub(crate) async fn lost_connections_are_made_anew(storage: Arc<dyn DynStorage>,
 }
 
 /// A storage that can be read and not be written to: every request is answered, from the origin.
-pub(crate) async fn callers_never_notice_that_nothing_is_stored(storage: Arc<dyn DynStorage>) {
+pub async fn callers_never_notice_that_nothing_is_stored(storage: Arc<dyn DynStorage>) {
     let body: &'static str = "0123456789abcdef".repeat(20_000).leak();
     let origin = Origin::new(move |parts, _| {
         Ok(response(200, &[FRESH], if parts.uri.path() == "/page" { "hello" } else { body }))
@@ -80,7 +75,7 @@ pub(crate) async fn callers_never_notice_that_nothing_is_stored(storage: Arc<dyn
 
 /// A hit whose connection to the server breaks while the body passes ends in an error, never early and well; and the
 /// storage is as usable as before.
-pub(crate) async fn a_hit_cut_within_its_body_is_an_error(
+pub async fn a_hit_cut_within_its_body_is_an_error(
     storage: Arc<dyn DynStorage>,
     cut: impl FnOnce(),
     heal: impl FnOnce(),
