@@ -1,4 +1,4 @@
-//! `CacheLayer`: the settings, and the way in.
+//! `CacheLayer` and its settings.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,11 +38,11 @@ use crate::store::Counts;
 /// [shared](Policy::shared) cache follows RFC 9111 section 3.5. [`DefaultKey`](crate::key::DefaultKey) has options for
 /// both: to share, and to separate by anything else.
 ///
-/// The cache sees the request as it arrives. **Credentials that are added below the cache cannot separate anything**: a
+/// The cache sees the request as it arrives. **Credentials that are added below the cache do not separate responses**: a
 /// client's default headers, its cookie jar, a client certificate, an authentication layer nearer to the origin. Put
-/// what adds credentials above the cache. Where that cannot be, and the client always is the same principal, give it a
-/// [partition](crate::key::DefaultKey::partition) of its own, so that another client with the same store does not get
-/// its responses:
+/// the layer that adds credentials above the cache. If that is impossible and the client always acts for the same
+/// principal, give it a [partition](crate::key::DefaultKey::partition) of its own. Another client with the same store
+/// then does not get its responses:
 ///
 /// ```
 /// use http::{HeaderValue, header::AUTHORIZATION};
@@ -58,11 +58,11 @@ use crate::store::Counts;
 /// #     Ok(http::Response::new(String::new()))
 /// # }
 ///
-/// // The cache sees the token: what adds it stands above.
+/// // The cache sees the token: `with_token` is above it.
 /// let cache = CacheLayer::new(MemoryStorage::new());
 /// let client = ServiceBuilder::new().map_request(with_token).layer(cache).service_fn(call);
 ///
-/// // It does not: the client itself adds the token. The partition says whose it is.
+/// // The cache does not see the token: the client adds it. The partition names the account.
 /// let cache = CacheLayer::new(MemoryStorage::new()).make_key(DefaultKey::new().partition("account-4711"));
 /// let client = ServiceBuilder::new().layer(cache).map_request(with_token).service_fn(call);
 /// # drop(client);
@@ -70,11 +70,11 @@ use crate::store::Counts;
 ///
 /// # Redirects
 ///
-/// Redirects are followed by the layer itself ([`follow_redirects`](Self::follow_redirects)) or above it, **never
-/// below**: a client that follows them by itself hands the last answer up as that of the first URI, and so it would be
-/// stored. The cache sees that only where the response says who answered: see [`redirect`](crate::redirect).
+/// Follow redirects in this layer ([`follow_redirects`](Self::follow_redirects)) or above it, **never below**. A client
+/// that follows them returns the last response as the response of the first URI, and the cache would store it under the
+/// first URI. The cache notices that only if the response says who answered: see [`redirect`](crate::redirect).
 ///
-/// A Tokio runtime with its timer on must run the services.
+/// The services need a Tokio runtime with its timer enabled.
 #[derive(Clone, Debug)]
 #[must_use = "a layer does nothing until it wraps a service"]
 pub struct CacheLayer {
@@ -99,64 +99,64 @@ impl CacheLayer {
         Self { config: Arc::new(Config::new(storage.into_storage())) }
     }
 
-    /// How to decide: [`Policy::private`], the default, or [`Policy::shared`], with settings of their own.
+    /// How the cache decides: [`Policy::private`] or [`Policy::shared`], with their settings. Default: `Policy::private()`.
     pub fn policy(self, policy: Policy) -> Self {
         self.with(|config| config.policy = policy)
     }
 
-    /// Where to read the time; the operating system's clock by default.
+    /// Where the cache reads the time. Default: the operating system's clock.
     pub fn clock(self, clock: impl Clock) -> Self {
         self.with(|config| config.clock = Arc::new(clock))
     }
 
-    /// How to make keys; [`DefaultKey`](crate::key::DefaultKey) by default. The principal is part of every key: see
-    /// [above](Self#whose-responses).
+    /// How the cache makes keys. The principal is part of every key: see [above](Self#whose-responses).
+    /// Default: [`DefaultKey`](crate::key::DefaultKey).
     pub fn make_key(self, make_key: impl MakeKey) -> Self {
         self.with(|config| config.make_key = Arc::new(make_key))
     }
 
-    /// Whether responses carry a `Cache-Status` field (RFC 9211); off by default. The
-    /// [`CacheStatus`](crate::status::CacheStatus) extension is there either way.
+    /// Whether responses have a `Cache-Status` field (RFC 9211). They have the
+    /// [`CacheStatus`](crate::status::CacheStatus) extension in either case. Default: no.
     pub fn cache_status_header(self, on: bool) -> Self {
         self.with(|config| config.status_header = on)
     }
 
-    /// Whether the cache status names the key; off by default, since keys can tell secrets.
+    /// Whether the cache status names the key. Keys can contain secrets. Default: no.
     pub fn cache_status_key(self, on: bool) -> Self {
         self.with(|config| config.status_key = on)
     }
 
-    /// How long a single operation of the storage may take. A lookup that takes longer is a miss; a write that takes
-    /// longer is given up. Default: 2 s.
+    /// How long a single operation of the storage may take. A lookup that takes longer is a miss. The cache
+    /// gives up a write that takes longer. Default: 2 s.
     pub fn storage_deadline(self, deadline: Duration) -> Self {
         self.with(|config| config.store.deadline = deadline)
     }
 
-    /// How long a request waits for another one that is at the origin already and asks the same. Zero: requests do not
-    /// wait. Default: 5 s.
+    /// How long a request waits for another one that is already at the origin and asks the same. With zero, requests do
+    /// not wait. Default: 5 s.
     ///
-    /// When the other response is stored, all requests that waited look into the store again. One that it may not answer
-    /// goes to the origin, and for 10 seconds requests of its kind do not wait for each other.
+    /// When the other response is stored, the cache looks up all requests that waited again. If the response may not
+    /// answer one of them, that request goes to the origin, and for 10 seconds such requests do not wait for each other.
     pub fn collapse(self, wait: Duration) -> Self {
         self.with(|config| config.collapse = wait)
     }
 
-    /// How long the caller of one body waits in all for a store that is more than a few chunks behind. After that the body
-    /// is no longer stored. Bodies up to 64 KiB never wait. Default: 250 ms.
+    /// How long the caller of one body waits in total for a store that is more than a few chunks behind. After that time
+    /// the cache stops storing the body. Bodies up to 64 KiB never wait. Default: 250 ms.
     pub fn storage_patience(self, patience: Duration) -> Self {
         self.with(|config| config.store.patience = patience)
     }
 
     /// How many bytes of bodies may be in memory on their way to the store, for all requests of this layer together.
-    /// A response for which there is no room is not stored; [`Counts::crowded_out`] counts them. A single response that
-    /// is alone always finds room, however long its frames are. Default: 64 MiB.
+    /// A response without room is not stored; [`Counts::crowded_out`] counts these. If only one response is on its way,
+    /// it always has room, even with very long frames. Default: 64 MiB.
     pub fn storage_backlog(self, bytes: usize) -> Self {
         self.with(|config| config.store.backlog = bytes)
     }
 
-    /// Whether to store HTTP/1 bodies that end with the connection; off by default, since they cannot be told
-    /// from truncated ones. That goes for a part that makes stored parts whole as well: the caller gets the whole, or
-    /// an error if the part is shorter or longer than it says, and the parts stay what they are.
+    /// Whether to store HTTP/1 bodies that end with the connection. The cache cannot distinguish them from truncated ones.
+    /// The same applies to a part that completes stored parts: the caller gets the whole body, or an error if the part
+    /// is shorter or longer than announced, and the stored parts stay as they are. Default: no.
     pub fn store_close_delimited(self, on: bool) -> Self {
         self.with(|config| config.store_close_delimited = on)
     }
@@ -167,8 +167,8 @@ impl CacheLayer {
         &self.config.store.storage
     }
 
-    /// The key under which a response to this request is stored, with the part for the principal. It
-    /// is the key for [`Storage::remove`](crate::storage::Storage::remove). `None` for a request that bypasses the cache.
+    /// The key under which a response to this request is stored, including the principal. It is the key for
+    /// [`Storage::remove`](crate::storage::Storage::remove). `None` for a request that bypasses the cache.
     ///
     /// Call it on the layer as it is used: [`make_key`](Self::make_key) and [`policy`](Self::policy) decide about keys.
     #[must_use]
@@ -182,25 +182,25 @@ impl CacheLayer {
         self.config.counters.snapshot()
     }
 
-    /// Waits until everything is written that is under way to the store: responses whose bodies have been read to their
-    /// end, freshened heads, removals and invalidations. Call it before a program ends.
+    /// Waits until everything that is under way to the store is written: responses whose bodies were read to their end,
+    /// freshened heads, removals and invalidations. Call it before a program ends.
     ///
-    /// With SQLite and files a program may also just return from `main`: their threads write to the end what was handed
-    /// to them, unless the process is ended by [`std::process::exit`] or the layer is in a `static`.
+    /// With SQLite and files, a program may also return from `main` without it: their threads finish all queued writes.
+    /// They cannot do that if the process ends by [`std::process::exit`] or the layer is in a `static`.
     pub async fn flush(&self) {
         self.config.store.flush().await;
     }
 
-    /// Follows up to `limit` redirects (100 at the most) inside the cache, hop by hop: each hop is answered from the
-    /// store where it may be, so that a chain stored once is answered in one call without the network.
-    /// [`RedirectHistory`](crate::redirect::RedirectHistory) in the response's extensions tells the way.
+    /// Follows up to `limit` redirects (at most 100) inside the cache, hop by hop. The cache answers each hop from the
+    /// store if RFC 9111 allows it. So it answers a stored chain in one call without the network.
+    /// [`RedirectHistory`](crate::redirect::RedirectHistory) in the response's extensions lists the hops.
     ///
-    /// The next request is put together by RFC 9110 section 15.4: POST becomes GET after 301 and 302, everything but
-    /// HEAD becomes GET after 303. Content is sent once. The redirect itself is the answer where the content would
-    /// have to be sent again, past `limit`, in a loop, and where it leads to something other than `http` or `https`.
+    /// The next request follows RFC 9110 section 15.4: POST becomes GET after 301 and 302, and all methods except HEAD
+    /// become GET after 303. Content is sent once. The caller gets the redirect itself if the content would have to be
+    /// sent again, after `limit` redirects, in a loop, and if the target is neither `http` nor `https`.
     ///
-    /// To another origin (scheme, host or port differ, so also from `https` to `http`) no credentials go along, and
-    /// no extensions of yours: see [`FollowLayer`].
+    /// A request to another origin (another scheme, host or port; also from `https` to `http`) gets no credentials and
+    /// none of your extensions: see [`FollowLayer`].
     ///
     /// Call it last: what it returns is no longer a `CacheLayer`.
     ///
@@ -216,8 +216,8 @@ impl CacheLayer {
         FollowLayer { layer: self, rules: Arc::new(rules) }
     }
 
-    /// A layer to put above this one, where requests have content that belongs into their keys: QUERY, the methods
-    /// of [`Policy::methods`], and GET with content. Without it such requests go to the origin.
+    /// A layer to put above this one if the content of requests belongs to their keys: QUERY, the methods of
+    /// [`Policy::methods`], and GET with content. Without this layer such requests go to the origin.
     ///
     /// ```
     /// use larder::CacheLayer;
@@ -248,15 +248,15 @@ impl<S> Layer<S> for CacheLayer {
     }
 }
 
-/// More content than this is not read ahead.
+/// The content layer reads no more than this ahead.
 const LONGEST_CONTENT: usize = 64 * 1024;
 
-/// Reads the content of requests ahead, so that it is a part of their keys (RFC 10008 section 2.7). Made by
-/// [`CacheLayer::key_content`], and put above that layer.
+/// Reads the content of requests before it sends them on, so that the content is a part of their keys (RFC 10008
+/// section 2.7). [`CacheLayer::key_content`] makes it. Put it above that layer.
 ///
 /// The services below get the caller's body as a [`KeyedBody`](crate::KeyedBody). A request is sent on when its
-/// content has arrived; one with more content than the [limit](Self::limit) is sent on when that much of it has, and
-/// goes to the origin uncached.
+/// content has arrived. A request with more content than the [limit](Self::limit) is sent on when that much has arrived;
+/// it bypasses the cache.
 #[derive(Clone, Debug)]
 #[must_use = "a layer does nothing until it wraps a service"]
 pub struct KeyContentLayer {
@@ -265,7 +265,7 @@ pub struct KeyContentLayer {
 }
 
 impl KeyContentLayer {
-    /// The longest content, in bytes, that is made part of a key; 64 KiB unless set.
+    /// The longest content, in bytes, that becomes part of a key. Default: 64 KiB.
     pub fn limit(mut self, limit: usize) -> Self {
         self.limit = limit;
         self
@@ -283,34 +283,34 @@ impl<S> Layer<S> for KeyContentLayer {
 /// The limit of [`CacheLayer::follow_redirects`] is never higher.
 const MOST_REDIRECTS: usize = 100;
 
-/// A [`CacheLayer`] whose services follow redirects. Made by [`CacheLayer::follow_redirects`].
+/// A [`CacheLayer`] whose services follow redirects. [`CacheLayer::follow_redirects`] makes it.
 ///
-/// # What goes along
+/// # What the next request carries
 ///
-/// To the same origin (scheme, host and port), everything does: all fields that are not about content that is
-/// dropped, and all extensions.
+/// A request to the same origin (scheme, host and port) carries all extensions and all fields. If its content is
+/// dropped, the fields about the content are dropped too.
 ///
-/// To another origin, these stay behind, also if the chain comes back later:
+/// A request to another origin does not carry the following, even if the chain later returns to the first origin:
 ///
-/// - `Authorization`, `Proxy-Authorization`, `Cookie`, the userinfo of the URI, every field whose name looks like that
-///   of a credential (`X-Api-Key`, `X-Session`, ...), and every value that is marked
+/// - `Authorization`, `Proxy-Authorization`, `Cookie`, the userinfo of the URI, every field with a name like that of a
+///   credential (`X-Api-Key`, `X-Session`, ...), and every value that is marked
 ///   [sensitive](http::HeaderValue::is_sensitive);
-/// - `Host`, `Referer`, and the fields some origins take for the target (`X-Forwarded-Host` and its like); `Origin`
-///   becomes `null` unless it names the origin that redirects, as browsers have it;
-/// - the request's extensions, but for [`CacheOverride`](crate::CacheOverride).
+/// - `Host`, `Referer`, and the fields that some origins use as the target (`X-Forwarded-Host` and similar ones);
+///   `Origin` becomes `null`, as in browsers, unless it names the origin that redirects;
+/// - the request's extensions, except [`CacheOverride`](crate::CacheOverride).
 ///
-/// More may go along if you say so: [`carry_field`](Self::carry_field) and [`carry_extension`](Self::carry_extension).
+/// [`carry_field`](Self::carry_field) and [`carry_extension`](Self::carry_extension) allow more.
 ///
-/// A redirect from `https` to `http` is followed, as one to another origin.
+/// A redirect from `https` to `http` is followed like a redirect to another origin.
 ///
 /// # Whose responses
 ///
-/// The principal is found out once, from the caller's own request: the partition of
-/// [`DefaultKey::partition_by`](crate::key::DefaultKey::partition_by) is the same for all hops, also if fields stay behind.
-/// A [`MakeKey`](crate::key::MakeKey) of your own is given all extensions of the caller's request for each hop.
+/// The cache determines the principal once, from the caller's own request. The partition of
+/// [`DefaultKey::partition_by`](crate::key::DefaultKey::partition_by) is the same for all hops, even if a hop does not
+/// carry the fields. Your own [`MakeKey`](crate::key::MakeKey) sees all extensions of the caller's request for each hop.
 ///
-/// The settings of a [`CacheOverride`](crate::CacheOverride) hold for each hop, but its key is only that of the first:
-/// the redirect is stored under it, and what it leads to under the key of its own URI.
+/// The settings of a [`CacheOverride`](crate::CacheOverride) apply to each hop, but its key applies only to the first
+/// one: the redirect is stored under this key, and the response of the next hop under the key of its own URI.
 #[derive(Clone, Debug)]
 #[must_use = "a layer does nothing until it wraps a service"]
 pub struct FollowLayer {
@@ -319,8 +319,8 @@ pub struct FollowLayer {
 }
 
 impl FollowLayer {
-    /// Lets a field go along to other origins that would stay behind: a credential for all of them, for example.
-    /// `Host` never goes.
+    /// Sends this field also to other origins, for example a credential for all of them. `Host` is never sent to another
+    /// origin.
     ///
     /// ```
     /// use http::HeaderName;
@@ -337,7 +337,7 @@ impl FollowLayer {
         self
     }
 
-    /// Lets an extension go along to other origins.
+    /// Passes this extension also to requests to other origins.
     ///
     /// ```
     /// use larder::CacheLayer;

@@ -1,8 +1,8 @@
 //! An HTTP client-side response cache for [Tower](https://docs.rs/tower).
 //!
-//! [`CacheLayer`] goes around an HTTP client, that is any `tower::Service<http::Request<B>>` that answers with
-//! `http::Response<R>`. What [RFC 9111] lets it answer comes from a [`Storage`](storage::Storage) of your choice; the
-//! rest comes from the client below, and is stored while it streams to you.
+//! [`CacheLayer`] wraps an HTTP client: any `tower::Service<http::Request<B>, Response = http::Response<R>>`. It answers
+//! from a [`Storage`](storage::Storage) of your choice where [RFC 9111] allows it. It forwards all other requests to the
+//! client below, and stores the responses while they stream to you.
 //!
 //! ```
 //! # use bytes::Bytes;
@@ -29,13 +29,13 @@
 //! # }
 //! ```
 //!
-//! With `SqliteStorage::open("cache.db")?` in place of the memory, the second run of the program starts with a hit.
-//! [`storage::open`] opens any of the stores by a URL, and [`CacheLayer::new`] takes what it returns; [`storage`] tells which are there, and their pages when to
-//! choose them.
+//! With `SqliteStorage::open("cache.db")?` in place of `MemoryStorage::new()`, the second run of the program starts with
+//! a hit. [`storage::open`] opens any storage by its URL, and [`CacheLayer::new`] takes what it returns. [`storage`] lists
+//! the storages. The page of each one says when to choose it.
 //!
 //! # One request on its way
 //!
-//! The crate is laid out as the way of a request through it. `service/exchange.rs` has all steps in order.
+//! The modules of the crate follow the path of a request. `service/exchange.rs` calls all steps in order.
 //!
 //! | step | where | the clause |
 //! |---|---|---|
@@ -44,48 +44,49 @@
 //! | 3. Look it up, responses and redirects in one trip | [`storage`] | |
 //! | 4. Decide whether a stored response may answer | [`policy::engine::reuse`](policy::engine::reuse()) | [4] |
 //! | 5a. Serve it, | [`body`] from [`entry`] | [4.2.3] |
-//! | 5b. or validate it: ask the origin on conditions, and freshen it after a 304, | [`policy::engine::validated`](policy::engine::validated()) | [4.3] |
-//! | 5c. or forward the request, one for all that ask the same at the same time | the client below | [4] |
-//! | 6. May the response be kept? | [`policy::engine::storable`](policy::engine::storable()) | [3] |
-//! | 7. Keep it as it passes | [`body`] to [`storage`] | |
+//! | 5b. or validate it: send the origin a conditional request, and freshen the stored response after a 304, | [`policy::engine::validated`](policy::engine::validated()) | [4.3] |
+//! | 5c. or forward the request; requests that ask the same at the same time are collapsed | the client below | [4] |
+//! | 6. Decide whether the response may be stored | [`policy::engine::storable`](policy::engine::storable()) | [3] |
+//! | 7. Store it while it streams to the caller | [`body`] to [`storage`] | |
 //! | 8. Invalidate what an unsafe request has changed | [`policy::engine::invalidated`] | [4.4] |
 //! | 9. Say what happened | [`status`] | [RFC 9211] |
 //!
-//! Steps 1, 2, 4, 6, 8 and 9 are decided by pure functions of header fields and times, with [`clock`] the only source of
-//! the latter. [`Policy`] is a [private](Policy::private) cache, for one user, or a [shared](Policy::shared) one.
-//! Beside RFC 9111 it keeps [RFC 5861] (stale responses while validating and after errors), [RFC 8246] (`immutable`),
+//! Pure functions of header fields and times decide steps 1, 2, 4, 6, 8 and 9. All times come from [`clock`].
+//! A [`Policy`] describes a [private](Policy::private) cache, for one user, or a [shared](Policy::shared) one.
+//! Beside RFC 9111 it implements [RFC 5861] (stale responses while validating and after errors), [RFC 8246] (`immutable`),
 //! [RFC 9213] (targeted fields) and [RFC 9875] (groups).
 //!
-//! A redirect is a stored response with an alias to the next one. Every hop of a chain is judged by itself, and the
-//! response at its end is stored once: see [`redirect`].
+//! A redirect is a stored response with an alias to the next one. RFC 9111 decides about every hop of a chain
+//! separately, and the response at the end is stored once: see [`redirect`].
 //!
 //! # What to expect
 //!
 //! - The first byte of a response never waits for the store. The cache holds a few chunks of a body over 64 KiB in
-//!   memory, never all of it. A response is published when its body has been read to its end. If a body is dropped
-//!   before, at most 64 KiB are read in the background; it is not stored if more are left.
-//! - A hit is the whole body, byte for byte, or ends with an error. A body that was cut off, or is shorter or longer
-//!   than announced, is never stored as whole.
-//! - A store that fails is a miss. You see it in [`CacheStatus::detail`], in [`CacheLayer::counts`] and, with the feature
-//!   `tracing`, in the log. Errors of the client below pass unchanged. Only a stored body that breaks off in the
-//!   middle is an error of its own, a [`BodyError`].
-//! - What was removed stays removed: a response that was under way at that time is not stored.
+//!   memory, never all of it. It publishes a response when its body has been read to its end. If you drop a body
+//!   before its end, the cache reads at most 64 KiB of the rest in the background. If more are left, it does not store
+//!   the response.
+//! - A hit returns the whole body, byte for byte, or ends with an error. The cache never stores a body as complete that
+//!   was cut off, or that is shorter or longer than announced.
+//! - A failing store is a miss. You see the failure in [`CacheStatus::detail`], in [`CacheLayer::counts`] and, with the feature
+//!   `tracing`, in the log. Errors of the client below pass unchanged. The cache adds only one
+//!   error of its own: a [`BodyError`] if a stored body ends too early.
+//! - A removal also covers responses that are under way at that time: they are not stored.
 //! - An unsafe request that succeeds invalidates everything that is stored for its target URI, under all keys, and its
 //!   response waits for that. Stores count invalidations: no clock decides one. The layer respects an invalidation that
 //!   a failing store did not accept, and tries it again; it is lost if the process ends before.
 //!
 //! # What it does not do
 //!
-//! - It makes no connections. It follows redirects only with [`CacheLayer::follow_redirects`]. It cannot see redirects
-//!   that a client below it follows, and would store the last answer as that of the first URI: turn that off, or see
-//!   [`redirect`].
+//! - It makes no connections. It follows redirects only with [`CacheLayer::follow_redirects`]. If a client below it
+//!   follows redirects, the cache cannot see that, and would store the last response under the first URI. Turn this off
+//!   in the client, or see [`redirect`].
 //! - It does not decompress. Bodies are stored as the client below returns them.
 //! - It does not run maintenance by itself. A store with a limit makes room when it needs it, and a server with a TTL
 //!   deletes by itself. Otherwise call [`maintain`](storage::Storage::maintain) from time to time.
 //! - It does not encrypt. Everybody who can read the store can read the responses and the URIs, queries included.
 //!   Request fields are stored only where `Vary` names them. Secret ones, credentials and partitions are stored only as
 //!   hashes, keyed with [`Policy::secret`], which is empty unless set.
-//! - It does not see what is added to a request below it. For credentials see
+//! - It does not see what the layers below add to a request. For credentials see
 //!   [`CacheLayer`](CacheLayer#whose-responses).
 //!
 //! # Features
@@ -97,9 +98,9 @@
 //! | `redis` | `RedisStorage` |
 //! | `mongodb`, `gridfs` | `MongoStorage`, `GridFsStorage` |
 //! | `dynamodb` | `DynamoStorage` |
-//! | `tower-http` | sees where tower-http's `FollowRedirect`, below the cache, was led: see [`redirect`] |
-//! | `conformance` | the suite that proves a [`Storage`](storage::Storage), for one of your own |
-//! | `tracing` | events for what goes wrong with a store |
+//! | `tower-http` | reads the final URI of tower-http's `FollowRedirect` below the cache: see [`redirect`] |
+//! | `conformance` | the conformance suite for a [`Storage`](storage::Storage) of your own |
+//! | `tracing` | events for failures of a store |
 //!
 //! [RFC 9111]: https://www.rfc-editor.org/rfc/rfc9111
 //! [RFC 9211]: https://www.rfc-editor.org/rfc/rfc9211

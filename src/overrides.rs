@@ -17,7 +17,7 @@ use crate::key::CacheKey;
 /// # Ok::<(), http::Error>(())
 /// ```
 ///
-/// It cannot make the cache keep what must not be kept: `no-store` in the response wins over a lifetime set here.
+/// It cannot make the cache store what must not be stored: `no-store` in the response wins over a lifetime set here.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[must_use]
 #[non_exhaustive]
@@ -26,16 +26,17 @@ pub struct CacheOverride {
     pub mode: CacheMode,
     /// Store nothing of this exchange.
     pub no_store: bool,
-    /// Freshness lifetime for what this exchange stores, in place of the one the response says.
+    /// Freshness lifetime of the response that this exchange stores, in place of the response's own lifetime.
     pub lifetime: Option<Duration>,
     /// The key to use in place of the computed one.
     pub key: Option<CacheKey>,
-    /// Groups to add to what this exchange stores; names only, the origin is the request's.
+    /// Groups (RFC 9875) to add to the response that this exchange stores. These are only the names; the origin is that
+    /// of the request.
     pub groups: Vec<String>,
 }
 
 impl CacheOverride {
-    /// Overrides nothing: a start for the `with_` methods.
+    /// Overrides nothing. Use the `with_` methods to add settings.
     pub fn new() -> Self {
         Self::default()
     }
@@ -64,26 +65,27 @@ impl CacheOverride {
         Self { mode, ..Self::default() }
     }
 
-    /// Store nothing of this exchange. What is stored already may still answer.
+    /// Stores nothing of this exchange. A response that is already stored may still answer.
     pub fn with_no_store(mut self) -> Self {
         self.no_store = true;
         self
     }
 
-    /// Sets the freshness lifetime of what this exchange stores, in place of the one the response says. What may not be
-    /// stored is not: a response that says `no-store`, or a bare one whose status may not be cached heuristically (302,
-    /// 400, 403, 500, 503), unless [`Policy::status_lifetime`](crate::Policy::status_lifetime) names that status.
+    /// Sets the freshness lifetime of the response that this exchange stores, in place of the response's own lifetime. It
+    /// does not allow storing more: a response with `no-store` is not stored. Neither is one without explicit lifetime
+    /// whose status may not be cached heuristically (302, 400, 403, 500, 503), unless [`Policy::status_lifetime`](crate::Policy::status_lifetime) names that status.
     pub fn with_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = Some(lifetime);
         self
     }
 
-    /// Sets the key, in place of the computed one. Requests with the same key share one stored response, whatever
-    /// their URIs; but not those of different principals: the partition, and in a private cache the credentials, are
-    /// added to this key as to any other. [`DefaultKey::credentials`](crate::key::DefaultKey::credentials) shares.
+    /// Sets the key, in place of the computed one. Requests with the same key share one stored response, even if their
+    /// URIs differ. Requests of different principals do not share it: the partition, and in a private cache the
+    /// credentials, are added to this key as to any other.
+    /// [`DefaultKey::credentials`](crate::key::DefaultKey::credentials) turns that off for credentials.
     ///
-    /// Where the layer [follows redirects](crate::CacheLayer::follow_redirects) the key is that of the first request: a
-    /// redirect in answer to it is stored under this key, and what it leads to under the computed key of its own URI.
+    /// If the layer [follows redirects](crate::CacheLayer::follow_redirects), this is the key of the first request. A
+    /// redirect is stored under this key, and the response of the next hop under the computed key of its own URI.
     ///
     /// ```
     /// use larder::key::CacheKey;
@@ -97,7 +99,8 @@ impl CacheOverride {
         self
     }
 
-    /// Adds groups (RFC 9875) to what this exchange stores; names only, the origin is the request's.
+    /// Adds groups (RFC 9875) to the response that this exchange stores. These are only the names; the origin is that of
+    /// the request.
     ///
     /// ```
     /// use larder::overrides::CacheOverride;

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderValue};
 
-/// What the cache did with one request; in the extensions of every response but those to OPTIONS, TRACE and CONNECT,
-/// which pass by untouched.
+/// What the cache did with one request. Every response has it in its extensions, except responses to OPTIONS, TRACE and
+/// CONNECT, which pass unchanged.
 ///
-/// Its [`Display`](fmt::Display) is the member this cache adds to `Cache-Status`.
+/// [`Display`](fmt::Display) writes the member that this cache adds to `Cache-Status`.
 ///
 /// ```
 /// use larder::status::{CacheStatus, Fwd};
@@ -22,38 +22,38 @@ use http::header::{self, HeaderMap, HeaderValue};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CacheStatus {
-    /// Answered from the cache, or why the request went forward.
+    /// A hit, or why the request was forwarded.
     pub outcome: Outcome,
-    /// The status the origin gave to a forwarded request, where it differs from the response's or one was received.
+    /// The status of the origin's response to a forwarded request. `None` for a hit, and if the origin did not answer.
     pub fwd_status: Option<StatusCode>,
     /// Remaining freshness lifetime in seconds; negative for a stale response.
     pub ttl: Option<i64>,
-    /// The response was (or, while its body still streams, will be) stored.
+    /// Whether the response was stored, or will be stored when its body has streamed to its end.
     pub stored: bool,
-    /// The request waited for another one that asked the same: `true` where that one's response answered it, `false`
-    /// where it had to go forward itself after all.
+    /// The request waited for another one that asked the same. `true`: the other one's response answered it. `false`:
+    /// it was forwarded anyway.
     pub collapsed: Option<bool>,
-    /// The cache key, when the layer was told to show it.
+    /// The cache key, if [`cache_status_key`](crate::CacheLayer::cache_status_key) is on.
     pub key: Option<String>,
-    /// More, for people: why a response was not stored, what the storage said.
+    /// Text for people: why a response was not stored, or which error the storage reported.
     pub detail: Option<Cow<'static, str>>,
 }
 
-/// Hit, or why not.
+/// A hit, or why the request was forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Outcome {
     /// Answered from a stored response.
     Hit,
-    /// Sent on to the origin.
+    /// Forwarded to the origin.
     Forwarded(Fwd),
-    /// Neither: the cache answered with a response of its own, because only a stored one was wanted and there was
-    /// none (504). Such a response has no `Cache-Status` field: "An intermediary SHOULD NOT append a Cache-Status
+    /// The cache generated the response: a 504, because the request accepted only a stored response and none was
+    /// usable. Such a response has no `Cache-Status` field: "An intermediary SHOULD NOT append a Cache-Status
     /// member to responses that it generates" (RFC 9211 section 2).
     Generated,
 }
 
-/// Why a request went forward (RFC 9211 section 2.2).
+/// Why a request was forwarded (RFC 9211 section 2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fwd {
@@ -63,20 +63,20 @@ pub enum Fwd {
     Method,
     /// Nothing is stored for the URI.
     UriMiss,
-    /// Something is stored for the URI, but not for these selecting fields.
+    /// A response is stored for the URI, but not one that these selecting header fields select.
     VaryMiss,
     /// Nothing usable is stored, and no more specific reason applies.
     Miss,
-    /// A usable response was stored, but the request's directives did not allow it.
+    /// A usable response was stored, but the request's directives did not allow its use.
     Request,
     /// The selected response was stale.
     Stale,
-    /// Only part of what was asked is stored.
+    /// Only a part of the requested representation is stored.
     Partial,
 }
 
 impl Fwd {
-    /// The reason as it is written in `Cache-Status`.
+    /// The reason as the token in `Cache-Status`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -99,19 +99,19 @@ impl fmt::Display for Fwd {
 }
 
 impl CacheStatus {
-    /// Answered from a stored response that stays fresh for `ttl` seconds; negative when it is stale.
+    /// A hit by a stored response that stays fresh for `ttl` seconds. `ttl` is negative if it is stale.
     #[must_use]
     pub fn hit(ttl: i64) -> Self {
         Self { ttl: Some(ttl), ..Self::new(Outcome::Hit) }
     }
 
-    /// Sent on to the origin.
+    /// Forwarded to the origin for this reason.
     #[must_use]
     pub fn forwarded(reason: Fwd) -> Self {
         Self::new(Outcome::Forwarded(reason))
     }
 
-    /// Answered by the cache itself, with neither a stored response nor the origin's.
+    /// Generated by the cache, without a stored response and without the origin.
     #[must_use]
     pub fn generated() -> Self {
         Self::new(Outcome::Generated)
@@ -121,7 +121,7 @@ impl CacheStatus {
         Self { outcome, fwd_status: None, ttl: None, stored: false, collapsed: None, key: None, detail: None }
     }
 
-    /// Sets the status the origin gave to the forwarded request.
+    /// Sets the status of the origin's response to the forwarded request.
     #[must_use]
     pub fn with_fwd_status(mut self, status: StatusCode) -> Self {
         self.fwd_status = Some(status);
@@ -142,21 +142,21 @@ impl CacheStatus {
         self
     }
 
-    /// Sets that the request was collapsed with another one, and whether that one's response answered it.
+    /// Sets that the request waited for another one, and whether that one's response answered it.
     #[must_use]
     pub fn with_collapsed(mut self, collapsed: bool) -> Self {
         self.collapsed = Some(collapsed);
         self
     }
 
-    /// Shows the cache key. RFC 9211 section 6: it can tell an attacker what to attack.
+    /// Adds the cache key. It can help an attacker (RFC 9211 section 6).
     #[must_use]
     pub fn with_key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
         self
     }
 
-    /// Adds more for people.
+    /// Adds text for people.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
         self.detail = Some(detail.into());
@@ -169,7 +169,7 @@ impl CacheStatus {
         matches!(self.outcome, Outcome::Hit)
     }
 
-    /// Why the request went forward, if it did.
+    /// Why the request was forwarded, if it was.
     #[must_use]
     pub const fn fwd(&self) -> Option<Fwd> {
         match self.outcome {
@@ -178,18 +178,18 @@ impl CacheStatus {
         }
     }
 
-    /// The member of `Cache-Status` by which a cache of this name tells it.
+    /// This status as a member of `Cache-Status` under this name of the cache.
     #[must_use]
     pub fn member<'a>(&'a self, name: &'a CacheName) -> Member<'a> {
         Member { name: name.as_str(), status: self }
     }
 
-    /// Adds this cache's member to `Cache-Status`, behind those of the caches nearer to the origin.
+    /// Adds this cache's member to `Cache-Status`, after the members of the caches nearer to the origin.
     pub fn append_to(&self, headers: &mut HeaderMap) {
         append(headers, self);
     }
 
-    /// The same, under another name.
+    /// Like [`append_to`](Self::append_to), under another name.
     ///
     /// ```
     /// use http::HeaderMap;
@@ -207,7 +207,7 @@ impl CacheStatus {
 }
 
 fn append(headers: &mut HeaderMap, member: &impl fmt::Display) {
-    // Nothing but visible ASCII is ever written, and a map of 32768 fields is full: the field is then left out.
+    // The text is visible ASCII. A map of 32768 fields is full: the field is then left out.
     if let Ok(value) = HeaderValue::try_from(member.to_string()) {
         let _ = headers.try_append(header::CACHE_STATUS, value);
     }
@@ -221,12 +221,12 @@ impl fmt::Display for CacheStatus {
 
 const DEFAULT_NAME: &str = "larder";
 
-/// The name of a cache in `Cache-Status`: `larder` unless set.
+/// The name of a cache in `Cache-Status`. Default: `larder`.
 #[derive(Clone, Debug, Default)]
 pub struct CacheName(Option<Arc<str>>);
 
 impl CacheName {
-    /// Any name: written as a token where it is one, else as a string, with `%` escapes for what is not ASCII.
+    /// Any name. It is written as a token if it is one, otherwise as a string, with `%` escapes for non-ASCII characters.
     #[must_use]
     pub fn new(name: &str) -> Self {
         let mut written = String::with_capacity(name.len() + 2);
@@ -235,14 +235,14 @@ impl CacheName {
         Self(Some(written.into()))
     }
 
-    /// As it is written in the field.
+    /// The name as it is written in the field.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.as_deref().unwrap_or(DEFAULT_NAME)
     }
 }
 
-/// One member of `Cache-Status`; write it with [`Display`](fmt::Display).
+/// One member of `Cache-Status`. Write it with [`Display`](fmt::Display).
 #[derive(Clone, Copy, Debug)]
 pub struct Member<'a> {
     name: &'a str,

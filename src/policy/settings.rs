@@ -46,7 +46,7 @@ pub struct Policy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SetCookie {
-    /// Stores it as it is, cookies included, as RFC 9111 section 7.3 has it. The default of a private cache.
+    /// Stores it unchanged, with its cookies (RFC 9111 section 7.3). The default of a private cache.
     Store,
     /// Stores the response without its cookies, so that no user gets the cookies of another. The default of a shared
     /// cache.
@@ -58,15 +58,15 @@ pub enum SetCookie {
 impl Policy {
     /// A private cache: for one user. The default.
     ///
-    /// Since one process often has the tokens of many, a keyed hash of the request's credentials is part of every key:
-    /// responses to different credentials are kept apart, as if each had a cache of its own.
-    /// [`DefaultKey::credentials`](crate::key::DefaultKey::credentials) shares them. Cookies are no such credentials, nor
-    /// are keys in fields of their own (`X-Api-Key`); where they tell users apart, and the origin does not say `Vary`,
-    /// [`partition_by_cookie`](crate::key::DefaultKey::partition_by_cookie) or
-    /// [`partition_by`](crate::key::DefaultKey::partition_by) does so.
+    /// One process often has the credentials of many users. So a keyed hash of the request's credentials is part of every
+    /// key: requests with different credentials never share a stored response.
+    /// [`DefaultKey::credentials`](crate::key::DefaultKey::credentials) turns that off. Cookies and API keys in their own
+    /// fields (`X-Api-Key`) do not count as credentials. If they identify users and the origin does not name them in
+    /// `Vary`, use [`partition_by_cookie`](crate::key::DefaultKey::partition_by_cookie) or
+    /// [`partition_by`](crate::key::DefaultKey::partition_by).
     ///
-    /// What is added to the request below the cache (a client's default headers, a cookie jar, an authentication layer)
-    /// cannot be seen: [`CacheLayer`](crate::CacheLayer#whose-responses) says what to do then.
+    /// The cache cannot see what is added to the request below it (a client's default headers, a cookie jar, an
+    /// authentication layer): [`CacheLayer`](crate::CacheLayer#whose-responses) says what to do then.
     pub fn private() -> Self {
         Self {
             shared: false,
@@ -90,14 +90,14 @@ impl Policy {
         .fingerprinted()
     }
 
-    /// A shared cache: for several users, with the stricter rules of RFC 9111 for them.
+    /// A shared cache: for several users, with the stricter rules of RFC 9111 for shared caches.
     ///
     /// Credentials are not part of the key. The response to a request with `Authorization`, or with userinfo in its URI,
-    /// is stored only where the response allows that (`public`, `s-maxage`, `must-revalidate`; section 3.5).
-    /// `Proxy-Authorization` does not count: it is for a proxy on the way, and says nothing about the origin's response.
+    /// is stored only if the response allows it (`public`, `s-maxage`, `must-revalidate`; section 3.5).
+    /// `Proxy-Authorization` does not count: it is for a proxy on the way, not for the origin.
     ///
-    /// Credentials that are added to the request below the cache (a client's default headers, a cookie jar, an
-    /// authentication layer) cannot be seen, and the responses to such requests would be given to everybody:
+    /// The cache cannot see credentials that are added to the request below it (a client's default headers, a cookie jar,
+    /// an authentication layer). It would give the responses to such requests to all users:
     /// [`CacheLayer`](crate::CacheLayer#whose-responses) says what to do then.
     pub fn shared() -> Self {
         Self { shared: true, set_cookie: SetCookie::Strip, ..Self::private() }.fingerprinted()
@@ -111,8 +111,8 @@ impl Policy {
         self.fingerprinted()
     }
 
-    /// Freshness lifetime of responses with this status whose origin states none. They are then stored, whatever the
-    /// status is. RFC 6585 forbids storing 428, 429, 431 and 511: they are only stored if a lifetime is set for them here.
+    /// Freshness lifetime of responses with this status whose origin states none. With it, responses with any status can
+    /// be stored. RFC 6585 forbids storing 428, 429, 431 and 511: they are only stored if a lifetime is set for them here.
     /// Default: none.
     pub fn status_lifetime(mut self, status: StatusCode, lifetime: Duration) -> Self {
         self.status_lifetimes.retain(|(other, _)| *other != status);
@@ -121,7 +121,7 @@ impl Policy {
         self.fingerprinted()
     }
 
-    /// Freshness lifetime of every stored response, whatever its origin says. Only the lifetime changes: a response that
+    /// Freshness lifetime of every stored response, in place of the origin's. Only the lifetime changes: a response that
     /// the origin forbids storing is not stored. Neither is one without explicit lifetime whose status may not be cached
     /// heuristically (302, 400, 403, 500, 503), unless [`status_lifetime`](Self::status_lifetime) names that status.
     /// `no-cache` and `must-revalidate` stay in force.
@@ -139,8 +139,8 @@ impl Policy {
         self.fingerprinted()
     }
 
-    /// Methods whose responses are stored, in addition to GET and QUERY. Their content must be part of the key, as that of
-    /// QUERY must: see [`CacheLayer::key_content`](crate::CacheLayer::key_content). Otherwise the request goes to the
+    /// Methods whose responses are stored, in addition to GET and QUERY. As with QUERY, their content must be part of the
+    /// key: see [`CacheLayer::key_content`](crate::CacheLayer::key_content). Otherwise the request goes to the
     /// origin. Default: none.
     pub fn methods(mut self, methods: impl IntoIterator<Item = Method>) -> Self {
         self.methods = methods.into_iter().filter(|method| method != Method::HEAD).collect();
@@ -186,8 +186,8 @@ impl Policy {
         self.fingerprinted()
     }
 
-    /// Whether `No-Vary-Search` is obeyed: a response then also answers for URIs that differ only in query parameters that
-    /// do not matter. Costs one more lookup on a miss. Default: yes.
+    /// Whether `No-Vary-Search` is obeyed: a response then also answers for URIs that differ only in the query parameters
+    /// that this field excludes. It costs one more lookup on a miss. Default: yes.
     pub fn no_vary_search(mut self, regarded: bool) -> Self {
         self.no_vary_search = regarded;
         self
@@ -209,8 +209,8 @@ impl Policy {
         self.shared
     }
 
-    /// A hash of every setting that influences [`Freshness`](crate::entry::Freshness). What was stored under another
-    /// fingerprint is judged anew before it is used.
+    /// A hash of every setting that influences [`Freshness`](crate::entry::Freshness). The cache computes the
+    /// freshness of a response again if it was stored under another fingerprint.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {
         self.fingerprint
