@@ -122,7 +122,7 @@ async fn another_layout_and_foreign_documents_are_left_untouched() {
     let storage = scratch.mongo().strict().connect().await.unwrap();
     let _ = store(&storage, head("old", "text/plain"), b"x").await.unwrap();
     let documents = scratch.collection("larder").await;
-    documents.update_one(doc! { "kind": "namespace" }, doc! { "$set": { "schema": 3_i64 } }).await.unwrap();
+    documents.update_one(doc! { "kind": "namespace" }, doc! { "$set": { "schema": 4_i64 } }).await.unwrap();
     let error = scratch.mongo().strict().connect().await.unwrap_err();
     assert_eq!(error.kind(), StorageErrorKind::Incompatible, "{error}");
     let error = storage.lookup(&key("old")).await.unwrap_err();

@@ -129,7 +129,7 @@ async fn a_newer_layout_is_left_alone_and_callers_are_answered() {
         let storage = scratch.open(kind, "strict=true").await.unwrap();
         let _ = store(&*storage, head("a", "text/plain"), &[1; 200_000]).await.unwrap();
         let documents = scratch.collection(kind).await;
-        let newer = doc! { "$set": { "schema": 3_i64 } };
+        let newer = doc! { "$set": { "schema": 4_i64 } };
         documents.update_one(doc! { "kind": "namespace" }, newer).await.unwrap();
         let all =
             async |name: String| scratch.collection(&name).await.count_documents(doc! {}).await.unwrap();

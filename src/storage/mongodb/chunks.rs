@@ -3,12 +3,12 @@
 use bytes::Bytes;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{self, Bson, DateTime, Document, doc};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::layout::{binary, date, number};
 use super::store::{Store, primary};
 use crate::clock::Timestamp;
 use crate::entry::StoredHead;
+use crate::storage::kit::Chunk;
 use crate::storage::{StorageError, StorageErrorKind};
 
 /// About how many bytes of chunks one round trip reads.
@@ -16,18 +16,27 @@ const READ_AT_ONCE: usize = 1024 * 1024;
 
 impl Store {
     /// The document of one chunk. Fields that GridFS does not know are beside its own; its tools ignore them.
-    pub(super) fn chunk(&self, entry: &str, n: i32, data: Vec<u8>, usable_until: Timestamp) -> Document {
-        doc! {
+    ///
+    /// GridFS counts chunks in 32 bits: a body with more of them is too large.
+    pub(super) fn chunk(
+        &self,
+        entry: &str,
+        chunk: Chunk,
+        usable_until: Timestamp,
+    ) -> Result<Document, StorageError> {
+        let n = i32::try_from(chunk.number)
+            .map_err(|_| self.error(StorageErrorKind::TooLarge, "storing a body: too many chunks"))?;
+        Ok(doc! {
             "_id": ObjectId::new(),
             "files_id": entry,
             "n": n,
-            "sum": checksum(n, &data),
+            "sum": chunk.checksum.cast_signed(),
             // The server replaces this with its own time.
             "stored": bson::Timestamp { time: 0, increment: 0 },
-            "data": binary(data),
+            "data": binary(chunk.data.into()),
             "usable_until": date(usable_until.as_millis()),
             "cache": &self.options.collection,
-        }
+        })
     }
 
     pub(super) async fn insert_chunks(&self, chunks: &[Document]) -> Result<(), StorageError> {
@@ -58,41 +67,34 @@ impl Store {
         self.call("storing a file", files.insert_one(file)).await.map(drop)
     }
 
-    /// Some chunks from number `from` on, each verified: at least one, or an error.
-    pub(super) async fn read_chunks(&self, entry: &str, from: i32) -> Result<Vec<Bytes>, StorageError> {
-        let doing = "reading a body";
-        let at_once = (READ_AT_ONCE / self.options.chunk_size).max(1);
+    /// Some chunks from number `from` on, without a gap, each with its checksum. None where the first is not there.
+    pub(super) async fn read_chunks(
+        &self,
+        entry: &str,
+        from: u64,
+    ) -> Result<Vec<(Option<u64>, Bytes)>, StorageError> {
+        let Ok(from) = i32::try_from(from) else { return Ok(Vec::new()) };
+        let at_once = i64::try_from(READ_AT_ONCE / self.options.chunk_size).unwrap_or(1).max(1);
         let asked = doc! { "files_id": entry, "n": { "$gte": from } };
         let mut chunks = Vec::new();
+        let mut expected = from..;
         let reading = async {
             // Each read has a cursor of its own: none stays open on the server while a reader is slow.
-            let find =
-                self.chunks.find(asked).sort(doc! { "n": 1 }).limit(i64::try_from(at_once).unwrap_or(1));
+            let find = self.chunks.find(asked).sort(doc! { "n": 1 }).limit(at_once);
             let mut cursor = find.projection(doc! { "n": 1, "data": 1, "sum": 1 }).await?;
             while cursor.advance().await? {
                 let found = cursor.current();
+                if found.get_i32("n").ok() != expected.next() {
+                    break;
+                }
+                let checksum = found.get_i64("sum").ok().map(i64::cast_unsigned);
                 let data = found.get_binary("data").map(|data| Bytes::copy_from_slice(data.bytes));
-                chunks.push((found.get_i32("n").ok(), data.unwrap_or_default(), found.get_i64("sum").ok()));
+                chunks.push((checksum, data.unwrap_or_default()));
             }
             Ok(())
         };
-        self.call(doing, reading).await?;
-        let mut verified = Vec::with_capacity(chunks.len());
-        for ((n, data, sum), expected) in chunks.into_iter().zip(from..) {
-            if n != Some(expected) {
-                break;
-            }
-            if sum != Some(checksum(expected, &data)) {
-                let what = format!("{doing}: chunk {expected} of {entry} is not what was written");
-                return Err(self.error(StorageErrorKind::Corrupt, what));
-            }
-            verified.push(data);
-        }
-        if verified.is_empty() {
-            let what = format!("{doing}: chunk {from} of {entry} is gone");
-            return Err(self.error(StorageErrorKind::Missing, what));
-        }
-        Ok(verified)
+        self.call("reading a body", reading).await?;
+        Ok(chunks)
     }
 
     /// How many chunks of a body are stored.
@@ -139,9 +141,4 @@ impl Store {
         }
         Ok(())
     }
-}
-
-/// The checksum of a chunk and its number: it also detects a chunk in another chunk's place.
-fn checksum(n: i32, data: &[u8]) -> i64 {
-    xxh3_64_with_seed(data, u64::from(n.unsigned_abs())).cast_signed()
 }

@@ -6,7 +6,7 @@ use mongodb::options::SelectionCriteria;
 use super::groups::{Slots, slot_key};
 use super::layout::{NAMESPACE, kind};
 use super::namespace::Namespace;
-use super::row::Row;
+use super::record::Record;
 use super::store::Store;
 use crate::entry::GroupId;
 use crate::storage::StorageError;
@@ -18,7 +18,7 @@ pub(super) struct Found {
     /// The clock's value of the last removal of the key.
     pub(super) removed: i64,
     /// Responses and aliases that were neither removed nor cleared, the most recently published first.
-    pub(super) rows: Vec<Row>,
+    pub(super) records: Vec<Record>,
     /// The numbers of the slots that were read.
     pub(super) slots: Slots,
 }
@@ -39,9 +39,10 @@ impl Found {
     }
 
     fn drop_invisible(&mut self) {
-        let Self { namespace, removed, rows, .. } = self;
-        rows.retain(|row| row.fence >= *removed && row.fence >= namespace.cleared(row.is_alias));
-        rows.sort_by_key(|row| std::cmp::Reverse(row.published.map(|at| (at.time, at.increment))));
+        let Self { namespace, removed, records, .. } = self;
+        records
+            .retain(|record| record.fence >= *removed && record.fence >= namespace.cleared(record.is_alias));
+        records.sort_by_key(|record| std::cmp::Reverse(record.published.map(|at| (at.time, at.increment))));
     }
 }
 
@@ -95,7 +96,7 @@ impl Store {
         let mut namespace = None;
         let mut schema = None;
         let mut removed = 0;
-        let mut rows = Vec::new();
+        let mut records = Vec::new();
         let mut slots = Slots::default();
         let reading = async {
             let mut cursor = find.await?;
@@ -108,7 +109,7 @@ impl Store {
                     }
                     Ok(kind::REMOVAL) => removed = found.get_i64("removed").unwrap_or(i64::MAX),
                     Ok(kind::SLOT) => slots.read(found),
-                    _ => rows.extend(Row::read(found)),
+                    _ => records.extend(Record::read(found)),
                 }
             }
             Ok(())
@@ -118,7 +119,7 @@ impl Store {
             self.check_schema(schema)?;
         }
         let Some(namespace) = namespace else { return Ok(None) };
-        let mut found = Found { namespace, removed, rows, slots };
+        let mut found = Found { namespace, removed, records, slots };
         found.drop_invisible();
         Ok(Some(found))
     }

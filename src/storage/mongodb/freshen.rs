@@ -24,14 +24,15 @@ impl Store {
         if found.refuses(fence_number(fence), false) {
             return Ok(false);
         }
-        let Some(row) = found.rows.into_iter().find(|row| !row.is_alias && row.entry == entry) else {
+        let Some(record) = found.records.into_iter().find(|record| !record.is_alias && record.entry == entry)
+        else {
             return Ok(false);
         };
-        let Some(stored) = row.decode_head() else { return Ok(false) };
+        let Some(stored) = record.head() else { return Ok(false) };
         head.body = stored.body;
         let exact = codec::encode(&head);
         self.check_head(exact.len())?;
-        if row.body.is_none() && stored.usable_until < head.usable_until {
+        if record.body.is_none() && stored.usable_until < head.usable_until {
             // The chunks first: a head must not stay longer than its body.
             self.keep_body_until(&entry, head.usable_until).await?;
         }

@@ -5,11 +5,11 @@ use std::sync::LazyLock;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, DateTime};
 
-use crate::entry::{EntryId, StoredHead, StoredRange, codec};
+use crate::entry::{StoredHead, codec};
 use crate::storage::Fence;
 
 /// The version of the layout: the only one that is read and written.
-pub(super) const SCHEMA: i64 = 2;
+pub(super) const SCHEMA: i64 = 3;
 /// The `key` of the namespace's document. Responses have the digest of their key there.
 pub(super) const NAMESPACE: &str = "namespace";
 /// The namespace's field that counts removals and clearings.
@@ -36,15 +36,7 @@ pub(super) const KINDS: [&str; 5] = [kind::RESPONSE, kind::ALIAS, kind::REMOVAL,
 
 /// The digest that distinguishes the variants under one key, in hexadecimal digits.
 pub(super) fn variant(head: &StoredHead) -> String {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(&[codec::VERSION]);
-    hasher.update(&head.selecting.digest());
-    if let Some(StoredRange { first, complete_len }) = head.range {
-        hasher.update(&first.to_le_bytes());
-        hasher.update(&[u8::from(complete_len.is_some())]);
-        hasher.update(&complete_len.unwrap_or_default().to_le_bytes());
-    }
-    hasher.finalize().to_hex().to_string()
+    blake3::Hash::from_bytes(head.variant_digest()).to_hex().to_string()
 }
 
 pub(super) fn binary(bytes: Vec<u8>) -> Binary {
@@ -57,11 +49,6 @@ pub(super) fn date(millis: i64) -> DateTime {
 
 pub(super) fn number(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-/// The id in a document's field `entry`.
-pub(super) fn entry_id(text: &str) -> Option<EntryId> {
-    u128::from_str_radix(text, 16).ok().map(EntryId::from_bits)
 }
 
 /// A fence as the driver takes it, with a sign.

@@ -8,7 +8,7 @@ use mongodb::bson::{RawDocumentBuf, doc};
 
 use super::layout::{NAMESPACE, kind};
 use super::namespace::Namespace;
-use super::row::{Decoded, Row};
+use super::record::Record;
 use super::store::Store;
 use crate::entry::{Alias, StoredHead};
 use crate::storage::{Cursor, Page, StorageError, StorageErrorKind, Usage};
@@ -19,8 +19,8 @@ impl Store {
         after: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page<StoredHead>, StorageError> {
-        let (rows, next) = self.page(kind::RESPONSE, after, limit).await?;
-        Ok(Page { items: rows.iter().filter_map(Row::decode_head).collect(), next })
+        let (records, next) = self.page(kind::RESPONSE, after, limit).await?;
+        Ok(Page { items: records.iter().filter_map(Record::head).collect(), next })
     }
 
     pub(super) async fn aliases(
@@ -28,12 +28,8 @@ impl Store {
         after: Option<&Cursor>,
         limit: usize,
     ) -> Result<Page<Alias>, StorageError> {
-        let (rows, next) = self.page(kind::ALIAS, after, limit).await?;
-        let items = rows.iter().filter_map(|row| match row.decode() {
-            Decoded::Alias(alias) => Some(alias),
-            _ => None,
-        });
-        Ok(Page { items: items.collect(), next })
+        let (records, next) = self.page(kind::ALIAS, after, limit).await?;
+        Ok(Page { items: records.iter().filter_map(|record| record.alias(None).found()).collect(), next })
     }
 
     /// The next documents of one kind, in the order of their ids. A replaced document keeps its id.
@@ -42,7 +38,7 @@ impl Store {
         kind: &str,
         after: Option<&Cursor>,
         limit: usize,
-    ) -> Result<(Vec<Row>, Option<Cursor>), StorageError> {
+    ) -> Result<(Vec<Record>, Option<Cursor>), StorageError> {
         let doing = "listing";
         self.ready().await?;
         let after = after.map_or(Ok([0; 12]), |Cursor(after)| {
@@ -52,7 +48,7 @@ impl Store {
         })?;
         // The cache writes ids of this type only, and the comparison leaves others out.
         let asked = doc! { "kind": kind, "_id": { "$gt": ObjectId::from_bytes(after) } };
-        let (mut rows, mut last, mut seen) = (Vec::new(), None, 0);
+        let (mut records, mut last, mut seen) = (Vec::new(), None, 0);
         let reading = async {
             let find = self
                 .heads
@@ -64,22 +60,22 @@ impl Store {
                 let found = cursor.current();
                 last = found.get_object_id("_id").ok();
                 seen += 1;
-                rows.extend(Row::read(found));
+                records.extend(Record::read(found));
             }
             Ok(())
         };
         self.call(doing, reading).await?;
-        self.drop_removed(doing, &mut rows).await?;
+        self.drop_removed(doing, &mut records).await?;
         let last = last.filter(|_| seen >= limit);
-        Ok((rows, last.map(|last| Cursor(Bytes::copy_from_slice(&last.bytes())))))
+        Ok((records, last.map(|last| Cursor(Bytes::copy_from_slice(&last.bytes())))))
     }
 
     /// Leaves out what fills from before a removal left.
-    async fn drop_removed(&self, doing: &str, rows: &mut Vec<Row>) -> Result<(), StorageError> {
-        if rows.is_empty() {
+    async fn drop_removed(&self, doing: &str, records: &mut Vec<Record>) -> Result<(), StorageError> {
+        if records.is_empty() {
             return Ok(());
         }
-        let mut keys: Vec<_> = rows.iter().map(|row| row.key.as_str()).collect();
+        let mut keys: Vec<_> = records.iter().map(|record| record.key.as_str()).collect();
         keys.push(NAMESPACE);
         let asked = doc! { "key": { "$in": keys }, "variant": { "$in": [kind::REMOVAL, ""] } };
         let mut removals = HashMap::new();
@@ -99,9 +95,9 @@ impl Store {
         };
         self.call(doing, reading).await?;
         let Some(namespace) = namespace else { return Err(self.lost(doing)) };
-        rows.retain(|row| {
-            row.fence >= namespace.cleared(row.is_alias)
-                && removals.get(&row.key).is_none_or(|removed| row.fence >= *removed)
+        records.retain(|record| {
+            record.fence >= namespace.cleared(record.is_alias)
+                && removals.get(&record.key).is_none_or(|removed| record.fence >= *removed)
         });
         Ok(())
     }

@@ -98,8 +98,8 @@ mod opening;
 mod options;
 mod publish;
 mod reader;
+mod record;
 mod remove;
-mod row;
 mod store;
 mod writer;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use mongodb::Client;
 use mongodb::options::{ClientOptions, ReadPreference, WriteConcern};
 
+use crate::storage::kit::Sizes;
 use crate::storage::url::{self, OptionValue, Schemes, opened};
 use crate::storage::{MongoStorage, StorageError, StorageErrorKind};
 
@@ -334,6 +335,14 @@ impl Options {
     /// The bucket of larger bodies: `<bucket>.chunks`, and `<bucket>.files`.
     pub(super) fn bucket(&self) -> &str {
         self.bucket.as_deref().unwrap_or(&self.collection)
+    }
+
+    pub(super) fn sizes(&self) -> Sizes {
+        Sizes {
+            inline: self.inline_threshold,
+            chunk: self.chunk_size,
+            max_body: self.max_body.unwrap_or(u64::MAX),
+        }
     }
 
     /// How long after its usable time the server deletes a document; `None` for never.

@@ -87,8 +87,8 @@ impl Store {
                 self.trim(key, found).await;
                 return Ok(Published::Stored);
             }
-            let standing = found.rows.iter().find(|row| row.variant == variant);
-            newest_allowed = standing.map_or(newest_allowed, |row| row.fence.max(newest_allowed));
+            let standing = found.records.iter().find(|record| record.variant == variant);
+            newest_allowed = standing.map_or(newest_allowed, |record| record.fence.max(newest_allowed));
         }
         Err(self.error(StorageErrorKind::Unavailable, "publishing: too many writers of one key"))
     }
@@ -102,11 +102,11 @@ impl Store {
     /// next one tries again.
     async fn trim(&self, key: &str, found: Found) {
         let surplus: Vec<_> = found
-            .rows
+            .records
             .into_iter()
-            .filter(|row| !row.is_alias)
+            .filter(|record| !record.is_alias)
             .skip(self.options.max_variants)
-            .map(|row| row.entry)
+            .map(|record| record.entry)
             .collect();
         if surplus.is_empty() {
             return;

@@ -1,82 +1,65 @@
 //! Reading a body; every chunk is verified.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::store::Store;
-use crate::entry::{BodySummary, StoredHead};
-use crate::storage::{BodyReader, StorageError, StorageErrorKind};
+use crate::entry::StoredHead;
+use crate::storage::kit::Verified;
+use crate::storage::{BodyReader, StorageError};
 
 /// Reads one body; at most about 1 MiB of it is in memory.
 #[derive(Debug)]
 pub struct MongoReader {
     store: Arc<Store>,
     entry: String,
-    expected: u64,
-    /// Verified and not yet handed out.
-    chunks: VecDeque<Bytes>,
-    /// The number of the next chunk to read from the server.
-    next: i32,
-    seen: u64,
+    body: Verified,
 }
 
 impl MongoReader {
     pub(super) async fn open(store: Arc<Store>, head: &StoredHead) -> Result<Self, StorageError> {
         store.ready().await?;
-        let Some(body) = head.body else {
-            return Err(store.error(StorageErrorKind::Missing, "opening a body: it was never published"));
-        };
-        let entry = head.id.to_string();
-        let mut reader = Self { store, entry, expected: body.len, chunks: VecDeque::new(), next: 0, seen: 0 };
+        let body = Verified::new(store.name, head).opened()?;
+        let mut reader = Self { store, entry: head.id.to_string(), body };
         // The threshold may have been different when the body was stored, so it only says where to look first.
-        let small = body.len <= reader.store.options.inline_threshold as u64;
-        if small && reader.take_inline(head, body).await? {
-            return Ok(reader);
+        if head.body_len() <= reader.store.options.inline_threshold as u64 {
+            reader.take_inline(head).await?;
         }
-        match reader.fetch().await {
-            Err(error) if error.kind() == StorageErrorKind::Missing && !small => {
-                if reader.take_inline(head, body).await? { Ok(reader) } else { Err(error) }
-            }
-            fetched => fetched.map(|()| reader),
+        if reader.body.wants_more() {
+            reader.fetch().await?;
         }
+        if reader.body.is_missing() {
+            reader.take_inline(head).await?;
+        }
+        let body = reader.body.opened()?;
+        Ok(Self { body, ..reader })
     }
 
-    async fn take_inline(&mut self, head: &StoredHead, expected: BodySummary) -> Result<bool, StorageError> {
-        let Some(body) = self.store.read_inline(head).await? else { return Ok(false) };
-        if BodySummary::of(&body) != expected {
-            let what = format!("reading a body: {} is not what was written", self.entry);
-            return Err(self.store.error(StorageErrorKind::Corrupt, what));
+    async fn take_inline(&mut self, head: &StoredHead) -> Result<(), StorageError> {
+        if let Some(body) = self.store.read_inline(head).await? {
+            self.body.add_inline(body);
         }
-        if !body.is_empty() {
-            self.chunks.push_back(body);
-        }
-        Ok(true)
+        Ok(())
     }
 
     async fn fetch(&mut self) -> Result<(), StorageError> {
-        let chunks = self.store.read_chunks(&self.entry, self.next).await?;
-        self.next = self.next.saturating_add(i32::try_from(chunks.len()).unwrap_or(i32::MAX));
-        self.chunks.extend(chunks);
+        let chunks = self.store.read_chunks(&self.entry, self.body.next_chunk()).await?;
+        if chunks.is_empty() {
+            self.body.add_missing();
+        }
+        for (checksum, data) in chunks {
+            self.body.add(checksum, data);
+        }
         Ok(())
     }
 }
 
 impl BodyReader for MongoReader {
     async fn next(&mut self) -> Result<Option<Bytes>, StorageError> {
-        if self.seen == self.expected {
-            return Ok(None);
-        }
-        if self.chunks.is_empty() {
+        if self.body.wants_more() {
             self.fetch().await?;
         }
-        let chunk = self.chunks.pop_front().unwrap_or_default();
-        self.seen += chunk.len() as u64;
-        if chunk.is_empty() || self.seen > self.expected {
-            let what = format!("reading a body: {} is longer or shorter than its head says", self.entry);
-            return Err(self.store.error(StorageErrorKind::Corrupt, what));
-        }
-        Ok(Some(chunk))
+        self.body.pop()
     }
 }

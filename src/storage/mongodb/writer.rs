@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mongodb::bson::Document;
-use xxhash_rust::xxh3::Xxh3;
 
 use super::store::Store;
-use crate::entry::{BodyEnd, BodySummary, StoredHead};
+use crate::entry::{BodyEnd, StoredHead};
+use crate::storage::kit::{Body, Chunk, Cutter, Rest, settle};
 use crate::storage::{BodyWriter, Fence, Published, StorageError, StorageErrorKind};
 
 /// Chunks are sent when they have this many bytes together.
@@ -28,14 +28,9 @@ struct Writing {
     head: StoredHead,
     entry: String,
     fence: Fence,
-    /// What is not yet a whole chunk; all of the body while that may become inline.
-    pending: Vec<u8>,
-    /// Whole chunks that are not sent yet.
+    cutter: Cutter,
+    /// Chunks that are not sent yet.
     chunks: Vec<Document>,
-    /// How many chunks were cut.
-    cut: i32,
-    sum: Xxh3,
-    len: u64,
     began: Instant,
     failed: bool,
     /// Publication has begun.
@@ -44,21 +39,14 @@ struct Writing {
 
 impl MongoWriter {
     pub(super) fn new(store: Arc<Store>, head: StoredHead, fence: Fence) -> Result<Self, StorageError> {
-        if let (Some(body), Some(limit)) = (head.body, store.options.max_body)
-            && body.len > limit
-        {
-            return Err(too_large(&store, limit));
-        }
+        let cutter = Cutter::begin(store.name, &head, store.options.sizes())?;
         let writing = Writing {
             entry: head.id.to_string(),
             store,
             head,
             fence,
-            pending: Vec::new(),
+            cutter,
             chunks: Vec::new(),
-            cut: 0,
-            sum: Xxh3::new(),
-            len: 0,
             began: Instant::now(),
             failed: false,
             publishing: false,
@@ -72,7 +60,7 @@ impl BodyWriter for MongoWriter {
         let Some(writing) = &mut self.writing else { return Ok(()) };
         // It stays set when the future is dropped before its end: it is not known then what was sent.
         let failed_before = std::mem::replace(&mut writing.failed, true);
-        writing.write(&data).await?;
+        writing.write(data).await?;
         writing.failed = failed_before;
         Ok(())
     }
@@ -81,17 +69,10 @@ impl BodyWriter for MongoWriter {
         // The writer keeps it to the end, so that a dropped future does not leave chunks.
         let Some(writing) = &mut self.writing else { return Ok(Published::Superseded) };
         let published = writing.publish(end).await;
-        match &published {
-            Ok(Published::Stored) => drop(self.writing.take()),
-            Ok(Published::Superseded) => self.discard().await,
-            Err(error) => {
-                let key = writing.head.key.hex_digest();
-                let withdrawn = writing.store.withdraw(&key, &writing.entry).await.is_ok();
-                if withdrawn && !is_undecided(error) {
-                    self.discard().await;
-                }
-                self.writing = None;
-            }
+        let key = writing.head.key.hex_digest();
+        match settle(&published, writing.store.withdraw(&key, &writing.entry)).await {
+            Body::Discard => self.discard().await,
+            Body::Keep => self.writing = None,
         }
         published
     }
@@ -118,7 +99,7 @@ impl fmt::Debug for MongoWriter {
 impl Drop for MongoWriter {
     fn drop(&mut self) {
         if let Some(writing) = self.writing.take()
-            && writing.cut > 0
+            && writing.cutter.chunks() > 0
             && !writing.publishing
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
@@ -128,51 +109,20 @@ impl Drop for MongoWriter {
 }
 
 impl Writing {
-    async fn write(&mut self, data: &[u8]) -> Result<(), StorageError> {
-        self.len += data.len() as u64;
-        if let Some(limit) = self.store.options.max_body
-            && self.len > limit
-        {
-            return Err(too_large(&self.store, limit));
-        }
-        self.sum.update(data);
-        if self.cut == 0 && self.len <= self.store.options.inline_threshold as u64 {
-            self.pending.extend_from_slice(data);
-            return Ok(());
-        }
-        if self.cut == 0 {
-            let small = std::mem::take(&mut self.pending);
-            self.cut_chunks(&small).await?;
-        }
-        self.cut_chunks(data).await
-    }
-
-    async fn cut_chunks(&mut self, mut data: &[u8]) -> Result<(), StorageError> {
-        let size = self.store.options.chunk_size;
-        while !data.is_empty() {
-            if self.pending.capacity() < size {
-                self.pending.reserve_exact(size - self.pending.len());
-            }
-            let (taken, rest) = data.split_at(data.len().min(size - self.pending.len()));
-            self.pending.extend_from_slice(taken);
-            data = rest;
-            if self.pending.len() == size {
-                self.cut_chunk()?;
-                if self.chunks.len() * size >= SEND_AT {
-                    self.send().await?;
-                }
+    async fn write(&mut self, mut data: Bytes) -> Result<(), StorageError> {
+        self.cutter.take(&data)?;
+        while let Some(chunk) = self.cutter.cut(&mut data) {
+            self.add(chunk)?;
+            if self.chunks.len() * self.store.options.chunk_size >= SEND_AT {
+                self.send().await?;
             }
         }
         Ok(())
     }
 
-    fn cut_chunk(&mut self) -> Result<(), StorageError> {
-        let data = std::mem::take(&mut self.pending);
-        self.chunks.push(self.store.chunk(&self.entry, self.cut, data, self.head.usable_until));
-        self.cut = self
-            .cut
-            .checked_add(1)
-            .ok_or_else(|| self.store.error(StorageErrorKind::TooLarge, "storing a body: too many chunks"))?;
+    fn add(&mut self, chunk: Chunk) -> Result<(), StorageError> {
+        let document = self.store.chunk(&self.entry, chunk, self.head.usable_until)?;
+        self.chunks.push(document);
         Ok(())
     }
 
@@ -188,16 +138,15 @@ impl Writing {
             return Err(self.store.error(StorageErrorKind::Other, what));
         }
         self.publishing = true;
-        self.head.finish(BodySummary { len: self.len, checksum: self.sum.digest() }, end);
-        if self.cut == 0 && self.len <= self.store.options.inline_threshold as u64 {
-            return self.store.publish(&self.head, Some(&self.pending), self.fence).await;
-        }
-        if !self.pending.is_empty() {
-            self.cut_chunk()?;
+        let (summary, rest) = self.cutter.finish();
+        self.head.finish(summary, end);
+        match rest {
+            Rest::Inline(body) => return self.store.publish(&self.head, Some(&body), self.fence).await,
+            Rest::Chunks(last) => last.map_or(Ok(()), |last| self.add(last))?,
         }
         self.send().await?;
         if self.began.elapsed() > CHECKED_AFTER
-            && self.store.count_chunks(&self.entry).await? != u64::from(self.cut.unsigned_abs())
+            && self.store.count_chunks(&self.entry).await? != self.cutter.chunks()
         {
             let what = "publishing: maintenance deleted the body, because the writer took too long";
             return Err(self.store.error(StorageErrorKind::Missing, what));
@@ -208,21 +157,8 @@ impl Writing {
 
     /// Deletes the chunks; maintenance deletes what cannot be deleted now.
     async fn discard(self) {
-        if self.cut > 0 {
+        if self.cutter.chunks() > 0 {
             self.store.delete_bodies(&[self.entry]).await.ok();
         }
     }
-}
-
-/// Whether the server may still carry out a request that failed here. A head may then appear later and needs its body;
-/// otherwise maintenance deletes the body.
-fn is_undecided(error: &StorageError) -> bool {
-    matches!(error.kind(), StorageErrorKind::Timeout | StorageErrorKind::Unavailable)
-}
-
-fn too_large(store: &Store, limit: u64) -> StorageError {
-    store.error(
-        StorageErrorKind::TooLarge,
-        format!("storing a body: it is longer than the limit of {limit} bytes"),
-    )
 }
