@@ -1,4 +1,4 @@
-//! What a caller of the cache can be told beside the origin's own errors.
+//! Errors that the cache returns in addition to the inner service's own errors.
 
 use std::error::Error;
 use std::fmt;
@@ -6,9 +6,9 @@ use std::fmt;
 /// Any error, boxed.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
-/// Why a response body broke off: the origin's body failed, or the storage failed in the middle of a stored body.
+/// Why a response body ended too early: the origin's body failed, or the storage failed in the middle of a stored body.
 ///
-/// The cause is [`source`](Error::source) and can be downcast to the origin's own error type.
+/// [`source`](Error::source) returns the cause. It can be downcast to the error type of the origin's body.
 #[derive(Debug)]
 pub struct BodyError {
     from_storage: bool,
@@ -24,13 +24,13 @@ impl BodyError {
         Self { from_storage: true, source: source.into() }
     }
 
-    /// Whether it was the storage that failed, not the origin.
+    /// Whether the storage failed, and not the origin.
     #[must_use]
     pub const fn is_storage(&self) -> bool {
         self.from_storage
     }
 
-    /// The cause itself.
+    /// The cause.
     #[must_use]
     pub fn into_inner(self) -> BoxError {
         self.source

@@ -1,9 +1,9 @@
-//! Moving everything from one storage to another.
+//! Copying everything from one storage to another.
 
 use super::{DynStorage, Published, StorageError, StorageErrorKind, StorageExt};
 use crate::entry::{Alias, BodyEnd, StoredHead, StoredResponse};
 
-/// What became of the responses and aliases of a storage that was [copied](StorageExt::copy_to).
+/// The counts of [`StorageExt::copy_to`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Copied {
@@ -11,16 +11,16 @@ pub struct Copied {
     pub responses: u64,
     /// Aliases that the other storage has now.
     pub aliases: u64,
-    /// Left alone, as the other storage has one that arrived at the same time or later.
+    /// Not copied, because the other storage has one that arrived at the same time or later.
     pub skipped: u64,
-    /// Gone or damaged when it was their turn.
+    /// Missing or damaged when the copy reached them.
     pub unreadable: u64,
-    /// Refused by the other storage: too large for it, or removed there meanwhile.
+    /// Refused by the other storage: too large, or removed there during the copy.
     pub refused: u64,
 }
 
 impl Copied {
-    /// How many responses and aliases were looked at.
+    /// The number of responses and aliases that were examined.
     #[must_use]
     pub const fn seen(&self) -> u64 {
         self.responses + self.aliases + self.skipped + self.unreadable + self.refused
@@ -129,7 +129,7 @@ async fn copy_alias<S: DynStorage + ?Sized>(
     target.put_alias(alias, there.fence).await.map(published).or_else(refused)
 }
 
-/// Carries an invalidation over: which of the groups was invalidated cannot be asked, only whether one was.
+/// Copies an invalidation. A storage tells only whether one of the groups was invalidated, and not which one.
 async fn invalidate<S: DynStorage + ?Sized>(
     source: &S,
     target: &dyn DynStorage,

@@ -1,4 +1,4 @@
-//! Any storage as an object, so that the layer needs no type parameter for it and a backend can be chosen at run time.
+//! Any storage as an object. So the layer needs no type parameter, and a program can choose the backend at run time.
 
 use std::fmt;
 use std::future::Future;
@@ -17,8 +17,8 @@ use crate::key::CacheKey;
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StorageError>> + Send + 'a>>;
 
-/// What [`CacheLayer::new`](crate::CacheLayer::new) takes: a [`Storage`], one that is shared, or one that was chosen at
-/// run time, as [`open`](super::open) returns it.
+/// What [`CacheLayer::new`](crate::CacheLayer::new) accepts: a [`Storage`], an `Arc` of one, or the object that
+/// [`open`](super::open) returns.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a storage",
     label = "expected a `Storage`, an `Arc` of one, or an `Arc<dyn DynStorage>`",
@@ -48,7 +48,7 @@ impl IntoStorage for Arc<dyn DynStorage> {
     }
 }
 
-/// The object-safe twin of [`Storage`], implemented for every storage. See there for each method.
+/// The object-safe form of [`Storage`]. Every storage implements it. [`Storage`] documents each method.
 #[allow(missing_docs, reason = "documented at Storage")]
 pub trait DynStorage: fmt::Debug + Send + Sync + 'static {
     fn name(&self) -> &'static str;
@@ -130,10 +130,10 @@ impl<S: Storage> DynStorage for S {
     }
 }
 
-/// A body's writer of any storage.
+/// The body writer of any storage.
 pub struct AnyWriter(Box<dyn DynWriter>);
 
-/// A body's reader of any storage.
+/// The body reader of any storage.
 pub struct AnyReader(Box<dyn DynReader>);
 
 impl AnyWriter {

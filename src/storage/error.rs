@@ -1,11 +1,11 @@
-//! What can go wrong in a storage.
+//! Failures of a storage.
 
 use std::error::Error;
 use std::fmt;
 
-/// A storage's failure: what kind, in which backend, while doing what, and the cause.
+/// A failure of a storage: its kind, its backend, the failed action, and the cause.
 ///
-/// The layer never hands it to a caller in place of a response: a storage that fails is a miss.
+/// The layer never returns it in place of a response: a failing storage is a miss.
 #[derive(Debug)]
 pub struct StorageError {
     kind: StorageErrorKind,
@@ -18,32 +18,32 @@ pub struct StorageError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StorageErrorKind {
-    /// The storage cannot be reached, is overloaded, or refuses for now: try again later.
+    /// The storage is unreachable or overloaded, or refuses temporarily. Try again later.
     Unavailable,
-    /// It did not answer in time.
+    /// The storage did not answer in time.
     Timeout,
-    /// The body that a head names is gone or has a hole.
+    /// The body that a head names is missing, or a chunk of it is.
     Missing,
-    /// What is stored is not what was written.
+    /// The stored bytes are not the bytes that were written.
     Corrupt,
-    /// The body passes the storage's limit for one response, or the head its limit for heads.
+    /// The body is longer than the storage's limit for one response, or the head is longer than the limit for heads.
     TooLarge,
-    /// There is no room: disk, quota or memory.
+    /// There is no room left: disk, quota or memory.
     Full,
-    /// The storage may be read, not written.
+    /// The storage can be read but not written.
     ReadOnly,
     /// The storage denies access: permissions or credentials.
     Denied,
-    /// The storage is not one of ours, or written by a newer version.
+    /// The storage was not made by this crate, or a newer version wrote it.
     Incompatible,
-    /// An option, URL or argument makes no sense.
+    /// An option, URL or argument is invalid.
     Invalid,
-    /// Anything else.
+    /// Any other failure.
     Other,
 }
 
 impl StorageErrorKind {
-    /// The kind in a word, as it is shown in `Cache-Status` details and logs.
+    /// The kind as one word, for `Cache-Status` details and logs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -63,14 +63,14 @@ impl StorageErrorKind {
 }
 
 impl StorageError {
-    /// An error of this kind. `action` says what failed and where, and what to do if that is known:
+    /// An error of this kind. `action` says what failed and where, and what to do, if known:
     /// `opening /var/cache/x.db: the file is not a database; choose another path`.
     #[must_use]
     pub fn new(kind: StorageErrorKind, backend: &'static str, action: impl Into<String>) -> Self {
         Self { kind, backend, action: action.into(), source: None }
     }
 
-    /// [`StorageErrorKind::Invalid`] for an option with a value that cannot be: `chunk_size is 0; possible is 1 to 4096`.
+    /// [`StorageErrorKind::Invalid`] for an option with an impossible value: `chunk_size is 0; possible is 1 to 4096`.
     pub(crate) fn impossible(
         backend: &'static str,
         option: &str,
@@ -87,14 +87,13 @@ impl StorageError {
         self
     }
 
-    /// The kind.
+    /// The kind of failure.
     #[must_use]
     pub const fn kind(&self) -> StorageErrorKind {
         self.kind
     }
 
-    /// The backend's [name](super::Storage::name). Empty where there is none: [`open`](fn@super::open) was given a URL
-    /// that names no backend.
+    /// The backend's [name](super::Storage::name). It is empty if the URL for [`open`](fn@super::open) names no backend.
     #[must_use]
     pub const fn backend(&self) -> &'static str {
         self.backend

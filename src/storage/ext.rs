@@ -1,4 +1,4 @@
-//! Convenience built from the storage contract alone.
+//! Convenience methods that need only the storage contract.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -11,10 +11,10 @@ use futures_core::Stream;
 use super::{Copied, Cursor, DynStorage, Page, StorageError, StorageErrorKind, Usage, copy};
 use crate::entry::{Alias, StoredHead};
 
-/// Asked for at once when everything is listed: bounds the memory, and the number of trips.
+/// The size of a page when everything is listed. It bounds the memory and the number of round trips.
 const PAGE: usize = 256;
 
-/// What every storage can do because it keeps the contract.
+/// Convenience methods of every storage.
 ///
 /// ```
 /// use larder::storage::{MemoryStorage, StorageExt};
@@ -43,23 +43,23 @@ pub trait StorageExt: DynStorage {
         async { Ok(self.len().await? == 0) }
     }
 
-    /// The heads of all stored responses, without their bodies, page by page as they are asked for.
+    /// The heads of all stored responses, without their bodies. Pages are fetched on demand.
     fn entries(&self) -> Pages<'_, StoredHead> {
         Pages::new(move |after| Box::pin(async move { self.responses(after.as_ref(), PAGE).await }))
     }
 
-    /// All redirect aliases, page by page as they are asked for.
+    /// All aliases. Pages are fetched on demand.
     fn alias_entries(&self) -> Pages<'_, Alias> {
         Pages::new(move |after| Box::pin(async move { self.aliases(after.as_ref(), PAGE).await }))
     }
 
-    /// The whole body of this head in one piece, if it has at most `limit` bytes.
+    /// Reads the whole body of this head into memory, if it has at most `limit` bytes.
     ///
-    /// Meant for tools and small bodies: the layer streams.
+    /// This is for tools and small bodies. The layer streams bodies.
     ///
     /// # Errors
     ///
-    /// [`StorageErrorKind::TooLarge`] beyond the limit; otherwise as [`Storage::open`](super::Storage::open) and
+    /// [`StorageErrorKind::TooLarge`] for a longer body. Otherwise as [`Storage::open`](super::Storage::open) and
     /// [`BodyReader::next`](super::BodyReader::next).
     fn read_all(
         &self,
@@ -90,12 +90,12 @@ pub trait StorageExt: DynStorage {
         }
     }
 
-    /// Copies every response and every alias into another storage, whatever its kind; the bodies are streamed.
+    /// Copies every response and every alias into another storage of any kind. Bodies are streamed.
     ///
-    /// Where the other one has a response of its own with the same selecting fields and range, the one that arrived
-    /// later stays. Ids and times are kept; the order of variants under one key is not. What was invalidated as a
-    /// member of a group is invalidated in the other storage as well, and with it whatever it has of these groups
-    /// that did not arrive later. `progress` is called after each response or alias.
+    /// If the other storage has a response with the same key, selecting fields and range, the response that arrived later
+    /// stays. The copy keeps ids and times, but not the order of variants under one key. A response that is invalidated
+    /// here is invalidated there as well. This also invalidates all responses of the same groups in the other storage that
+    /// did not arrive later. `progress` is called after each response or alias.
     ///
     /// ```
     /// use larder::storage::{MemoryStorage, StorageExt};
@@ -110,8 +110,8 @@ pub trait StorageExt: DynStorage {
     ///
     /// # Errors
     ///
-    /// When one of the two storages cannot be used; what was copied until then stays. A body that cannot be read, or
-    /// that the other storage refuses, is counted and passed over.
+    /// When one of the two storages fails. What was copied until then stays. A body that cannot be read, or that the other
+    /// storage refuses, is counted and skipped.
     fn copy_to<'a>(
         &'a self,
         target: &'a dyn DynStorage,
@@ -126,9 +126,9 @@ impl<S: DynStorage + ?Sized> StorageExt for S {}
 type PageFuture<'a, T> = Pin<Box<dyn Future<Output = Result<Page<T>, StorageError>> + Send + 'a>>;
 type Ask<'a, T> = Box<dyn Fn(Option<Cursor>) -> PageFuture<'a, T> + Send + Sync + 'a>;
 
-/// Everything in a keyspace: a [`Stream`] that asks the storage for a page when the one before is used up.
+/// Everything in a keyspace: a [`Stream`] that fetches a page when the previous one is used up.
 ///
-/// After an error it ends.
+/// It ends after an error.
 #[must_use = "streams do nothing unless polled"]
 pub struct Pages<'a, T> {
     ask: Ask<'a, T>,
@@ -142,11 +142,11 @@ impl<'a, T> Pages<'a, T> {
         Self { ask: Box::new(ask), asking, items: Vec::new().into_iter() }
     }
 
-    /// The next item, without a library of stream combinators.
+    /// The next item. This method needs no crate for streams.
     ///
     /// # Errors
     ///
-    /// When the storage cannot be asked.
+    /// When the storage does not answer.
     pub async fn next(&mut self) -> Option<Result<T, StorageError>>
     where
         T: Unpin,

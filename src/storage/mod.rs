@@ -1,21 +1,21 @@
-//! Where stored responses live: the backends, and how to open, list, copy and clean them.
+//! The storages for responses, and how to open, list, copy and clean them.
 //!
 //! | storage | feature | choose it for | not for |
 //! |---|---|---|---|
-//! | [`MemoryStorage`] | always there | one process, the fastest hits, nothing to clean up | what a restart should not lose |
+//! | [`MemoryStorage`] | always available | one process, the fastest hits, nothing to clean up | responses to keep over a restart |
 //! | `SqliteStorage` | `sqlite` (default) | programs on one machine: one file, several processes, plain SQL to look inside | network file systems |
 //! | `FileStorage` | `filesystem` | large bodies; entries to read, diff and commit as JSON | very many small entries; Windows |
-//! | `RedisStorage` | `redis` | several machines, short-lived entries, a memory limit that Redis enforces | keeping what matters: it may evict |
+//! | `RedisStorage` | `redis` | several machines, short-lived entries, a memory limit that Redis enforces | responses that must not be evicted |
 //! | `MongoStorage` | `mongodb` | several machines, entries to query as documents | the lowest latency |
 //! | `GridFsStorage` | `gridfs` | large bodies beside other GridFS files, readable by its tools | mostly small bodies |
 //! | `DynamoStorage` | `dynamodb` | several machines on AWS without a server to run | large bodies: 400 KB an item |
-//! | [`KeyValueStorage`] | always there | a store of your own that can get, put, remove and list | |
+//! | [`KeyValueStorage`] | always available | your own store that can get, put, remove and list | |
 //!
-//! Each has a builder with its options, and [`open`](fn@open) takes a URL, for command lines and configuration files.
-//! The page of each storage's module tells what it keeps where, what it guarantees, and its limits.
+//! Each storage has a builder with its options. [`open`](fn@open) opens a storage by a URL, for command lines and
+//! configuration files. The page of each storage's module describes its layout, its guarantees and its limits.
 //!
-//! [`Storage`] is the [contract] that they all keep. [`DynStorage`] is the same as an object, and [`StorageExt`] has
-//! what is built from it: listing as a stream, copying from one storage to another.
+//! [`Storage`] is the trait that they all implement, and [contract] describes it in prose. [`DynStorage`] is the same as
+//! an object. [`StorageExt`] adds methods to every storage: listing as a stream, copying from one storage to another.
 //!
 //! ```
 //! use larder::CacheLayer;
@@ -31,13 +31,13 @@
 //! # }).unwrap();
 //! ```
 //!
-//! # What can be read
+//! # What a reader of the store sees
 //!
-//! No storage encrypts. Who can read one reads the responses, their heads and bodies, and the keys: the method and the
-//! URI **with its query**, in clear, where tokens and signatures often are. Userinfo is in neither. Credentials,
-//! partitions and secret selecting fields are in keys and heads only as hashes, keyed with
-//! [`Policy::secret`](crate::Policy::secret). It is empty by default, and guesses can then be tried: set it where others
-//! can read the store.
+//! No storage encrypts. A reader of the store sees the heads and bodies of responses, and the keys. A key has the method
+//! and the URI **with its query**, unencrypted. Queries often contain tokens and signatures. Userinfo is not stored. Keys
+//! and heads contain credentials, partitions and secret selecting fields only as hashes, keyed with
+//! [`Policy::secret`](crate::Policy::secret). The secret is empty by default, and a reader can then check guesses against
+//! the hashes. Set it if others can read the store.
 
 #[cfg(feature = "conformance")]
 pub mod conformance;

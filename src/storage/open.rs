@@ -51,10 +51,10 @@ backends! {
 /// | `dynamodb://TABLE?region=REGION` | `DynamoStorage` | `dynamodb` |
 /// | `redis://HOST/`, `rediss:`, `redis+unix:`, `redis+cluster:`, `redis+sentinel:`, as the `redis` module says | `RedisStorage` | `redis` |
 ///
-/// Options follow as a query, named as the methods of the storage or its builder are: `memory:?max_bytes=64MiB`.
+/// Options are in the query, under the names of the builder's methods: `memory:?max_bytes=64MiB`.
 /// Sizes may end in `KiB`, `MiB` or `GiB`, durations in `ms`, `s`, `m`, `h` or `d`; switches are `true` or `false`.
-/// Paths and values may be percent-encoded, and must be where they contain `%`, `?` or `&`. What is no option of a
-/// networked storage goes to its driver.
+/// Paths and values may be percent-encoded. They must be if they contain `%`, `?` or `&`. A networked storage passes
+/// unknown options to its driver.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
@@ -69,8 +69,8 @@ backends! {
 ///
 /// # Errors
 ///
-/// [`StorageErrorKind::Invalid`] for a scheme, option or value that makes no sense, or a backend that is not compiled
-/// in: the message lists what is possible. Otherwise when the storage cannot be opened.
+/// [`StorageErrorKind::Invalid`] for an invalid scheme, option or value, or a backend that is not compiled in: the
+/// message lists what is possible. Otherwise when the storage cannot be opened.
 pub async fn open(url: &str) -> Result<Arc<dyn DynStorage>, StorageError> {
     let Some(url) = Url::split(url) else {
         return Err(no_such_backend(None, "it names no backend"));
@@ -99,7 +99,7 @@ fn not_there(scheme: &str) -> StorageError {
     }
 }
 
-/// The URL may carry a password, and one that is malformed may have it anywhere: only a word that is known is shown.
+/// The URL may contain a password, at any place if it is malformed. So the error shows only known words.
 fn no_such_backend(word: Option<&str>, why: &str) -> StorageError {
     let examples = schemes().map(|(_, (_, example))| example).filter(|example| !example.is_empty());
     let known: Vec<_> = examples.map(|example| format!("`{example}`")).collect();

@@ -1,4 +1,4 @@
-//! A storage's URL: what a backend is told of it, and the options in its query.
+//! The URL of a storage, and the options in its query.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ pub(crate) struct Url<'a> {
     #[allow(dead_code, reason = "for the networked backends; not every set of features has one")]
     pub(crate) whole: &'a str,
     pub(crate) scheme: &'a str,
-    /// What stands between the scheme's colon and the query, as it was written.
+    /// The text between the scheme's colon and the query, as it was written.
     pub(crate) place: &'a str,
     query: &'a str,
 }
@@ -84,12 +84,11 @@ pub(crate) async fn open_blocking<S: Storage>(
     }
 }
 
-/// The options of a URL, to be taken one by one.
+/// The options of a URL. A backend takes them one by one.
 ///
 /// A backend sets what its builder knows and then calls [`finish`](Self::finish), before it opens anything.
 ///
-/// No error quotes what was given, not even a name: a password that is not percent-encoded can end up as any part of a
-/// query.
+/// No error quotes the query, not even a name: a password that is not percent-encoded can be any part of a query.
 pub(crate) struct Options {
     backend: &'static str,
     given: Vec<Given>,
@@ -154,7 +153,7 @@ impl Options {
         .transpose()
     }
 
-    /// Hands an option to the builder's method of the same name, if it was given.
+    /// Passes an option to the builder's method of the same name, if it is present.
     ///
     /// # Errors
     ///
@@ -188,7 +187,7 @@ impl Options {
 
     /// # Errors
     ///
-    /// When an option was given that nobody took.
+    /// When an option is unknown.
     pub(crate) fn finish(self) -> Result<(), StorageError> {
         let Some(Given { number, .. }) = self.given.first() else { return Ok(()) };
         let known = if self.known.is_empty() { "none".to_owned() } else { self.known.join(", ") };
@@ -225,7 +224,7 @@ fn path(backend: &'static str, scheme: &str, place: &str) -> Result<PathBuf, Sto
 ///
 /// # Errors
 ///
-/// When an `@` stands behind the end of the authority.
+/// When an `@` comes after the end of the authority.
 #[allow(dead_code, reason = "for the backends with passwords; not every set of features has one")]
 pub(crate) fn check_credentials(backend: &'static str, url: &str) -> Result<(), StorageError> {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
