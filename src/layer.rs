@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderName;
+use http::{HeaderName, Uri};
 use tower_layer::Layer;
 
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::key::{CacheKey, MakeKey, RequestHead};
 use crate::policy::Policy;
-use crate::service::{Cache, FollowRedirects, KeyContent, Rules, name};
-use crate::storage::{DynStorage, IntoStorage};
+use crate::service::{Cache, FollowRedirects, KeyContent, Rules, name, purge};
+use crate::storage::{DynStorage, IntoStorage, StorageError};
 use crate::store::Counts;
 
 /// Puts a cache in front of an HTTP service.
@@ -167,13 +167,54 @@ impl CacheLayer {
         &self.config.store.storage
     }
 
-    /// The key under which a response to this request is stored, including the principal. It is the key for
-    /// [`Storage::remove`](crate::storage::Storage::remove). `None` for a request that bypasses the cache.
+    /// The key under which a response to this request is stored, with the part for the principal. `None` for a request
+    /// that bypasses the cache.
+    ///
+    /// It is the key for [`Storage::lookup`](crate::storage::Storage::lookup) and
+    /// [`Storage::remove`](crate::storage::Storage::remove). To remove all that is stored for a URI, whoever asked, use
+    /// [`purge`](Self::purge).
     ///
     /// Call it on the layer as it is used: [`make_key`](Self::make_key) and [`policy`](Self::policy) decide about keys.
     #[must_use]
-    pub fn key<'a>(&self, request: impl Into<RequestHead<'a>>) -> Option<CacheKey> {
+    pub fn key_of<'a>(&self, request: impl Into<RequestHead<'a>>) -> Option<CacheKey> {
         name::whole_key(&self.config, &request.into())
+    }
+
+    /// Removes everything that is stored for a URI: the responses to every method and content, all variants, those of every
+    /// principal and partition, and redirects from it. Returns how many responses and redirects were removed.
+    ///
+    /// Everything stored for the URI is invalidated first, as after an unsafe request (RFC 9111 section 4.4): from then on
+    /// nothing of it answers before the origin has confirmed it, in no process. That is true for a response as well that
+    /// is on its way into the store at this moment. Then the entries are removed, page by page of everything that is
+    /// stored, so that memory is bounded and the time depends on how much the storage holds.
+    ///
+    /// The URI is absolute, with its query. All spellings of it go ([`normalize`](crate::key::normalize)), and those that
+    /// have the same URI in their keys, as [`DefaultKey::ignore_query_parameters`] lets them. A response that answers
+    /// for several queries (`No-Vary-Search`) goes with any query of its path.
+    ///
+    /// ```
+    /// use larder::CacheLayer;
+    /// use larder::storage::MemoryStorage;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let layer = CacheLayer::new(MemoryStorage::new());
+    /// let removed = layer.purge(&"https://example.com/news?page=1".parse()?).await?;
+    /// assert_eq!(removed, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`StorageErrorKind::Invalid`](crate::storage::StorageErrorKind::Invalid) for a URI that is not absolute. Otherwise
+    /// the storage's own error: the rest is then still stored. What the storage did not invalidate, this layer
+    /// respects, and tells the storage again until it has. [`storage_deadline`](Self::storage_deadline) holds for each
+    /// operation.
+    ///
+    /// [`DefaultKey::ignore_query_parameters`]: crate::key::DefaultKey::ignore_query_parameters
+    pub async fn purge(&self, uri: &Uri) -> Result<u64, StorageError> {
+        purge::purge(&self.config, uri).await
     }
 
     /// What the services of this layer have done so far.

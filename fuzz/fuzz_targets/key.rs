@@ -49,7 +49,7 @@ impl Asked<'_> {
         let keys = DefaultKey::new().sort_query(sort).partition_by(move |_| partition.clone());
         let head = RequestHead::from(request);
         let layer = CacheLayer::new(MemoryStorage::new()).make_key(keys);
-        layer.key(self.digest.as_ref().map_or(head, |digest| head.with_body_digest(digest)))
+        layer.key_of(self.digest.as_ref().map_or(head, |digest| head.with_body_digest(digest)))
     }
 }
 

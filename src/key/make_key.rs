@@ -71,7 +71,7 @@ impl<'a> From<&'a http::request::Parts> for RequestHead<'a> {
 /// Makes the key of a request.
 ///
 /// The key says what is requested. The cache adds the principal to every key: see [`partition`](Self::partition) and
-/// [`credentials`](Self::credentials). [`CacheLayer::key`](crate::CacheLayer::key) returns the whole key.
+/// [`credentials`](Self::credentials). [`CacheLayer::key_of`](crate::CacheLayer::key_of) returns the whole key.
 ///
 /// Implemented for closures:
 ///

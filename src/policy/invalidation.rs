@@ -72,6 +72,15 @@ pub(crate) fn target_groups(policy: &Policy, request: &RequestInfo<'_>, uri: &Ur
     ids_of(policy, request, &targets)
 }
 
+/// Everything that is stored for a URI, whatever the method. Empty where the URI is not absolute.
+pub(crate) fn groups_of_uri(uri: &Uri) -> Vec<GroupId> {
+    let targets = target_uri(uri).map(|target| spellings(&target)).unwrap_or_default();
+    let of_target = |target: &String| {
+        [GroupId::of_target(target), GroupId::of_path(target), GroupId::of_reused_unsafe(target)]
+    };
+    targets.iter().flat_map(of_target).collect()
+}
+
 fn ids_of(policy: &Policy, request: &RequestInfo<'_>, targets: &[String]) -> Vec<GroupId> {
     // A response stored for several queries (No-Vary-Search) may be one for this target.
     let of_any = targets.iter().flat_map(|target| [GroupId::of_target(target), GroupId::of_path(target)]);

@@ -43,7 +43,7 @@ pub(crate) use engine::{
     preconditions, resumable, reuse, serve, storable, updated_by_head, validated, without_origin,
 };
 pub(crate) use fields::{set as set_field, without_digests};
-pub(crate) use invalidation::{is_safe, target_groups};
+pub(crate) use invalidation::{groups_of_uri, is_safe, target_groups};
 pub(crate) use reuse::wants_stored;
 pub(crate) use seconds::number;
 pub(crate) use trailers::{Refused, StorableTrailers};

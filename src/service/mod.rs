@@ -17,6 +17,7 @@ pub(crate) mod name;
 mod no_vary_search;
 mod opened;
 mod origin;
+pub(crate) mod purge;
 mod report;
 mod validate;
 
@@ -28,7 +29,7 @@ pub use key_content::{KeyContent, KeyContentFuture};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, Uri};
 use http_body::Body;
 use tower_service::Service;
 
@@ -38,7 +39,7 @@ use crate::config::Config;
 use crate::error::BoxError;
 use crate::key::{CacheKey, Principal, RequestHead};
 use crate::overrides::CacheOverride;
-use crate::storage::DynStorage;
+use crate::storage::{DynStorage, StorageError};
 use crate::store::Counts;
 
 /// An HTTP service with a cache in front. Made by [`CacheLayer`](crate::CacheLayer).
@@ -76,10 +77,19 @@ impl<S> Cache<S> {
         &self.config.store.storage
     }
 
-    /// The key under which a response to this request is stored: [`CacheLayer::key`](crate::CacheLayer::key).
+    /// The key under which a response to this request is stored: [`CacheLayer::key_of`](crate::CacheLayer::key_of).
     #[must_use]
-    pub fn key<'a>(&self, request: impl Into<RequestHead<'a>>) -> Option<CacheKey> {
+    pub fn key_of<'a>(&self, request: impl Into<RequestHead<'a>>) -> Option<CacheKey> {
         name::whole_key(&self.config, &request.into())
+    }
+
+    /// Removes everything that is stored for a URI: see [`CacheLayer::purge`](crate::CacheLayer::purge).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`CacheLayer::purge`](crate::CacheLayer::purge).
+    pub async fn purge(&self, uri: &Uri) -> Result<u64, StorageError> {
+        purge::purge(&self.config, uri).await
     }
 
     /// What the services of this layer have done so far.

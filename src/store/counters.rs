@@ -49,7 +49,7 @@ counters! {
     abandoned,
     /// Those of `abandoned` for which there was no room in memory, because too much was waiting for the store.
     crowded_out,
-    /// Requests with unsafe methods that succeeded, and invalidated stored responses.
+    /// Invalidations that the storage has confirmed: by requests with unsafe methods that succeeded, and by purges.
     invalidated,
     /// Operations of the storage that failed.
     storage_errors,

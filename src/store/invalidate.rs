@@ -5,11 +5,11 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::deadline::within;
-use super::pending::Due;
+use super::pending::{Call, Due};
 use super::{Shared, Store, spawn};
 use crate::entry::{GroupId, StoredHead};
 use crate::key::CacheKey;
-use crate::storage::{DynStorage, StorageError};
+use crate::storage::{DynStorage, StorageError, StorageErrorKind};
 
 /// Pauses between attempts to bring invalidations to the storage.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -31,14 +31,30 @@ impl Store {
     /// Lookups of this layer respect it at once. It goes on if the caller is dropped. What the storage does not confirm is
     /// tried again until it does.
     pub(crate) async fn invalidate(&self, groups: Vec<GroupId>, keys: Vec<CacheKey>) {
-        let Shared { health, pending, .. } = &*self.shared;
-        let counted = self.shared.counted.load(Ordering::Acquire);
-        let call = pending.add(&groups);
-        if !health.invalidations.allows() {
+        let call = self.shared.pending.add(&groups);
+        if !self.shared.health.invalidations.allows() {
             self.retry();
             return;
         }
-        let (done, waiting) = tokio::sync::oneshot::channel::<()>();
+        // What failed is pending.
+        let _ = self.bring_call(groups, keys, call).await;
+    }
+
+    /// The same, for a user who wants to know whether the storage confirmed it: it is asked, whatever happened before.
+    pub(super) async fn invalidate_now(&self, groups: Vec<GroupId>) -> Result<(), StorageError> {
+        let call = self.shared.pending.add(&groups);
+        self.bring_call(groups, Vec::new(), call).await
+    }
+
+    /// Brings one call to the storage. Goes on if the caller is dropped.
+    async fn bring_call(
+        &self,
+        groups: Vec<GroupId>,
+        keys: Vec<CacheKey>,
+        call: Call,
+    ) -> Result<(), StorageError> {
+        let counted = self.shared.counted.load(Ordering::Acquire);
+        let (done, waiting) = tokio::sync::oneshot::channel();
         let store = self.clone();
         self.run_or_spawn(async move {
             let Shared { health, counters, pending, .. } = &*store.shared;
@@ -64,10 +80,12 @@ impl Store {
             if !pending.is_empty() {
                 store.retry();
             }
-            drop(done);
+            let _ = done.send(brought);
         });
         // Ends with the task, also if that is dropped.
-        let _ = waiting.await;
+        waiting.await.unwrap_or_else(|_| {
+            Err(self.error(StorageErrorKind::Other, "invalidating: the runtime ended meanwhile"))
+        })
     }
 
     /// Tries once more to bring what is pending to the storage.

@@ -10,6 +10,7 @@ mod deadline;
 mod health;
 mod invalidate;
 mod pending;
+mod purge;
 mod read;
 mod tasks;
 mod write;

@@ -83,6 +83,6 @@ fn debug_shows_no_query_no_userinfo_and_no_secret_value() {
     let keys = DefaultKey::new().partition("s3cret");
     let layer = CacheLayer::new(larder::storage::MemoryStorage::new()).policy(policy).make_key(keys.clone());
     tells(&keys, &["partitioned: true"]);
-    tells(&layer.key(&request), &["https://example.com/path?.."]);
+    tells(&layer.key_of(&request), &["https://example.com/path?.."]);
     tells(&layer, &["Policy"]);
 }

@@ -292,7 +292,7 @@ proptest! {
             let request = request(method, &format!("http://a{path}"), &fields);
             let digest = digest.map(|[byte]| [byte; 32]);
             let head = RequestHead::from(&request);
-            layer.key(digest.as_ref().map_or(head, |digest| head.with_body_digest(digest))).unwrap()
+            layer.key_of(digest.as_ref().map_or(head, |digest| head.with_body_digest(digest))).unwrap()
         };
         prop_assert_eq!(one == other, make(&one) == make(&other));
     }

@@ -24,7 +24,7 @@ fn request(uri: &str, fields: &[(&str, &str)]) -> Request<()> {
 }
 
 fn key(layer: &CacheLayer, uri: &str, fields: &[(&str, &str)]) -> CacheKey {
-    layer.key(&request(uri, fields)).unwrap()
+    layer.key_of(&request(uri, fields)).unwrap()
 }
 
 /// Requests of as many principals as there are requests.
@@ -47,7 +47,7 @@ fn principals() -> Vec<Request<()>> {
 }
 
 fn different(layer: &CacheLayer) -> usize {
-    principals().iter().map(|request| layer.key(request)).collect::<HashSet<_>>().len()
+    principals().iter().map(|request| layer.key_of(request)).collect::<HashSet<_>>().len()
 }
 
 /// RFC 9111 has a private cache serve one user; a process with many tokens is the usual one.
@@ -61,7 +61,7 @@ fn a_private_cache_separates_credentials_under_every_kind_of_key() {
     let mine = CacheOverride::new().with_key(CacheKey::builder().part("mine", "1").build());
     let keys = principals().into_iter().map(|mut request| {
         request.extensions_mut().insert(mine.clone());
-        private().key(&request)
+        private().key_of(&request)
     });
     assert_eq!(keys.collect::<HashSet<_>>().len(), principals().len());
 }
@@ -80,7 +80,7 @@ fn credentials_are_shared_where_the_user_says_so() {
 #[test]
 fn a_request_without_credentials_has_the_key_that_was_made() {
     let asked = request("https://example.com/a?b=c", &[("accept", "*/*"), ("cookie", "a=b")]);
-    assert_eq!(private().key(&asked), DefaultKey::new().make_key(&RequestHead::from(&asked)));
+    assert_eq!(private().key_of(&asked), DefaultKey::new().make_key(&RequestHead::from(&asked)));
 }
 
 #[test]
@@ -90,10 +90,10 @@ fn partitions_separate_in_private_and_shared_caches_under_every_kind_of_key() {
     for layer in [private(), shared()].map(|layer| layer.make_key(keys.clone())) {
         let by = |fields: &[_]| {
             let mut asked = request(URI, fields);
-            let computed = layer.key(&asked);
+            let computed = layer.key_of(&asked);
             let mine = CacheKey::builder().part("mine", "1").build();
             asked.extensions_mut().insert(CacheOverride::new().with_key(mine));
-            [computed, layer.key(&asked)]
+            [computed, layer.key_of(&asked)]
         };
         let all = [by(&[("x-tenant", "one")]), by(&[("x-tenant", "two")]), by(&[]), by(&[("x-tenant", "")])];
         assert_eq!(all.iter().flatten().collect::<HashSet<_>>().len(), 8);
@@ -166,7 +166,7 @@ fn the_secret_keys_the_digest_of_content() {
         let content = RequestContent::new(asked.method(), asked.headers(), b"pin=1234");
         let plain = *content.digest().unwrap();
         asked.extensions_mut().insert(content);
-        let key = private().policy(policy).key(&asked).unwrap();
+        let key = private().policy(policy).key_of(&asked).unwrap();
         (key.part(CacheKey::BODY).unwrap().to_vec(), plain.to_vec())
     };
     let ((one, plain), (other, _)) =
@@ -192,6 +192,6 @@ fn a_store_does_not_tell_which_entries_are_one_principals() {
 fn a_key_without_principal_is_one_allocation() {
     let layer = private();
     let asked = request("https://example.com/a?b=c", &[("accept", "*/*"), ("cookie", "a=b")]);
-    let key = || assert!(layer.key(&asked).is_some());
+    let key = || assert!(layer.key_of(&asked).is_some());
     assert_eq!(allocation_counter::measure(key).count_total, 1);
 }

@@ -29,6 +29,7 @@ mod no_vary_search;
 mod overrides;
 mod partial;
 mod principals;
+mod purge;
 mod ranges;
 mod redirects;
 mod spawned;
