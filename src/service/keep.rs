@@ -61,8 +61,12 @@ pub(super) async fn answers_get(
         && response.headers.contains_key(CONTENT_LOCATION);
     let key = may.then(|| key_of(config, principal, original, info.uri)).flatten()?;
     let head = storable(&config.policy, info, &key, response, times).ok()?;
+    // Asked before the lookup: what this layer invalidates during it is not in the count that the lookup finds.
+    let own = config.store.counted_since(before);
     let found = look_up(config, &key).await;
-    (!config.store.invalidated_again(&head, before, found.as_of)).then_some((key, found))
+    // Where the lookup failed there is no count, and nothing is stored.
+    let overtaken = found.fence.is_some() && config.store.invalidated_again(&head, before, own, found.as_of);
+    (!overtaken).then_some((key, found))
 }
 
 /// Makes stored parts whole with what the origin sent (section 3.4), and stores the whole on the way.

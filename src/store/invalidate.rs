@@ -101,19 +101,28 @@ impl Store {
     /// This moment in the row of invalidations. Asks nothing: what the storage has counted is what was last heard of it.
     pub(crate) fn moment(&self) -> Moment {
         let Shared { pending, counted, .. } = &*self.shared;
-        Moment { calls: pending.calls(), counted: counted.load(Ordering::Acquire) }
+        // In this order: a call that is counted in between must not be taken for one that came later.
+        let counted = counted.load(Ordering::Acquire);
+        Moment { calls: pending.calls(), counted }
     }
 
-    /// Whether more than one invalidation has concerned this head since then, as far as the storage had counted in a
-    /// lookup just now. It is unknown what those of other processes concerned.
-    pub(crate) fn invalidated_again(&self, head: &StoredHead, since: Moment, as_of: u64) -> bool {
+    /// How many invalidations of this layer the storage has counted since then, or fewer. A lookup that begins after this
+    /// has all of them in its count.
+    pub(crate) fn counted_since(&self, since: Moment) -> u64 {
+        self.shared.pending.counted_since(since.calls)
+    }
+
+    /// Whether more than one invalidation has concerned this head since then, by the count `as_of` of a lookup. Of those in
+    /// it, `own` were made by this layer, as was known before the lookup. It is unknown what those of other processes
+    /// concerned.
+    pub(crate) fn invalidated_again(&self, head: &StoredHead, since: Moment, own: u64, as_of: u64) -> bool {
         let Shared { pending, counted, .. } = &*self.shared;
         let Some(all) = as_of.checked_sub(since.counted) else {
             // The storage has forgotten its count, and begun a new one.
             counted.store(as_of, Ordering::Release);
             return true;
         };
-        all != pending.counted_since(since.calls) || pending.named_again(head, since.calls)
+        all != own || pending.named_again(head, since.calls)
     }
 
     /// The storage has counted this many invalidations.

@@ -36,11 +36,14 @@ struct Remote {
     begin_trips: u32,
     trip: Duration,
     invalidating: Duration,
+    /// How long the answer of a lookup is on its way back.
+    answering: Duration,
 }
 
 impl Remote {
     fn new(begin_trips: u32, trip: Duration, invalidating: Duration) -> Self {
-        Self { inner: MemoryStorage::new(), begin_trips, trip, invalidating }
+        let (inner, answering) = (MemoryStorage::new(), Duration::ZERO);
+        Self { inner, begin_trips, trip, invalidating, answering }
     }
 }
 
@@ -55,7 +58,9 @@ impl Storage for Remote {
         Storage::max_body(&self.inner)
     }
     async fn lookup(&self, key: &CacheKey) -> Result<Lookup, StorageError> {
-        Storage::lookup(&self.inner, key).await
+        let found = Storage::lookup(&self.inner, key).await;
+        tokio::time::sleep(self.answering).await;
+        found
     }
     async fn open(&self, head: &StoredHead) -> Result<Self::Reader, StorageError> {
         Storage::open(&self.inner, head).await
@@ -171,6 +176,35 @@ async fn a_post_answer_overtaken_by_a_post_of_another_process_filesystem() {
     let place = tempfile::tempdir().unwrap();
     let open = || CacheLayer::new(FileStorage::open(place.path()).unwrap());
     overtaken(open(), open()).await;
+}
+
+/// The layer invalidates something else while it looks up whether its POST was overtaken: that is in its own count by the
+/// end of the lookup, and not in what the lookup found.
+#[tokio::test(start_paused = true)]
+async fn an_invalidation_during_the_lookup_does_not_hide_that_of_another_process() {
+    let moment = Duration::from_millis(10);
+    let remote = Remote { answering: 4 * moment, ..Remote::new(0, Duration::ZERO, Duration::ZERO) };
+    let other = CacheLayer::new(remote.inner.clone());
+    let origin = tower::service_fn(move |request: Request<Full<Bytes>>| async move {
+        if request.headers().contains_key("x-slow") {
+            tokio::time::sleep(4 * moment).await;
+            let fields = [FRESH, ("content-location", PAGE)];
+            return Ok::<_, BoxError>(response(200, &fields, "one"));
+        }
+        Ok(response(200, &[FRESH], "two"))
+    });
+    let (cache, other) = (CacheLayer::new(remote).layer(origin.clone()), other.layer(origin));
+    ask(&cache, get("http://example.com/any")).await;
+    let first = ask(&cache, request("POST", PAGE, &[("x-slow", "1")]));
+    let others = async {
+        tokio::time::sleep(2 * moment).await;
+        ask(&other, request("POST", PAGE, &[])).await;
+        // By now the answer of the first is there, and the lookup is on its way back.
+        tokio::time::sleep(4 * moment).await;
+        ask(&cache, request("POST", "http://example.com/any", &[])).await;
+    };
+    assert_eq!(tokio::join!(first, others).0.text(), "one");
+    assert_eq!(ask(&cache, get(PAGE)).await.text(), "two", "what was before the POST of the other process");
 }
 
 /// Too many invalidations at once, all of which the storage confirms: then everything is distrusted for ever.
