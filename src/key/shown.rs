@@ -29,7 +29,15 @@ impl fmt::Debug for ShownUri<'_> {
 
 /// The same of a parsed URI.
 pub(crate) fn shown_uri(uri: &Uri) -> impl fmt::Debug + '_ {
-    fmt::from_fn(move |f| fmt::Debug::fmt(&ShownUri(&uri.to_string()), f))
+    ShownParsedUri(uri)
+}
+
+struct ShownParsedUri<'a>(&'a Uri);
+
+impl fmt::Debug for ShownParsedUri<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&ShownUri(&self.0.to_string()), f)
+    }
 }
 
 /// Fields with the values of those that speak of nothing but caching, representation and negotiation. Any other value

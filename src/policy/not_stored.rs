@@ -28,7 +28,7 @@ pub enum NotStored {
     Useless,
     /// A 206 whose range is missing, invalid or not a single one.
     Partial,
-    /// More fields, bytes of fields or groups than a stored head holds: [`StoredHead::is_within_limits`].
+    /// More fields, bytes of fields or groups than a stored head holds: [`StoredHead::is_within_limits`](crate::entry::StoredHead::is_within_limits).
     LargeHead,
 }
 

@@ -43,7 +43,7 @@ backends! {
 ///
 /// | URL | storage | feature |
 /// |---|---|---|
-/// | `memory:` | [`MemoryStorage`] | |
+/// | `memory:` | [`MemoryStorage`](super::MemoryStorage) | |
 /// | `sqlite:PATH`, or `sqlite:` for a private one in memory | `SqliteStorage` | `sqlite` |
 /// | `file:DIRECTORY` | `FileStorage` | `filesystem` |
 /// | `mongodb://HOST/DATABASE`, `mongodb+srv:` | `MongoStorage` | `mongodb` |

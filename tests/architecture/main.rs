@@ -1,5 +1,11 @@
 //! The plan of the house in `ARCHITECTURE.md`, held against the imports in `src/`.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
 
 mod source;
 

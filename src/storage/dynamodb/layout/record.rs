@@ -157,6 +157,7 @@ pub(in crate::storage::dynamodb) fn check_size(item: &Item) -> Result<(), Storag
     )))
 }
 
+/// The first bytes of a text, up to the end of a character.
 fn cut(text: &str) -> &str {
-    text.get(..text.floor_char_boundary(MAX_READABLE)).unwrap_or(text)
+    (0..=MAX_READABLE).rev().find_map(|end| text.get(..end)).unwrap_or(text)
 }
