@@ -192,8 +192,7 @@ async fn trailers_over_the_limit_are_too_large_and_nothing_is_stored() {
             let fence = storage.lookup(&key(&name)).await.unwrap().fence;
             let mut writer = storage.begin(head(&name, "text/plain"), fence).await.unwrap();
             writer.write(Bytes::from(vec![1; len])).await.unwrap();
-            let mut end = BodyEnd::default();
-            end.trailers = Some(trailers);
+            let end = BodyEnd { trailers: Some(trailers), ..BodyEnd::default() };
             let error = writer.publish(end).await.unwrap_err();
             assert_eq!(error.kind(), StorageErrorKind::TooLarge, "{error}");
         }
