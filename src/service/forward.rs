@@ -15,7 +15,6 @@ use crate::entry::StoredResponse;
 use crate::error::BoxError;
 use crate::key::{Principal, has_content};
 use crate::policy::{RequestInfo, Times, Validation, is_safe, preconditions};
-use crate::status::{CacheStatus, Fwd};
 
 /// Sends a request that bypasses the cache. It still invalidates (RFC 9111 section 4.4).
 pub(super) async fn bypass<S, B, R>(
@@ -35,7 +34,7 @@ where
     let request = Request::from_parts(original.clone(), body);
     let (response, body) = origin.call(request).await?.into_parts();
     invalidate::invalidate(config, principal, info, original, &response).await;
-    let status = CacheStatus { fwd_status: Some(response.status), ..CacheStatus::forwarded(Fwd::Bypass) };
+    let status = report::bypassed(info, response.status);
     let mut response = Response::from_parts(response, CacheBody::passing(body));
     report::attach(config, None, &mut response, status);
     Ok(response)

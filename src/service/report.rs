@@ -2,11 +2,12 @@
 
 use std::sync::atomic::AtomicU64;
 
-use http::Response;
+use http::{Response, StatusCode, header};
 
 use crate::config::Config;
 use crate::key::CacheKey;
-use crate::policy::Serve;
+use crate::overrides::CacheMode;
+use crate::policy::{RequestInfo, Serve};
 use crate::status::{CacheStatus, Fwd};
 use crate::store::Counters;
 
@@ -42,6 +43,18 @@ impl Collapsed {
     /// The status of a request that went forward.
     pub(super) fn forwarded(self, status: CacheStatus) -> CacheStatus {
         if self == Self::No { status } else { status.with_collapsed(false) }
+    }
+}
+
+/// The status of a request that bypassed the cache, and why, unless the caller wanted that.
+pub(super) fn bypassed(info: &RequestInfo<'_>, fwd_status: StatusCode) -> CacheStatus {
+    let status = CacheStatus::forwarded(Fwd::Bypass).with_fwd_status(fwd_status);
+    if info.overrides.mode == CacheMode::Bypass {
+        status
+    } else if info.uri.authority().is_none() && !info.headers.contains_key(header::HOST) {
+        status.with_detail("relative URI without Host")
+    } else {
+        status.with_detail("no key")
     }
 }
 

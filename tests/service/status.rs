@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use larder::key::RequestHead;
 use larder::status::{CacheStatus, Fwd, Outcome};
 use larder::storage::MemoryStorage;
 use larder::{CacheLayer, CacheOverride};
@@ -94,6 +95,22 @@ async fn the_reason_is_the_most_specific_one() {
     let mut stale = request("GET", PAGE, german);
     stale.extensions_mut().insert(CacheOverride::reload());
     assert_eq!(ask(&cache, stale).await.cache().fwd(), Some(Fwd::Stale));
+}
+
+#[tokio::test]
+async fn a_request_without_a_key_is_told_why() {
+    let cache = layer().layer(Origin::always(&[], "hello"));
+    let relative = "relative URI without Host";
+    let two_hosts: &[(&str, &str)] = &[("host", "example.com"), ("host", "example.org")];
+    for (uri, fields, detail) in [("/page", &[][..], relative), ("/page", two_hosts, "no key")] {
+        let seen = ask(&cache, request("GET", uri, fields)).await;
+        assert_eq!(members(&seen), [format!("larder; fwd=bypass; fwd-status=200; detail=\"{detail}\"")]);
+    }
+    let nothing = layer().make_key(|_: &RequestHead<'_>| None).layer(Origin::always(&[], "hello"));
+    assert_eq!(ask(&nothing, get(PAGE)).await.cache().detail.as_deref(), Some("no key"));
+    let mut wanted = request("GET", "/page", &[]);
+    wanted.extensions_mut().insert(CacheOverride::bypass());
+    assert_eq!(ask(&cache, wanted).await.cache().detail, None);
 }
 
 #[tokio::test]
