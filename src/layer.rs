@@ -161,7 +161,7 @@ impl CacheLayer {
         self.with(|config| config.store_close_delimited = on)
     }
 
-    /// The storage, to look into it or to clear it while the cache runs.
+    /// The storage, for reading or clearing it while the cache runs.
     #[must_use]
     pub fn storage(&self) -> &Arc<dyn DynStorage> {
         &self.config.store.storage
@@ -217,7 +217,7 @@ impl CacheLayer {
         purge::purge(&self.config, uri).await
     }
 
-    /// What the services of this layer have done so far.
+    /// The counts of what all services of this layer have done so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.config.counters.snapshot()

@@ -1,4 +1,4 @@
-//! Some of a body, kept in memory.
+//! Bytes of a body in memory.
 
 use std::collections::VecDeque;
 
@@ -12,7 +12,7 @@ const COPIED: usize = 16 * 1024;
 /// At most this many frames without content are read from a body: it may consist of nothing else, and never end.
 pub(crate) const MOST_EMPTY: usize = 256;
 
-/// Chunks of a body in memory. They cost no more than a small multiple of its length, in whatever frames it comes.
+/// Chunks of a body in memory. Their cost is at most a small multiple of the body's length, for any sizes of frames.
 #[derive(Debug, Default)]
 pub(super) struct Chunks {
     kept: VecDeque<Bytes>,

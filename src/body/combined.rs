@@ -47,7 +47,7 @@ async fn copy(
     Ok(())
 }
 
-/// What the storage said.
+/// The storage's error.
 fn reason(store: &Store, error: BodyError) -> StorageError {
     error.into_inner().downcast().map_or_else(
         |other| store.error(StorageErrorKind::Other, "reading a part").with_source(other),

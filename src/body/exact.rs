@@ -13,15 +13,15 @@ use super::PollFrame;
 use crate::error::BodyError;
 
 pin_project! {
-    /// Counts the content of a 206 that is to be put between stored bytes.
+    /// Counts the content of a 206 that goes between stored bytes.
     ///
-    /// Only its count says where a part ends: after a clean end that comes too early, the bytes that follow would all
-    /// be shifted. Too few bytes and too many are an error, and no surplus byte leaves. So the last bytes wait until
-    /// the body is known to end with them. Trailer fields describe the part, not the whole, and are dropped.
+    /// Only the count shows where a part ends. If it ended too early without an error, all following bytes would be
+    /// shifted. Too few or too many bytes are an error, and the caller gets no surplus byte. So the last bytes wait until
+    /// the end of the body is known. Trailer fields describe the part, not the whole, and are dropped.
     pub(super) struct Exact<B> {
         #[pin]
         inner: B,
-        // Bytes that have not come yet.
+        // Bytes that have not arrived yet.
         due: u64,
         // The last bytes, until the end is known.
         last: Option<Bytes>,
@@ -82,7 +82,7 @@ where
     }
 }
 
-/// What a response announced of its content, and did not keep.
+/// How the content differs from what its response announced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum WrongLength {
     TooShort,

@@ -25,7 +25,7 @@ pub(super) const PIPE: usize = 256 * 1024;
 /// A redirect's body up to this length is stored with its alias.
 pub(crate) const ALIAS_BODY: u64 = 16 * 1024;
 
-/// A response on its way into the store.
+/// A response on its way to the store.
 pub(crate) struct Fill {
     store: Store,
     head: StoredHead,
@@ -33,7 +33,7 @@ pub(crate) struct Fill {
     /// For a redirect: the key it leads to.
     target: Option<CacheKey>,
     counted: Counted,
-    /// A body that breaks off after more than this many bytes is kept as a part.
+    /// A body that is cut off after more than this many bytes is stored as a part.
     resumable: Option<u64>,
     trailers: StorableTrailers,
     then: Option<Then>,
@@ -46,7 +46,7 @@ type Then = Box<dyn FnOnce(Stored) -> Pin<Box<dyn Future<Output = Option<EntryId
 
 /// How a response was stored.
 pub(crate) struct Stored {
-    /// It is a part: it was one from the beginning, or its body broke off.
+    /// It is a part: it was one from the beginning, or its body was cut off.
     pub(crate) is_part: bool,
     /// Requests for the key wait until this is dropped.
     pub(crate) mark: Mark,
@@ -66,9 +66,9 @@ pub(crate) enum Counted {
 /// What it means when a body ends well with fewer bytes than it must have.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum EarlyEnd {
-    /// The connection went away: the bytes that came are what they should be.
+    /// The connection was lost: the bytes that arrived are correct.
     BrokenOff,
-    /// The message is whole, so what was said of it is wrong, and may be wrong about its first byte as well.
+    /// The message is whole, so its announced length is wrong. Its first byte position may be wrong as well.
     Misstated,
 }
 
@@ -99,7 +99,7 @@ impl Fill {
         self
     }
 
-    /// Keeps a body that breaks off after more than `beyond` bytes as a part (RFC 9111 section 3.3).
+    /// Stores a body that is cut off after more than `beyond` bytes as a part (RFC 9111 section 3.3).
     pub(crate) fn resumable(mut self, beyond: Option<u64>) -> Self {
         self.resumable = beyond;
         self
@@ -114,7 +114,7 @@ impl Fill {
         self
     }
 
-    /// Keeps others of the request's kind waiting until the body is complete.
+    /// Makes other requests of the same kind wait until the body is complete.
     pub(crate) fn leading(mut self, leading: Option<Leading>) -> Self {
         self.leading = leading;
         self
@@ -137,7 +137,7 @@ impl Fill {
         self.head.body.map(|body| body.len)
     }
 
-    /// Taken by the body, which knows first when it is over.
+    /// The body takes this, because it knows first when it ends.
     pub(super) fn take_leading(&mut self) -> Option<Leading> {
         self.leading.take()
     }
@@ -150,7 +150,7 @@ impl Fill {
         self.resumable
     }
 
-    /// Which part it is if the body breaks off.
+    /// Which part it is if the body is cut off.
     pub(super) fn broken(&self) -> StoredRange {
         self.head.range.unwrap_or(StoredRange { first: 0, complete_len: self.expected() })
     }
@@ -208,7 +208,7 @@ impl Fill {
         Retraction::new(self.store.clone(), self.head.key.clone(), self.head.id)
     }
 
-    /// Begins to store a body that is too long to be kept back until it is complete.
+    /// Begins to store a body that is too long to be held in memory until it is complete.
     pub(super) fn start(self, body: Chunks, room: Room) -> Filling {
         let (inlet, outlet) = pipe(PIPE, body, room);
         let (retraction, settling) = self.retraction();

@@ -15,7 +15,7 @@ use crate::key::CacheKey;
 use crate::store::{Store, spawn};
 use crate::underway::Mark;
 
-/// The last message to the storing task: all of the body has been handed over.
+/// The last message to the storing task: it has all of the body.
 pub(super) struct Complete {
     pub(super) end: BodyEnd,
     pub(super) mark: Mark,
@@ -23,9 +23,9 @@ pub(super) struct Complete {
 
 /// The work of storing a body that comes through the pipe.
 ///
-/// It begins in the caller's task: a storage that never keeps it waiting, as memory does, or that only takes things into
-/// a queue, needs no other. The first time it has to wait for the storage it moves into a task of its own, so that the
-/// storage's deadlines do not run while the caller is busy elsewhere.
+/// It begins in the caller's task. A storage that never waits, like memory, or that only queues its work, needs no other
+/// task. When the work has to wait for the storage for the first time, it moves into a task of its own. So the storage's
+/// deadlines do not run while the caller is busy elsewhere.
 struct Writing {
     work: Work,
     is_ended: oneshot::Receiver<()>,
@@ -48,7 +48,7 @@ impl Writing {
         Self { work: Work::Here(SyncWrapper::new(work)), is_ended }
     }
 
-    /// Works on what is in the pipe, unless that is done elsewhere. `waits`: whether it only waits for more.
+    /// Works on what is in the pipe, unless another task does. `waits`: whether it only waits for more.
     fn work(&mut self, cx: &mut Context<'_>, waits: impl Fn() -> bool) {
         let Work::Here(work) = &mut self.work else { return };
         if work.get_mut().as_mut().poll(cx).is_ready() {

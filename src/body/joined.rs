@@ -28,7 +28,7 @@ where
     B: Body,
     B::Error: Into<BoxError>,
 {
-    /// The origin brings what the slices lack of `complete_len` bytes. No slice has trailers.
+    /// The origin sends the bytes of `complete_len` that the slices do not have. No slice has trailers.
     pub(super) fn new(
         before: Vec<StoredSlice>,
         origin: B,

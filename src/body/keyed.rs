@@ -12,8 +12,8 @@ use super::origin::into_bytes;
 use super::prefetched::Prefetched;
 
 pin_project! {
-    /// The request body below a [`KeyContentLayer`](crate::KeyContentLayer): the caller's own, of which a beginning
-    /// may have been read already.
+    /// The request body below a [`KeyContentLayer`](crate::KeyContentLayer): the caller's own body. Its
+    /// beginning may have been read already.
     pub struct KeyedBody<B>
     where
         B: Body,
@@ -35,7 +35,7 @@ pin_project! {
 }
 
 impl<B: Body> KeyedBody<B> {
-    /// The body as it is.
+    /// The unread body.
     pub(crate) fn passing(inner: B) -> Self {
         Self { kind: Kind::Passing { inner } }
     }

@@ -1,4 +1,4 @@
-//! Response bodies: passing through, stored while they pass, or coming from the store.
+//! Response bodies: passed through, stored while they pass, or read from the store.
 
 mod chunks;
 mod combined;
@@ -41,7 +41,7 @@ type PollFrame = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
 pin_project! {
     /// The body of every response that comes out of the cache.
     ///
-    /// It is the inner service's body as it is, the inner body on its way through into the store, or a stored body.
+    /// It is the inner service's body unchanged, the inner service's body while it is stored, or a stored body.
     /// Its data is always [`Bytes`] and is never copied on the way. For a stored body
     /// [`size_hint`](Body::size_hint) is exact.
     pub struct CacheBody<B> {
@@ -63,7 +63,7 @@ pin_project! {
 }
 
 impl<B> CacheBody<B> {
-    /// The inner body as it is.
+    /// The inner body, unchanged.
     pub(crate) fn passing(inner: B) -> Self
     where
         B: Body,
@@ -83,13 +83,13 @@ impl<B> CacheBody<B> {
 
     /// Reads up to `limit` bytes ahead of the caller, for no longer than `patience`.
     ///
-    /// A client that follows a redirect drops its body unread; the alias is stored nevertheless.
+    /// A client that follows a redirect drops its body unread. The alias is stored anyway.
     pub(crate) async fn read_ahead(self, limit: u64, patience: Duration) -> Self
     where
         B: Body,
     {
         let mut body = Prefetched::new(self);
-        // Out of patience or not, what has been read is kept and the rest follows.
+        // Also after `patience` has passed, the bytes that were read are kept, and the rest follows.
         let _ = tokio::time::timeout(patience, body.read(limit)).await;
         Self { kind: Kind::Prefetched { body } }
     }

@@ -1,7 +1,7 @@
 //! The short pipe between a body on its way to the caller and the task that stores it.
 //!
-//! Bounded in bytes; the caller's side never blocks on it and may give up on it at any time. What is in it, or is being
-//! written, takes its room in memory.
+//! It is bounded in bytes. The caller's side never blocks on it and may give up at any time. What is in it, or is being
+//! written, counts as memory in use.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -12,7 +12,7 @@ use super::chunks::Chunks;
 use crate::store::Room;
 use crate::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A storage is handed at most so much at a time.
+/// A storage gets at most this many bytes at a time.
 const SLICE: usize = 64 * 1024;
 
 /// Both ends of a new pipe that asks for a pause once `capacity` bytes are in it.
@@ -51,9 +51,9 @@ impl<T> State<T> {
 
 enum End<T> {
     Open,
-    /// The body is complete; the last word travels behind the data.
+    /// The body is complete. The last message follows the data.
     Complete(T),
-    /// The last word has been taken.
+    /// The last message has been taken.
     Taken,
     /// One side gave up.
     Broken,

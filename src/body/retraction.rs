@@ -1,4 +1,4 @@
-//! Taking a response back that has been stored.
+//! Removing a response again that has just been stored.
 
 use tokio::sync::oneshot;
 
@@ -29,7 +29,7 @@ impl Retraction {
         let _ = (&mut self.settled).await;
     }
 
-    /// From now on, requests for the key wait until the response is taken out.
+    /// From now on, requests for the key wait until the response is removed.
     pub(super) fn retract(self) {
         let Self { store, key, id, settled } = self;
         let mark = store.mark(&key);

@@ -1,8 +1,8 @@
 //! A body on its way to the caller that is stored as it passes.
 //!
-//! hyper stops polling a body as soon as it knows its end, so the end is taken from the first of: the last byte
-//! that `Content-Length` promised, `is_end_stream` after a frame, and `None`. Never from `Drop`: a body that is dropped
-//! before its end is given up, or read to its end in the background where little of it is left.
+//! hyper stops polling a body as soon as it knows its end. So the end is the first of these: the last byte
+//! that `Content-Length` announced, `is_end_stream` after a frame, and `None`. It is never `Drop`. If a body is dropped
+//! before its end, it is read to its end in the background if little of it is left; otherwise it is given up.
 //!
 //! The caller gets the origin's body unchanged. A body that is not what its response announced is not stored as
 //! complete.
@@ -30,7 +30,7 @@ use crate::policy::{Refused, StorableTrailers};
 use crate::store::{Room, Store};
 use crate::underway::Leading;
 
-/// A body up to this length is kept back until it is complete and then stored in one go.
+/// A body up to this length is held in memory until it is complete, and then stored at once.
 const KEEP_BACK: usize = 64 * 1024;
 /// If at most this many bytes of a body are left when its caller drops it, they are read in the background.
 const SHORT_REST: u64 = 64 * 1024;
@@ -40,7 +40,7 @@ const READING_ON: Duration = Duration::from_secs(5);
 /// The body, and what stores it.
 pub(super) struct Tee<B> {
     parts: Option<(Pin<Box<B>>, Box<Recorder>)>,
-    /// What becomes of a body that is dropped before its end. A pointer, because only its maker knows that the body can
+    /// What happens to a body that is dropped before its end. A pointer, because only its maker knows that the body can
     /// be read on elsewhere.
     leave: fn(Pin<Box<B>>, Box<Recorder>),
     /// The last frame, or the end, until the storage has been handed all of the body. A caller that has seen it may return from
@@ -62,7 +62,7 @@ struct Recorder {
     awaits_end: bool,
     early_end: EarlyEnd,
     resumable: Option<u64>,
-    /// What a body that breaks off is a part of.
+    /// What a body that is cut off is a part of.
     broken: StoredRange,
     /// The requests that wait for this body, until it is over.
     leading: Option<Leading>,
@@ -205,7 +205,7 @@ impl<B> Drop for Tee<B> {
     }
 }
 
-/// Reads the rest of a dropped body, where it is known to be short, so that the response is stored. A caller that
+/// Reads the rest of a dropped body if it is known to be short, so that the response is stored. A caller that
 /// needs only the head, or a beginning, usually does not mean the response to be fetched again.
 fn read_on<B>(inner: Pin<Box<B>>, mut recorder: Box<Recorder>)
 where

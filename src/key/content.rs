@@ -7,10 +7,10 @@ use http::request::Parts;
 use http::{HeaderMap, Method};
 use http_body::Body;
 
-/// What is known of a request's content; in the request's extensions.
+/// What the cache knows about a request's content. It is in the request's extensions.
 ///
-/// Put there by [`KeyContentLayer`](crate::KeyContentLayer), or by your own code, if it has the content in memory.
-/// A request whose content the key does not tell from others' is never answered from the store.
+/// [`KeyContentLayer`](crate::KeyContentLayer) puts it there, or your own code if it has the content in memory.
+/// A request whose content is not part of its key is never answered from the store.
 ///
 /// ```
 /// use larder::key::RequestContent;
@@ -22,8 +22,8 @@ use http_body::Body;
 /// # Ok::<(), http::Error>(())
 /// ```
 ///
-/// The cache compares it with the request that carries it: one made for another method, for content of another length
-/// or for other metadata says nothing of this request.
+/// The cache compares it with its request. It ignores one that was made for another method, for content of another length
+/// or for other metadata.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RequestContent {
     /// Following a redirect can turn a request into one without content but with the same extensions.
@@ -41,8 +41,8 @@ struct Known {
 }
 
 impl RequestContent {
-    /// This content. "The cache key for a QUERY request MUST incorporate the request content and related metadata":
-    /// the fields that say what the content is are covered with it.
+    /// This content is known. "The cache key for a QUERY request MUST incorporate the request content and related metadata":
+    /// it includes the fields that describe the content.
     #[must_use]
     pub fn new(method: &Method, headers: &HeaderMap, content: &[u8]) -> Self {
         let metadata = metadata(headers);
@@ -51,13 +51,13 @@ impl RequestContent {
         Self { method: method.clone(), known: Some(known) }
     }
 
-    /// Content that is not known: too long, or of a method whose content is not looked at.
+    /// The content is not known: it is too long, or the cache does not read the content of this method.
     #[must_use]
     pub fn unknown(method: &Method) -> Self {
         Self { method: method.clone(), known: None }
     }
 
-    /// The digest of the content and its metadata, where it is known.
+    /// The digest of the content and its metadata, if known.
     #[must_use]
     pub fn digest(&self) -> Option<&[u8; 32]> {
         self.known.as_ref().map(|known| &known.digest)

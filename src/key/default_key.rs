@@ -17,17 +17,17 @@ type PartitionBy = dyn Fn(&RequestHead<'_>) -> Option<Vec<u8>> + Send + Sync;
 
 /// The key of RFC 9111 section 2: method class and target URI.
 ///
-/// What is keyed is what is sent, byte for byte: path and query stand in the key as they stand in the request, dot
-/// segments and percent-encoding included. Only the case of scheme and host, the scheme's default port and an absent
-/// path (`/` is sent) make no difference. Two targets that an origin can tell apart never share a key, unless an option
+/// The key contains what is sent, byte for byte: path and query are the same in the key as in the request, with dot
+/// segments and percent-encoding. Only the case of scheme and host, the scheme's default port and an empty path (`/` is
+/// sent) make no difference. Two targets that an origin can tell apart never share a key, unless an option
 /// says that the origin does not tell them apart.
 ///
-/// GET and HEAD share a class. Fields that some origins let change what a request means (`X-Forwarded-Host`,
-/// `X-Original-URL`, `X-HTTP-Method-Override` and their like, a `Host` that differs from the URI) are part of the key
-/// if a request has them. So no client can plant an answer under the key of another request. A request without an
-/// authority, in its URI or in `Host`, has no key and passes the cache by.
+/// GET and HEAD share a class. Some fields change the meaning of a request for some origins (`X-Forwarded-Host`,
+/// `X-Original-URL`, `X-HTTP-Method-Override` and similar ones, a `Host` that differs from the URI). They are part of the
+/// key if a request has them. So a client cannot plant an answer under the key of another request. A request without
+/// an authority, in its URI or in `Host`, has no key and bypasses the cache.
 ///
-/// # Who asks
+/// # Principals
 ///
 /// A private cache adds a keyed hash of `Authorization`, `Proxy-Authorization` and of userinfo in the URI, so that
 /// requests with different credentials never share a stored response; [`credentials`](Self::credentials) lets them
@@ -79,17 +79,18 @@ impl DefaultKey {
         self
     }
 
-    /// Whether the order of differently named query parameters means nothing. Default: no; to some origins it does.
+    /// Whether to ignore the order of differently named query parameters. Default: no, because the order matters to some
+    /// origins.
     ///
-    /// This is your word that the origin does not care. The query is sent as it is.
+    /// Set this only if the origin ignores the order. The query is sent unchanged.
     pub fn sort_query(mut self, sort: bool) -> Self {
         self.sort_query = sort;
         self
     }
 
-    /// Query parameters that change nothing about the response: exact names, as they stand in the URI.
+    /// Query parameters that are not part of the key: exact names, as in the URI.
     ///
-    /// This is your word that the origin does not care. The query is sent as it is, these parameters included.
+    /// Set this only if the parameters do not change the response. The query is sent unchanged, with these parameters.
     pub fn ignore_query_parameters<I>(mut self, names: I) -> Self
     where
         I: IntoIterator,
@@ -100,10 +101,11 @@ impl DefaultKey {
     }
 
     /// Separates principals (users, tenants): requests with different partitions never share a stored response,
-    /// whatever the origin says about `Vary`. `None` is a partition of its own.
+    /// even if the origin sends no `Vary`. `None` is a separate partition.
     ///
-    /// Only a hash of the partition is stored, keyed with [`Policy::secret`](crate::Policy::secret). The partition is
-    /// worked out once for a call and holds for all redirects that the cache follows. A later call replaces it.
+    /// Only a hash of the partition is stored, keyed with [`Policy::secret`](crate::Policy::secret). The cache
+    /// determines the partition once for a request, and uses it for all redirects that it follows. The last call of this
+    /// method counts.
     ///
     /// ```
     /// use larder::key::DefaultKey;
@@ -123,7 +125,7 @@ impl DefaultKey {
         self
     }
 
-    /// Separates requests with different `Cookie` fields: [`partition_by`](Self::partition_by) with all their lines.
+    /// Separates requests with different `Cookie` fields: [`partition_by`](Self::partition_by) with all lines of the field.
     pub fn partition_by_cookie(self) -> Self {
         self.partition_by(|request| {
             let lines: Vec<_> =
@@ -133,9 +135,9 @@ impl DefaultKey {
         })
     }
 
-    /// Puts all requests into one partition of this name: for a client that always is the same principal, with
-    /// credentials that are added below the cache or not at all (a client's default headers, an authentication layer,
-    /// a client certificate), in a store that others use as well.
+    /// Puts all requests into one partition of this name. It is for a client that always acts for the same principal,
+    /// shares its store with others, and whose credentials the cache does not see (a client's default headers, an
+    /// authentication layer below the cache, a client certificate).
     ///
     /// ```
     /// use larder::key::DefaultKey;
@@ -161,7 +163,7 @@ impl DefaultKey {
         self
     }
 
-    /// The query as it is keyed; `None` where there is none, or nothing is left of it.
+    /// The query in the key; `None` if there is none, or all its parameters are ignored.
     fn query<'a>(&self, query: &'a str) -> Option<Cow<'a, str>> {
         if !self.sort_query && self.ignored.is_empty() {
             return Some(Cow::Borrowed(query));

@@ -6,7 +6,7 @@ use http::{Extensions, HeaderMap, Method, Uri};
 
 use super::{CacheKey, Credentials, RequestContent, ShownFields, shown_uri};
 
-/// What of a request decides about its key and its reuse: everything but the body.
+/// The parts of a request that decide about its key and the reuse of responses: everything except the body.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct RequestHead<'a> {
@@ -16,8 +16,8 @@ pub struct RequestHead<'a> {
     pub uri: &'a Uri,
     /// The header fields.
     pub headers: &'a HeaderMap,
-    /// The extensions. A [`MakeKey`] gets those of the caller's own request for each redirect that is followed, although
-    /// most of them do not go along to another origin.
+    /// The extensions. For each redirect that is followed, a [`MakeKey`] gets the extensions of the caller's own request,
+    /// although most of them are not sent to another origin.
     pub extensions: &'a Extensions,
     /// Digest of the body and its metadata, where the method's content belongs to the key.
     pub body_digest: Option<&'a [u8; 32]>,
@@ -86,14 +86,14 @@ impl<'a> From<&'a http::request::Parts> for RequestHead<'a> {
 /// # Ok::<(), http::Error>(())
 /// ```
 pub trait MakeKey: Send + Sync + 'static {
-    /// The key of this request, or `None` to let it pass the cache by.
+    /// The key of this request, or `None` if the request bypasses the cache.
     fn make_key(&self, request: &RequestHead<'_>) -> Option<CacheKey>;
 
     /// The partition of this request: requests of different partitions never share a stored response. `None` is a
-    /// partition of its own.
+    /// separate partition.
     ///
-    /// The cache asks once for each call, before it follows any redirect, and adds a keyed hash of the answer to the
-    /// keys of all hops. Default: no partitions.
+    /// The cache calls this once for each request, before it follows any redirect, and adds a keyed hash of the result to
+    /// the keys of all hops. Default: no partitions.
     fn partition(&self, request: &RequestHead<'_>) -> Option<Vec<u8>> {
         let _ = request;
         None
@@ -107,8 +107,8 @@ pub trait MakeKey: Send + Sync + 'static {
 
     /// The URI to send in place of this one; `None` to send it as it is.
     ///
-    /// What is keyed must be what is sent: a `make_key` that gives one key to targets that an origin can tell apart
-    /// makes them equal here. Otherwise the answer to one of them is served for the other. Default: `None`.
+    /// The key must match what is sent. If `make_key` gives one key to several targets that an origin can distinguish, this
+    /// method must make the targets equal. Otherwise the response for one of them is served for the other. Default: `None`.
     fn rewrite(&self, uri: &Uri) -> Option<Uri> {
         let _ = uri;
         None

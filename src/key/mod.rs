@@ -107,7 +107,7 @@ impl CacheKey {
         self.parts().find(|(found, _)| *found == label).map(|(_, value)| value)
     }
 
-    /// The target URI, where the key has one: without userinfo, its path and query as they are sent.
+    /// The target URI, if the key has one: without userinfo, with path and query as they are sent.
     #[must_use]
     pub fn uri(&self) -> Option<&str> {
         self.part(Self::URI).and_then(|uri| std::str::from_utf8(uri).ok())
@@ -179,7 +179,7 @@ impl CacheKeyBuilder {
         Self { canonical: Vec::with_capacity(room) }
     }
 
-    /// Adds a part. Labels are names of your own without a colon (a colon is dropped); values are any bytes.
+    /// Adds a part. The label is any name without a colon (a colon is dropped). The value is any bytes.
     pub fn part(mut self, label: &str, value: impl AsRef<[u8]>) -> Self {
         let value = value.as_ref();
         self.start_part(label, value.len());
@@ -194,7 +194,7 @@ impl CacheKeyBuilder {
         self
     }
 
-    /// Adds a part whose value is all `pieces` one behind the other.
+    /// Adds a part whose value is the concatenation of all `pieces`.
     pub(crate) fn part_of(mut self, label: &str, pieces: &[&str]) -> Self {
         self.start_part(label, pieces.iter().map(|piece| piece.len()).sum());
         for piece in pieces {

@@ -1,4 +1,4 @@
-//! Which parts of a query change nothing: `No-Vary-Search` (draft-ietf-httpbis-no-vary-search-10).
+//! Which parts of a query do not change the response: `No-Vary-Search` (draft-ietf-httpbis-no-vary-search-10).
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use super::CacheKey;
 /// The field's name.
 pub(crate) const NO_VARY_SEARCH: HeaderName = HeaderName::from_static("no-vary-search");
 
-/// What a response says of the query parameters that it does not vary on.
+/// The `No-Vary-Search` field of a response: the query parameters that do not change the response.
 ///
 /// ```
 /// use http::{HeaderMap, HeaderValue};
@@ -56,8 +56,8 @@ const MOST_NAMES: usize = 256;
 const MOST_PARAMETERS: usize = 1024;
 
 impl NoVarySearch {
-    /// Reads the field; `None` where it is absent, invalid, or says that everything matters: then two URIs are
-    /// equivalent only when they are equal. A field of more than 8 KiB, or with more than 256 names in a list, is
+    /// Reads the field. Returns `None` if it is absent, invalid, or excludes no parameter: two URIs are then equivalent
+    /// only if they are equal. A field of more than 8 KiB, or with more than 256 names in a list, is
     /// ignored.
     ///
     /// `params` as a boolean, which browsers understand and earlier drafts had, means the same as `except=()`.
@@ -92,7 +92,7 @@ impl NoVarySearch {
             .then_some(config)
     }
 
-    /// Whether a response for one URI may answer for the other: all but the query is equal, and the queries are
+    /// Whether a response for one URI may answer for the other: everything except the query is equal, and the queries are
     /// equivalent. A URI with more than 1024 parameters is equivalent only to itself.
     #[must_use]
     pub fn equivalent(&self, one: &str, other: &str) -> bool {
@@ -127,7 +127,7 @@ impl NoVarySearch {
         normalized
     }
 
-    /// The key under which stands where a response for this key, or an equivalent one, is stored.
+    /// The key of the alias that leads to a response for this key or an equivalent one.
     pub(crate) fn key(&self, key: &CacheKey) -> Option<CacheKey> {
         Some(key.elsewhere(&self.normalized(key.uri()?), EQUIVALENT))
     }
@@ -137,7 +137,7 @@ impl NoVarySearch {
 const PATH: &str = "nvs-path";
 const EQUIVALENT: &str = "nvs";
 
-/// The key under which stands what the latest response for the path said of its queries.
+/// The key of the alias that holds the field of the latest response for the path.
 pub(crate) fn path_key(key: &CacheKey) -> Option<CacheKey> {
     let uri = key.uri()?;
     Some(key.elsewhere(uri.split('?').next().unwrap_or(uri), PATH))
@@ -153,7 +153,7 @@ fn boolean(member: &ListEntry) -> Option<bool> {
     }
 }
 
-/// The names in a list, decoded as those in a query are.
+/// The names in a list, decoded like those in a query.
 fn decoded(list: &InnerList) -> Option<Names> {
     if list.items.len() > MOST_NAMES {
         return None;
@@ -168,13 +168,13 @@ fn decoded(list: &InnerList) -> Option<Names> {
     Some(Names(names))
 }
 
-/// One name and value, as `application/x-www-form-urlencoded` has them.
+/// One name and value of `application/x-www-form-urlencoded`.
 fn pair(pair: &str) -> (String, String) {
     let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
     (decode(name), decode(value))
 }
 
-/// `+` is a space, `%` escapes a byte where two digits follow, and what is no UTF-8 becomes U+FFFD.
+/// `+` is a space, `%` escapes a byte where two digits follow, and invalid UTF-8 becomes U+FFFD.
 fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

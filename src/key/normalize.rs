@@ -1,18 +1,18 @@
 //! Bringing URIs to one form (RFC 3986 section 6.2).
 //!
 //! [`target_uri`] changes only what the origin does not see: case of scheme and host, default port, empty path.
-//! [`normalize`] goes on to percent-encoding of characters that need none and dot segments, which an origin can tell
-//! apart. Userinfo is left out of both; a fragment is never part of a request's URI.
+//! [`normalize`] also changes dot segments and the percent-encoding of characters that need none, which an origin can
+//! distinguish. Both leave out userinfo. A fragment is never part of a request's URI.
 
 use std::borrow::Cow;
 
 use http::Uri;
 use http::uri::Authority;
 
-/// The normalised form of an absolute URI, or `None` where scheme or host are missing.
+/// The normalised form of an absolute URI, or `None` if scheme or host is missing.
 ///
-/// URIs that RFC 3986 section 6.2.2 calls equivalent have one form. An origin can tell them apart all the same, so this
-/// is no key; it is right where one URI too many does no harm, as it is for invalidation.
+/// URIs that RFC 3986 section 6.2.2 calls equivalent have one form. An origin can still distinguish them, so this form is
+/// not a key. It is suitable if one URI too many does no harm, for example for invalidation.
 ///
 /// ```
 /// # fn main() -> Result<(), http::uri::InvalidUri> {
@@ -29,10 +29,10 @@ pub fn normalize(uri: &Uri) -> Option<String> {
     Some(normalized)
 }
 
-/// The target URI as it is sent, or `None` where scheme or host are missing.
+/// The target URI as it is sent, or `None` if scheme or host is missing.
 ///
-/// Path and query stand as they are, byte for byte. Scheme and host are in lower case, a default port and userinfo are
-/// left out, and an empty path is `/`.
+/// Path and query are unchanged, byte for byte. Scheme and host are in lower case, a default port and userinfo are
+/// left out, and an empty path becomes `/`.
 ///
 /// ```
 /// # fn main() -> Result<(), http::uri::InvalidUri> {
@@ -56,7 +56,7 @@ fn push_query(target: &mut String, query: Option<Cow<'_, str>>) {
     }
 }
 
-/// The URI with its path and query as [`normalize`] has them; `None` where they are so already.
+/// The URI with the path and query of [`normalize`]; `None` if they are in that form already.
 pub(super) fn with_normal_target(uri: &Uri) -> Option<Uri> {
     let mut target = path(uri.path()).into_owned();
     push_query(&mut target, uri.query().map(percent));
@@ -68,7 +68,7 @@ pub(super) fn with_normal_target(uri: &Uri) -> Option<Uri> {
     Uri::from_parts(parts).ok()
 }
 
-/// The userinfo of a URI (RFC 3986 section 3.2.1), be it empty.
+/// The userinfo of a URI (RFC 3986 section 3.2.1); it can be empty.
 pub(crate) fn userinfo(uri: &Uri) -> Option<&str> {
     Some(uri.authority()?.as_str().rsplit_once('@')?.0)
 }
@@ -82,7 +82,7 @@ pub(super) fn plain_origin(uri: &Uri) -> Option<[&str; 3]> {
     (matches!(scheme, "http" | "https") && is_plain).then_some([scheme, "://", authority])
 }
 
-/// Scheme, host and port in normalised form: `https://example.com`, with the port where it is not the scheme's own.
+/// Scheme, host and port in normalised form: `https://example.com`, with the port if it is not the scheme's default.
 ///
 /// ```
 /// # fn main() -> Result<(), http::uri::InvalidUri> {

@@ -19,14 +19,14 @@ use super::{CacheKey, CacheKeyBuilder, MakeKey, RequestHead, part_len};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Credentials {
-    /// They do not: a keyed hash of the credentials is part of the key. The default.
+    /// They do not share: a keyed hash of the credentials is part of the key. This is the default.
     #[default]
     Separate,
-    /// They do: all requests are one user's, or everybody may see what anybody may.
+    /// They share: all requests are from one user, or all users may see the same responses.
     Shared,
 }
 
-/// The principal behind a call. It is worked out once, from the request as the caller made it, and holds for all hops
+/// The principal of a call. It is determined once, from the request as the caller made it, and holds for all hops
 /// of a redirect: fields and extensions that it comes from may be dropped on the way to another origin.
 ///
 /// The credentials are no part of it. Those that each hop is sent with are in that hop's key.

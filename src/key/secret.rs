@@ -1,11 +1,11 @@
-//! Field names that tell a credential: one list for all that must not keep or pass on a secret.
+//! Names of fields that hold credentials: one list for all code that must not store or send a secret.
 
 use http::header::{self, HeaderName};
 
 /// Whether values of this field can let someone in, judged by its name.
 ///
-/// Such a value is stored only as a keyed hash, and does not go along to another origin. One name too many costs
-/// little, one too few costs a secret.
+/// Such a value is stored only as a keyed hash, and is not sent to another origin. A name too many costs little; a
+/// missing one reveals a secret.
 pub(crate) fn is_secret_name(name: &HeaderName) -> bool {
     // Nearly all that is ever nominated, and no secret.
     const NEGOTIATED: [HeaderName; 5] = [

@@ -1,5 +1,5 @@
-//! Request fields that some origins let change the meaning of a request although no `Vary` names them: with them
-//! outside of the key, one client could plant an answer that another one gets.
+//! Request fields that change the meaning of a request for some origins although no `Vary` names them. Without them in
+//! the key, one client could plant an answer for another one.
 
 use http::header::HeaderName;
 use http::{HeaderMap, Uri, header};
@@ -95,7 +95,8 @@ fn host_differs(headers: &HeaderMap, uri: &Uri) -> bool {
     host.contains('@') || host_and_port(host, is_https) != host_and_port(authority, is_https)
 }
 
-/// Of `Forwarded` (RFC 7239) only what speaks of the target: who asked is in it too, and would part all clients.
+/// Only the members of `Forwarded` (RFC 7239) about the target. It also names the client, which would separate all
+/// clients.
 fn add_forwarded(key: CacheKeyBuilder, value: &str) -> CacheKeyBuilder {
     // Quoted strings can hold the separators.
     if value.contains('"') {

@@ -1,4 +1,4 @@
-//! Telling variants apart: the selecting header fields (RFC 9111 section 4.1).
+//! Distinguishing variants: the selecting header fields (RFC 9111 section 4.1).
 
 use std::fmt;
 
@@ -17,10 +17,10 @@ pub const MAX_SELECTING_FIELDS: usize = 64;
 /// The longest value that is kept as it is; of a longer one the hash is kept.
 const MAX_PLAIN_LEN: usize = 1024;
 
-/// The fields that `Vary` nominated, with the values they had in the request that was answered.
+/// The fields that `Vary` nominated, with their values in the request that was answered.
 ///
-/// Two of them are equal when they tell the same variant: values are compared by what they mean, where the
-/// field's syntax is known (order and case in `Accept-Language`, white space, repeated lines).
+/// Two of them are equal if they select the same variant. Values are compared by their meaning if the field's syntax is
+/// known (order and case in `Accept-Language`, white space, repeated lines).
 ///
 /// ```
 /// use http::{HeaderMap, HeaderValue, header};
@@ -98,7 +98,7 @@ impl fmt::Debug for SelectingValue {
 }
 
 impl Selecting {
-    /// What the `Vary` fields of `response` nominate, with their values in `request`.
+    /// The fields that `Vary` of `response` nominates, with their values in `request`.
     ///
     /// Secret values are kept as a hash only, under a key derived from `secret` and the `key` of the stored
     /// response: equal values under one key have equal hashes, and a hash tells nothing about other keys.
@@ -125,7 +125,7 @@ impl Selecting {
         self.fields.iter().map(|field| &field.name)
     }
 
-    /// A digest (BLAKE3) of what tells this variant from others: equal exactly where the values are equal.
+    /// A digest (BLAKE3) that identifies this variant: two digests are equal exactly if the values are equal.
     /// A storage can name a variant by it.
     #[must_use]
     pub fn digest(&self) -> [u8; 32] {

@@ -18,7 +18,7 @@ use crate::policy::{Answer, Serve, set_field, without_digests};
 use crate::status::CacheStatus;
 use crate::storage::{StorageError, StorageErrorKind};
 
-/// The answer that `serve` describes, of the stored body in `opened` where that has been opened before. One that
+/// The answer that `serve` describes. It uses the stored body in `opened` if that was opened before. One that
 /// cannot be read is removed from the store.
 pub(super) async fn answer<R>(
     config: &Config,
@@ -72,7 +72,7 @@ fn response_of<R>(head: &StoredHead, whole: StoredSlice, serve: &Serve) -> Respo
     response
 }
 
-/// The value of `Age`. Most ages are small, and a value made before is cloned without a trip to the allocator.
+/// The value of `Age`. Most ages are small. Their values are made in advance, and a clone does not allocate.
 fn age_value(age: u32) -> HeaderValue {
     static SMALL: LazyLock<Vec<HeaderValue>> =
         LazyLock::new(|| (0..4096_u32).map(HeaderValue::from).collect());
@@ -118,7 +118,7 @@ fn set(headers: &mut HeaderMap, name: http::HeaderName, value: &str) {
     }
 }
 
-/// A response of the cache's own: the client wants nothing but a stored response, and there is none (section 5.2.1.7).
+/// A response that the cache generates: the client accepts only a stored response, and there is none (section 5.2.1.7).
 pub(super) fn gateway_timeout<R>(config: &Config, key: &CacheKey) -> Response<CacheBody<R>> {
     let status = CacheStatus::generated().with_detail("only-if-cached");
     let mut response = Response::new(CacheBody::empty());

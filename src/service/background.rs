@@ -15,8 +15,8 @@ use crate::config::Config;
 use crate::key::CacheKey;
 use crate::overrides::{CacheMode, CacheOverride};
 
-/// The request that refreshes the answer to this one: it validates, and has no conditions of the client's. Where no more
-/// than a part is stored, no more is asked for.
+/// The request that refreshes the answer to this one: it validates, and has none of the client's preconditions. If only a
+/// part is stored, it requests only this part.
 pub(super) fn request<B>(parts: Parts, body: B, mut overrides: CacheOverride, of_part: bool) -> Request<B> {
     let mut request = Request::from_parts(parts, body);
     overrides.mode = CacheMode::Revalidate;
@@ -30,8 +30,8 @@ pub(super) fn request<B>(parts: Parts, body: B, mut overrides: CacheOverride, of
     request
 }
 
-/// Makes the exchange in the background that refreshes what is stored under `key`, unless another one does so already
-/// or the origin has just failed to answer.
+/// Refreshes the response under `key` by an exchange in the background, unless another one does so already or the origin
+/// failed a moment ago.
 pub(super) fn refresh<F, R, E>(config: &Arc<Config>, key: &CacheKey, exchange: impl FnOnce() -> F)
 where
     F: Future<Output = Result<Response<CacheBody<R>>, E>> + Send + 'static,
@@ -57,7 +57,7 @@ async fn drain<R: Body>(body: CacheBody<R>) -> bool {
     let (mut body, mut empty) = (pin!(body), 0);
     while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
         let Ok(frame) = frame else { return false };
-        // From some frame on, there may be nothing else, and no end.
+        // The body may consist of such frames from here on, without an end.
         empty = if frame.data_ref().is_some_and(Bytes::is_empty) { empty + 1 } else { 0 };
         if empty > MOST_EMPTY {
             return false;

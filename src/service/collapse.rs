@@ -1,8 +1,8 @@
 //! Waiting for a request under way that asks the same (RFC 9111 section 4).
 //!
 //! "A cache can use a response that is stored or storable to satisfy multiple requests, provided that it is allowed to
-//! reuse that response for the requests in question." A request that waited looks into the store again afterwards, and
-//! goes to the origin itself if what was brought may not answer it, or does not come in time.
+//! reuse that response for the requests in question." The cache looks up a request that waited again afterwards. The
+//! request goes to the origin if the new response may not answer it, or does not come in time.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ const NEGOTIATED: [HeaderName; 6] = [
     header::ORIGIN,
 ];
 
-/// What is to be done for a request, and by what that was decided.
+/// What to do for a request, and the lookup that decided it.
 pub(super) struct Decided {
     pub(super) found: Found,
     pub(super) decision: Reuse,
@@ -39,7 +39,7 @@ pub(super) struct Decided {
     pub(super) collapsed: Collapsed,
 }
 
-/// What is stored that could answer. Nothing can answer most methods, so that nothing is looked up for them.
+/// Looks up what could answer. For most methods nothing can, so nothing is looked up for them.
 pub(super) async fn look_up_for(named: Named<'_>) -> Found {
     if named.info.is_handled(&named.config.policy) {
         look_up(named.config, named.key).await
@@ -54,8 +54,8 @@ pub(super) fn decide(Named { config, info, .. }: Named<'_>, found: Found) -> Dec
     Decided { found, decision, leading: None, collapsed: Collapsed::No }
 }
 
-/// Waits for a request of the same kind, where one is at the origin and may bring what this one would go for.
-/// `departures` is from before the store was looked into.
+/// Waits for a request of the same kind if one is at the origin and may get the response that this one needs.
+/// `departures` was read before the lookup.
 pub(super) async fn collapse(named: Named<'_>, departures: u64, decided: &mut Decided) {
     let Some(fwd) = worth_waiting(named, decided) else { return };
     let kind = kind(named, &decided.found);
@@ -107,7 +107,7 @@ async fn look_again(named: Named<'_>, decided: &mut Decided) {
     (decided.found, decided.decision) = (found, decision);
 }
 
-/// Why the request would go forward, if another's answer could spare it that.
+/// Why the request would be forwarded, if another request's response could answer it.
 fn worth_waiting(Named { config, info, .. }: Named<'_>, decided: &Decided) -> Option<Fwd> {
     let fwd = match &decided.decision {
         Reuse::Forward(fwd) => *fwd,

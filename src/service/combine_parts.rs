@@ -1,7 +1,6 @@
-//! Putting a part together with those stored beside it (RFC 9111 section 3.4).
+//! Combining a part with other stored parts (RFC 9111 section 3.4).
 //!
-//! The part is stored on its own first. No caller waits while stored bytes are copied, and a copy that fails loses
-//! nothing else.
+//! The part is stored on its own first. No caller waits while stored bytes are copied. A failed copy loses nothing else.
 
 use crate::body::combine;
 use crate::config::Config;
@@ -15,7 +14,7 @@ use crate::underway::Mark;
 const WAITED_FOR: u64 = 1024 * 1024;
 
 /// Combines the part with this id, which has just been stored. Requests for the key wait for as long as the mark is
-/// held. Returns the id of what became of it, if anything did; the part stays what it is if this fails.
+/// held. Returns the id of the combined response, if there is one. The part stays unchanged if this fails.
 pub(super) async fn combine_parts(
     config: &Config,
     key: &CacheKey,

@@ -88,7 +88,7 @@ where
     }
 }
 
-/// The steps that need the origin: validate or forward, invalidate, and keep what may be kept.
+/// The steps that need the origin: validate or forward, invalidate, and store what may be stored.
 async fn with_origin<S, B, R>(
     named: Named<'_>,
     mut origin: S,
@@ -117,7 +117,7 @@ where
     // 8. Invalidate (section 4.4), before the caller can ask again and before the response is stored.
     invalidate(config, principal, info, original, &response).await;
     update_by_head(&exchanged, &response);
-    // 6, 7. Keep the response as it passes, if it may be kept (section 3).
+    // 6, 7. Store the response while it passes, if it may be stored (section 3).
     let (mut response, kept) = match answers_get(&exchanged, &response, before).await {
         None => keep(&exchanged, response, body, leading).await,
         Some((key, found)) => {

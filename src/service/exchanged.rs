@@ -1,4 +1,4 @@
-//! What the steps of an exchange know of it.
+//! The state of an exchange that its steps share.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Following redirects inside the cache, hop by stored hop (RFC 9110 section 15.4).
 //!
-//! Each hop is a request of its own to the cache, which answers it from the store where it may. What the next request
-//! looks like is decided in [`redirect`](crate::redirect).
+//! Each hop is a separate request to the cache. The cache answers it from the store if it may.
+//! [`redirect`](crate::redirect) builds the next request.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -24,7 +24,7 @@ use crate::key::{RequestContent, has_content};
 use crate::overrides::CacheOverride;
 use crate::redirect::{AnsweredBy, Crossing, RedirectHistory, answered_by, next};
 
-/// A [`Cache`] that follows redirects by itself. Made by
+/// A [`Cache`] that follows redirects. Made by
 /// [`CacheLayer::follow_redirects`](crate::CacheLayer::follow_redirects).
 #[derive(Clone, Debug)]
 pub struct FollowRedirects<S> {
@@ -32,7 +32,7 @@ pub struct FollowRedirects<S> {
     rules: Arc<Rules>,
 }
 
-/// How many redirects to follow, and which fields and extensions go along.
+/// How many redirects to follow, and which fields and extensions the next request carries.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Rules {
     pub(crate) limit: usize,
@@ -73,7 +73,7 @@ where
     }
 }
 
-/// Asks, and follows redirects until there is none, or the rules end it.
+/// Sends the request, and follows redirects until there is none or the rules end the chain.
 async fn walk<S, B, R>(
     mut cache: Cache<S>,
     request: Request<B>,
@@ -131,7 +131,7 @@ fn naming(mut extensions: Extensions) -> Extensions {
     extensions
 }
 
-/// The way so far.
+/// The hops so far.
 #[derive(Default)]
 struct Way {
     history: RedirectHistory,
@@ -147,7 +147,7 @@ impl Way {
         !again && self.history.hops().len() < limit
     }
 
-    /// Tells the way with the response at its end.
+    /// Adds the hops to the last response.
     fn arrived<R>(self, mut response: Response<R>, uri: Uri) -> Response<R> {
         let extensions = response.extensions_mut();
         if !self.history.hops().is_empty() && answered_by(extensions).is_none() {
@@ -158,7 +158,7 @@ impl Way {
     }
 }
 
-/// Every frame counts as at least this many bytes, so that empty frames come to an end too.
+/// Every frame counts as at least this many bytes, so that a body of empty frames reaches the limit too.
 const LEAST_FRAME: u64 = 64;
 
 /// Reads the body of a redirect to its end, so that it is stored and its connection can be reused. Stops at a long or a

@@ -40,7 +40,7 @@ where
     Ok(response)
 }
 
-/// The head to send: the client's own, with the preconditions of the validation where there is one to make.
+/// The head to send: the client's own, with the preconditions of the validation, if any.
 pub(super) fn outgoing(original: &Parts, validation: &Validation, stored: &[StoredResponse]) -> Parts {
     let mut parts = original.clone();
     preconditions(&mut parts.headers, validation, stored);
@@ -53,7 +53,7 @@ pub(super) fn is_repeatable<B: Body>(parts: &Parts, body: &B) -> bool {
     is_safe(&parts.method) && !has_content(body)
 }
 
-/// What came of a request, and when.
+/// The result of a request, with its times.
 pub(super) struct Sent<R, E> {
     pub(super) result: Result<Response<R>, E>,
     pub(super) times: Times,

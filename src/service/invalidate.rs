@@ -1,4 +1,4 @@
-//! Spoiling what an exchange has made out of date (RFC 9111 sections 4.3.5 and 4.4).
+//! Invalidating what an exchange has made out of date (RFC 9111 sections 4.3.5 and 4.4).
 
 use std::sync::Arc;
 
@@ -15,7 +15,8 @@ use crate::policy::{
 };
 use crate::redirect::{answered_by, answered_elsewhere};
 
-/// Invalidates what an unsafe method has made out of date, and waits for it: the caller must not read its own past.
+/// Invalidates what an unsafe method has made out of date, and waits for it: the caller must not get an older response
+/// afterwards.
 pub(super) async fn invalidate(
     config: &Config,
     principal: &Principal,
@@ -67,7 +68,7 @@ pub(super) fn update_by_head(exchanged: &Exchanged<'_>, response: &response::Par
     }
     for update in updated_by_head(&config.policy, info, &found.stored, response, times) {
         let (index, head) = match update {
-            // Only a validator says that the body is still the one that was stored: without, what was invalidated since
+            // Only a validator proves that the body is still the stored one. Without one, what was invalidated since
             // stays invalidated.
             HeadUpdate::Freshen(index, head) if has_validator(&response.headers) => {
                 (index, StoredHead { as_of: found.as_of, ..head })

@@ -1,4 +1,4 @@
-//! Keeping a response while it passes (RFC 9111 section 3).
+//! Storing a response while it passes (RFC 9111 section 3).
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::storage::Fence;
 use crate::store::Moment;
 use crate::underway::Leading;
 
-/// Passes the response on; if it may be kept, its body is stored on the way.
+/// Passes the response on. If it may be stored, its body is stored on the way.
 pub(super) async fn keep<R: Content>(
     exchanged: &Exchanged<'_>,
     response: response::Parts,
@@ -69,7 +69,7 @@ pub(super) async fn answers_get(
     (!overtaken).then_some((key, found))
 }
 
-/// Makes stored parts whole with what the origin sent (section 3.4), and stores the whole on the way.
+/// Completes stored parts with what the origin sent (section 3.4), and stores the whole on the way.
 ///
 /// What the origin sent is counted: exactly the bytes that its `Content-Range` announces, or an error.
 pub(super) fn complete<R: Content>(
@@ -114,7 +114,7 @@ fn completing_fill<R: Body>(
     Ok(continued(exchanged, Fill::new(config.store.clone(), head, fence, expected), Vec::new()))
 }
 
-/// What follows once the response is stored: others go that it takes the place of, and as a part it is put together with
+/// What follows once the response is stored: responses that it replaces are removed, and a part is combined with
 /// those beside it. Whether it is one may show only when its body breaks off.
 fn continued(exchanged: &Exchanged<'_>, fill: Fill, replaced: Vec<EntryId>) -> Fill {
     let Exchanged { named: Named { config, .. }, found, .. } = *exchanged;

@@ -1,4 +1,4 @@
-//! Reading request content ahead, so that it can be a part of the key (RFC 10008 section 2.7).
+//! Reading request content in advance, so that it can be a part of the key (RFC 10008 section 2.7).
 
 use std::fmt;
 use std::future::Future;
@@ -15,7 +15,7 @@ use crate::body::KeyedBody;
 use crate::key::RequestContent;
 use crate::policy::Policy;
 
-/// A service that knows the content of the requests it hands down. Made by
+/// A service that reads the content of requests before it passes them down. Made by
 /// [`KeyContentLayer`](crate::KeyContentLayer).
 #[derive(Clone, Debug)]
 pub struct KeyContent<S> {

@@ -10,11 +10,11 @@ use crate::policy::{Update, UpdateAction};
 use crate::redirect;
 use crate::storage::{Fence, Lookup};
 
-/// What is stored under a key; redirects stand among the other responses.
+/// What is stored under a key. Redirects are among the other responses.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Found {
     pub(super) stored: Vec<StoredResponse>,
-    /// The alias, which stands last in `stored`.
+    /// The alias. It is the last one in `stored`.
     alias: Option<Arc<Alias>>,
     /// Of the lookup under the key of the URI's path, which is made only where nothing else is found.
     pub(super) path_fence: Option<Fence>,
@@ -22,11 +22,11 @@ pub(super) struct Found {
     pub(super) fence: Option<Fence>,
     /// What is stored as a consequence carries it.
     pub(super) as_of: u64,
-    /// What the storage said, for people.
+    /// The storage's error, for people.
     pub(super) trouble: Option<&'static str>,
 }
 
-/// Asks the storage. One that fails or takes too long is a miss.
+/// Asks the storage. A failure or a timeout is a miss.
 pub(super) async fn look_up(config: &Config, key: &CacheKey) -> Found {
     match ask(config, key).await {
         Ok(found) => found,
@@ -50,7 +50,7 @@ async fn ask(config: &Config, key: &CacheKey) -> Result<Found, &'static str> {
 }
 
 impl Found {
-    /// The same, with the heads that a 304 freshened. Those that may be stored are written back without keeping the caller.
+    /// The same, with the heads that a 304 freshened. Those that may be stored are written back while the caller goes on.
     pub(super) fn freshened(&self, config: &Config, updates: Vec<Update>) -> Self {
         let mut freshened = self.clone();
         for Update { index, head, action, .. } in updates {
@@ -79,7 +79,7 @@ impl Found {
         }
     }
 
-    /// Removes one stored response, which turned out to be unreadable or may not be kept.
+    /// Removes one stored response that cannot be read or may no longer be stored.
     pub(super) fn discard(&self, config: &Config, index: usize) {
         if let Some(stored) = self.stored.get(index) {
             config.store.remove_entry_beside(&stored.head);
@@ -91,7 +91,7 @@ impl Found {
         self.stored.get(index).is_some_and(|stored| stored.head.range.is_some())
     }
 
-    /// Parts that are of no use once this response is stored whole.
+    /// Parts that are useless once this response is stored whole.
     pub(super) fn outgrown_by(&self, new: &StoredHead) -> Vec<EntryId> {
         let whole = new.range.is_none() && new.method == http::Method::GET;
         let heads = self.stored.iter().map(|stored| &stored.head);
@@ -101,7 +101,7 @@ impl Found {
             .collect()
     }
 
-    /// Stored responses in the other keyspace that a new one under the same key takes the place of.
+    /// Stored responses in the other keyspace that a new one under the same key replaces.
     pub(super) fn replaced_by(&self, new: &StoredHead) -> Vec<EntryId> {
         let is_alias =
             |head: &StoredHead| self.alias.as_ref().is_some_and(|alias| alias.response.head.id == head.id);

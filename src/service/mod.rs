@@ -1,4 +1,4 @@
-//! The service: taking requests in, answering them.
+//! The service that answers requests.
 
 mod answer;
 mod background;
@@ -42,11 +42,11 @@ use crate::overrides::CacheOverride;
 use crate::storage::{DynStorage, StorageError};
 use crate::store::Counts;
 
-/// An HTTP service with a cache in front. Made by [`CacheLayer`](crate::CacheLayer).
+/// An HTTP service behind a cache. Made by [`CacheLayer`](crate::CacheLayer).
 ///
 /// A request has content if its body is not at its end ([`Body::is_end_stream`]). It is answered from the store only if
-/// the content is part of its key: see [`CacheLayer::key_content`](crate::CacheLayer::key_content). A request that has to
-/// be sent a second time, because the answer to the cache's preconditions was useless, has an empty body ([`Default`]).
+/// the content is part of its key: see [`CacheLayer::key_content`](crate::CacheLayer::key_content). If the cache
+/// cannot use the answer to its preconditions, it sends the request again, with an empty body ([`Default`]).
 ///
 /// # In a spawned task
 ///
@@ -71,7 +71,7 @@ impl<S> Cache<S> {
         &self.inner
     }
 
-    /// The storage, to look into it or to clear it while the cache runs.
+    /// The storage, for reading or clearing it while the cache runs.
     #[must_use]
     pub fn storage(&self) -> &Arc<dyn DynStorage> {
         &self.config.store.storage
@@ -92,13 +92,13 @@ impl<S> Cache<S> {
         purge::purge(&self.config, uri).await
     }
 
-    /// What the services of this layer have done so far.
+    /// The counts of what all services of this layer have done so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.config.counters.snapshot()
     }
 
-    /// Waits until everything is written that is under way to the store. See
+    /// Waits until everything that is under way to the store is written. See
     /// [`CacheLayer::flush`](crate::CacheLayer::flush).
     pub async fn flush(&self) {
         self.config.store.flush().await;
@@ -149,7 +149,7 @@ impl<S> Cache<S> {
     }
 }
 
-/// Whether the cache has nothing to do with this request: its method neither stores nor invalidates, and it has no
+/// Whether the cache ignores this request: its method neither stores nor invalidates, and it has no
 /// overrides.
 fn passes_by<B>(request: &Request<B>) -> bool {
     matches!(*request.method(), Method::OPTIONS | Method::TRACE | Method::CONNECT)

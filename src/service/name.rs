@@ -1,4 +1,4 @@
-//! Making the key of a request (RFC 9111 section 2), and finding out its principal.
+//! Making the key of a request (RFC 9111 section 2), and determining its principal.
 
 use http::request::Parts;
 use http::{Method, Uri};
@@ -8,12 +8,12 @@ use crate::config::Config;
 use crate::key::{CacheKey, Credentials, Principal, RequestContent, RequestHead};
 use crate::overrides::{CacheMode, CacheOverride};
 
-/// The principal of a request: found out once for a call, from the request as the caller made it.
+/// The principal of a request. It is determined once for a call, from the request as the caller made it.
 pub(super) fn principal<'a>(config: &Config, request: impl Into<RequestHead<'a>>) -> Principal {
     Principal::of(&*config.make_key, &request.into())
 }
 
-/// Gives a request the target it is sent with. The key is made of that one.
+/// Sets the target that the request is sent with. The key is made of this target.
 pub(super) fn rewrite(config: &Config, parts: &mut Parts, overrides: &CacheOverride) {
     if overrides.mode != CacheMode::Bypass
         && let Some(uri) = config.make_key.rewrite(&parts.uri)
@@ -22,7 +22,7 @@ pub(super) fn rewrite(config: &Config, parts: &mut Parts, overrides: &CacheOverr
     }
 }
 
-/// The key of this request; `None` when the cache is to be passed by.
+/// The key of this request; `None` if it bypasses the cache.
 pub(super) fn name<B: Body>(
     config: &Config,
     principal: &Principal,

@@ -1,8 +1,8 @@
-//! Responses for URIs whose queries differ in what changes nothing (`No-Vary-Search`).
+//! Responses for URIs whose queries are equivalent (`No-Vary-Search`).
 //!
-//! Beside a response that has the field stand two aliases: under the key of its path without query what the field
-//! says, and under the normalised key the way to the response. They are looked at only where nothing is stored under
-//! the request's own key.
+//! A response with this field gets two aliases. The one under the key of its path, without query, holds the field. The
+//! one under the normalised key leads to the response. The cache looks them up only if nothing is stored under the
+//! request's own key.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub(super) struct Equivalents {
     pub(super) fence: Option<Fence>,
 }
 
-/// Looks for responses whose own `No-Vary-Search` lets them answer for this key.
+/// Looks up responses whose own `No-Vary-Search` allows them to answer for this key.
 pub(super) async fn look_up(config: &Config, key: &CacheKey) -> Result<Equivalents, &'static str> {
     let Some(path) = path_key(key).filter(|_| applies(config, key)) else {
         return Ok(Equivalents::default());
@@ -36,13 +36,13 @@ pub(super) async fn look_up(config: &Config, key: &CacheKey) -> Result<Equivalen
     let Some(equivalent) = latest.and_then(|latest| latest.key(key)) else { return Ok(found) };
     let Some(alias) = config.store.lookup(&equivalent).await?.alias.filter(valid) else { return Ok(found) };
     found.stored = config.store.lookup(&alias.target).await?.responses;
-    // Variants of one response mostly say the same of its queries, and URIs are long: what was compared is remembered.
+    // Most variants of one response have the same field, and URIs are long: the last comparison is remembered.
     let mut compared = Vec::new();
     found.stored.retain(|stored| answers_for(&stored.head, key, &mut compared));
     Ok(found)
 }
 
-/// Only requests that a response can be reused for, and only keys that have a URI.
+/// Only requests that a stored response can answer, and only keys that have a URI.
 fn applies(config: &Config, key: &CacheKey) -> bool {
     config.policy.regards_no_vary_search() && matches!(key.part(CacheKey::METHOD), Some(b"GET" | b"QUERY"))
 }
@@ -60,7 +60,7 @@ fn answers_for(head: &StoredHead, key: &CacheKey, compared: &mut Vec<(NoVarySear
     equivalent
 }
 
-/// Notes what a response that is being stored says of its path, and where it is stored.
+/// Stores what a response says about its path, and where the response is stored.
 /// `fence` is of the lookup under the path's key.
 pub(super) fn note(config: &Config, head: &StoredHead, fence: Option<Fence>) {
     if redirect::is_redirect(head.status) || !applies(config, &head.key) {
@@ -77,7 +77,7 @@ pub(super) fn note(config: &Config, head: &StoredHead, fence: Option<Fence>) {
     });
 }
 
-/// The path first: where something was removed since the lookup, nothing may lead to what was asked before it.
+/// The path first: after a removal since the lookup, no alias may lead to a response from before it.
 async fn put(
     store: &Store,
     for_path: Alias,
@@ -92,7 +92,7 @@ async fn put(
     store.put_alias(for_query, found.fence).await.map(drop)
 }
 
-/// A stored response without body, that says what this one says of queries and leads to it.
+/// A stored response without body that has this one's field and leads to it.
 fn alias(head: &StoredHead, key: CacheKey) -> Alias {
     let mut own = StoredHead { key, id: EntryId::random(), ..head.clone() };
     own.headers.clear();

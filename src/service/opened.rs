@@ -12,15 +12,15 @@ use crate::storage::StorageError;
 
 /// Stored bodies, opened.
 pub(super) enum OpenedBodies {
-    /// Nothing that could be lost.
+    /// No body needs to be opened.
     Nothing,
-    /// That of the response with this index.
+    /// The body of the response with this index.
     Selected(usize, StoredSlice),
-    /// Those before and after the bytes that the origin is asked for (RFC 9111 section 3.4).
+    /// The bodies before and after the bytes that are requested from the origin (RFC 9111 section 3.4).
     Parts(Vec<StoredSlice>, Vec<StoredSlice>),
 }
 
-/// Opens what the validation counts on. Where that cannot be read, there is nothing to validate.
+/// Opens the bodies that the validation needs. If one cannot be read, there is nothing to validate.
 pub(super) async fn open_bodies(
     config: &Config,
     found: &Found,

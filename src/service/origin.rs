@@ -6,7 +6,7 @@ use tower_service::Service;
 
 use crate::error::BoxError;
 
-/// A service that the cache can keep and ask again. The public `impl`s spell these bounds out.
+/// A service that the cache can clone and call again. The public `impl`s repeat these bounds.
 pub(super) trait Origin<B, R>:
     Service<Request<B>, Response = Response<R>, Future: Send, Error: Send> + Clone + Send + 'static
 {
@@ -22,7 +22,7 @@ pub(super) trait Content: Body<Error: Into<BoxError>> + Send + 'static {}
 
 impl<R> Content for R where R: Body<Error: Into<BoxError>> + Send + 'static {}
 
-/// The service that has been polled ready, to be called; its clone stays behind for the next request.
+/// The service that was polled ready. Its clone stays in its place for the next request.
 pub(super) fn take_ready<S: Clone>(service: &mut S) -> S {
     let next = service.clone();
     std::mem::replace(service, next)

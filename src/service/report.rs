@@ -1,4 +1,4 @@
-//! Telling the caller what happened (RFC 9211).
+//! Reporting to the caller what happened (RFC 9211).
 
 use std::sync::atomic::AtomicU64;
 
@@ -17,11 +17,11 @@ pub(super) type Kept = Result<(), &'static str>;
 /// Whether a request waited for another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Collapsed {
-    /// It did not.
+    /// The request did not wait.
     No,
-    /// It did, and reuses the response of the other one. It would have gone forward for this reason.
+    /// It waited, and reuses the response of the other one. Otherwise it would have been forwarded for this reason.
     Reuses(Fwd),
-    /// It did, and had to go to the origin itself.
+    /// It waited, and had to go to the origin itself.
     InVain,
 }
 
@@ -40,7 +40,7 @@ impl Collapsed {
         if matches!(self, Self::Reuses(_)) { &counters.collapsed } else { &counters.hits }
     }
 
-    /// The status of a request that went forward.
+    /// The status of a request that was forwarded.
     pub(super) fn forwarded(self, status: CacheStatus) -> CacheStatus {
         if self == Self::No { status } else { status.with_collapsed(false) }
     }
@@ -77,7 +77,7 @@ pub(super) fn kept(forwarded: CacheStatus, kept: Kept, trouble: Option<&'static 
     }
 }
 
-/// Puts the status into the response's extensions and, where asked for, into its header.
+/// Puts the status into the response's extensions and, if that is on, into its header.
 pub(super) fn attach<R>(
     config: &Config,
     key: Option<&CacheKey>,
@@ -91,7 +91,7 @@ pub(super) fn attach<R>(
     attach_unseen(config, key, response, status);
 }
 
-/// Puts the status into the extensions only, for a response that the cache made up: it "SHOULD NOT append a
+/// Puts the status into the extensions only, for a response that the cache generated: it "SHOULD NOT append a
 /// Cache-Status member to responses that it generates" (section 2).
 pub(super) fn attach_unseen<R>(
     config: &Config,

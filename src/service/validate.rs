@@ -13,7 +13,7 @@ use crate::policy::{Serve, Update, UpdateAction, Validated, Validation, serve, v
 use crate::redirect::answered_elsewhere;
 use crate::status::CacheStatus;
 
-/// What becomes of the origin's answer.
+/// What to do with the origin's answer.
 #[allow(clippy::large_enum_variant, reason = "it is matched at once, and moved into the future's result")]
 pub(super) enum Verdict<R> {
     /// The answer is made from the store.
@@ -25,7 +25,7 @@ pub(super) enum Verdict<R> {
     SendAgain,
 }
 
-/// Judges the origin's answer, and makes the response where that comes from the store.
+/// Judges the origin's answer, and makes the response if it comes from the store.
 pub(super) async fn validate<R: Content>(
     exchanged: &Exchanged<'_>,
     validation: &Validation,

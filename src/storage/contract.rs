@@ -236,7 +236,8 @@ pub trait BodyWriter: Send + 'static {
     /// [`StorageErrorKind::TooLarge`] when the body exceeds the limit. After an error the writer can only be aborted.
     fn write(&mut self, data: Bytes) -> impl Future<Output = Result<(), StorageError>> + Send;
 
-    /// Publishes the response. Its body is what was written so far; `end` has its checksum and trailer fields.
+    /// Publishes the response. Its body is what was written so far. `end` has what is known only at the end of the body:
+    /// the trailer fields, and the range if the body was cut off.
     ///
     /// # Errors
     ///

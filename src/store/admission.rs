@@ -1,6 +1,6 @@
-//! How much may wait for the storage: bounded in bytes, and served in order.
+//! How much may wait for the storage. It is bounded in bytes and served in order.
 //!
-//! What finds no room is given up at once, so that a storage that is slower than the network costs neither memory nor
+//! A response without room is given up at once. So a storage that is slower than the network costs neither memory nor
 //! time. Only a limited number of responses are in the storage at a time, and its deadlines begin when a response gets there, not
 //! while it waits for its turn.
 
@@ -12,7 +12,7 @@ use crate::sync::{AtomicUsize, Ordering};
 
 /// How many complete responses are in the storage at a time. Enough to be written together in one transaction.
 const AT_A_TIME: usize = 64;
-/// About what a response takes beside its body.
+/// About how many bytes a response needs in addition to its body.
 const RESPONSE: usize = 4096;
 
 /// The room for what one layer has in memory on its way to the storage. Clones share it.
@@ -27,7 +27,7 @@ impl Admission {
         Self { bytes: Arc::default(), turns: Arc::new(Semaphore::new(AT_A_TIME)) }
     }
 
-    /// Room to be taken bit by bit, up to `limit` bytes for all together; the first bit is for the response without its
+    /// Room that is taken step by step, up to `limit` bytes in total. The first step is for the response without its
     /// body.
     pub(super) fn enter(&self, limit: usize) -> Room {
         self.bytes.fetch_add(RESPONSE, Ordering::AcqRel);
@@ -50,8 +50,8 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    /// Takes room for as much again, or none where there is none. Who is alone always finds room: a frame that is longer
-    /// than the limit is in memory anyway.
+    /// Takes room for this many more bytes, if there is any. A response that is alone always finds room: a frame that is
+    /// longer than the limit is in memory anyway.
     #[must_use]
     pub(crate) fn grow(&mut self, by: usize) -> bool {
         let before = self.bytes.fetch_add(by, Ordering::AcqRel);

@@ -1,4 +1,4 @@
-//! Leaving a storage alone for a while after it failed.
+//! A circuit breaker: no calls to a storage for a while after it failed.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -27,7 +27,7 @@ impl Breaker {
         Self { since: Instant::now(), open_until: AtomicU64::new(0), failures: AtomicU32::new(0) }
     }
 
-    /// Whether to use the storage now.
+    /// Whether the storage may be called now.
     pub(crate) fn allows(&self) -> bool {
         let until = self.open_until.load(Ordering::Acquire);
         if until == 0 {

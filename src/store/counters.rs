@@ -10,7 +10,7 @@ macro_rules! counters {
             $(pub(crate) $name: AtomicU64,)*
         }
 
-        /// What a layer has done since it was made.
+        /// The counts of a layer since it was made.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct Counts {
@@ -44,10 +44,10 @@ counters! {
     refreshes,
     /// Responses and aliases stored.
     stored,
-    /// Responses that were not stored after all: the body broke off or was not read to its end, something was removed or
-    /// invalidated meanwhile, or the storage failed or was too slow.
+    /// Responses that the cache began to store and gave up: the body was cut off or not read to its end, the key was
+    /// removed or invalidated in the meantime, or the storage failed or was too slow.
     abandoned,
-    /// Those of `abandoned` for which there was no room in memory, because too much was waiting for the store.
+    /// Responses among `abandoned` that found no room in memory, because too much was waiting for the store.
     crowded_out,
     /// Invalidations that the storage has confirmed: by requests with unsafe methods that succeeded, and by purges.
     invalidated,

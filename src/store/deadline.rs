@@ -9,8 +9,7 @@ use crate::storage::{StorageError, StorageErrorKind};
 
 /// The result of one storage operation, or [`StorageErrorKind::Timeout`] after `limit`.
 ///
-/// A storage that answers at once, as memory does, never touches the timer. Where there is no runtime there is no timer,
-/// and no limit.
+/// A storage that answers at once, like memory, never uses the timer. Without a runtime there is no timer and no limit.
 pub(super) async fn within<T>(
     limit: Duration,
     backend: &'static str,

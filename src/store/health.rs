@@ -6,7 +6,7 @@ use super::breaker::Breaker;
 use super::counters::Counters;
 use crate::storage::StorageError;
 
-/// The storage's health as one layer sees it. Reading, writing and invalidating fail apart: a full disk can still be
+/// The storage's health as one layer sees it. Reading, writing and invalidating are separate: a full disk can still be
 /// read.
 #[derive(Debug)]
 pub(super) struct Health {

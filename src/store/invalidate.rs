@@ -15,7 +15,7 @@ use crate::storage::{DynStorage, StorageError, StorageErrorKind};
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// A point in the row of invalidations.
+/// A point in the order of invalidations.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment {
     /// Those of this layer.
@@ -25,7 +25,7 @@ pub(crate) struct Moment {
 }
 
 impl Store {
-    /// Invalidates these groups, and removes what stands under these keys. Returns when that is done, or the deadline
+    /// Invalidates these groups, and removes everything under these keys. Returns when that is done, or the deadline
     /// has passed for all of it together.
     ///
     /// Lookups of this layer respect it at once. It goes on if the caller is dropped. What the storage does not confirm is
@@ -98,7 +98,7 @@ impl Store {
         }
     }
 
-    /// This moment in the row of invalidations. Asks nothing: what the storage has counted is what was last heard of it.
+    /// This moment in the order of invalidations. It does not ask the storage, but uses the last count that is known.
     pub(crate) fn moment(&self) -> Moment {
         let Shared { pending, counted, .. } = &*self.shared;
         // In this order: a call that is counted in between must not be taken for one that came later.
@@ -134,7 +134,7 @@ impl Store {
         }
     }
 
-    /// Sees to it that what is pending is tried again, for as long as the layer or one of its services lives.
+    /// Makes sure that pending invalidations are tried again, as long as the layer or one of its services exists.
     pub(super) fn retry(&self) {
         if !self.shared.pending.begin_retrying() {
             return;

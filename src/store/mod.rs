@@ -1,7 +1,7 @@
 //! One handle to the storage, with deadlines, breakers, counters, publishing marks and pending invalidations.
 //!
 //! Nothing else in the crate talks to a [`DynStorage`]. A failure is a miss, or a response that is not
-//! stored, and never an error of the caller's; only an invalidation that fails is remembered until it is done.
+//! stored. It is never an error for the caller. A failed invalidation is remembered until it succeeds.
 
 mod admission;
 mod breaker;
@@ -42,7 +42,7 @@ const DEADLINE: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_millis(250);
 /// How many bytes may be in memory on their way to the storage.
 const BACKLOG: usize = 64 << 20;
-/// The storage of one layer, and how patient to be with it. Clones share everything but the settings.
+/// The storage of one layer, with its time limits. Clones share everything except the settings.
 #[derive(Clone)]
 pub(crate) struct Store {
     pub(crate) storage: Arc<dyn DynStorage>,

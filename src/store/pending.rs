@@ -13,7 +13,7 @@ const RECENT: usize = 8192;
 
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    /// So that the usual case of none costs one load.
+    /// With this, the usual case of none costs one load.
     any: AtomicBool,
     state: Mutex<State>,
 }

@@ -16,15 +16,15 @@ const SETTLING: Duration = Duration::from_millis(50);
 
 impl Store {
     /// What is stored under a key, after publications under it are over. The error says in a few words why nothing is
-    /// found: the storage failed, took too long, or did so a moment ago.
+    /// found: the storage failed or took too long, now or a moment ago.
     pub(crate) async fn lookup(&self, key: &CacheKey) -> Result<Lookup, &'static str> {
         let Shared { health, publishing, .. } = &*self.shared;
         if !health.reads.allows() {
             return Err("storage left alone");
         }
         if !publishing.is_idle() {
-            // A publication that hangs must not hang those who wait for it; they see what is there without it. They wait
-            // a little longer than a single operation may take, so as to know what became of it.
+            // A publication that hangs must not block the lookups that wait for it. They then find what is stored without
+            // it. They wait a little longer than the deadline of one operation, to see its result.
             let limit = self.deadline.saturating_add(SETTLING);
             let _ = Box::pin(tokio::time::timeout(limit, publishing.settled(key))).await;
         }

@@ -1,4 +1,4 @@
-//! What a layer has under way beside its callers, so that a program can wait for it before it ends.
+//! The background tasks of a layer. A program can wait for them before it ends.
 
 use std::future::Future;
 use std::pin::Pin;

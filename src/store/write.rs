@@ -12,7 +12,7 @@ use crate::storage::{AnyWriter, Fence, Published, StorageError, StorageErrorKind
 use crate::underway::Mark;
 
 impl Store {
-    /// Whether to begin to store anything: not for a while after the storage refused to.
+    /// Whether to begin to store anything. It is `false` for a while after the storage failed to write.
     pub(crate) fn takes_writes(&self) -> bool {
         self.shared.health.writes.allows()
     }
@@ -32,7 +32,7 @@ impl Store {
         self.shared.admission.turn().await
     }
 
-    /// Counts what became of a response that was to be stored.
+    /// Counts the result of storing a response.
     pub(crate) fn filled(&self, result: &Result<Published, StorageError>) {
         match result {
             Ok(Published::Stored) => self.counters().count(|counters| &counters.stored),
@@ -69,7 +69,7 @@ impl Store {
         put
     }
 
-    /// Writes an alias without keeping the caller.
+    /// Writes an alias. The caller does not wait.
     pub(crate) fn put_alias_beside(&self, alias: Alias, fence: Fence) {
         if !self.takes_writes() {
             return;
@@ -81,7 +81,8 @@ impl Store {
         });
     }
 
-    /// Writes a head back without keeping the caller. While the storage is left alone nothing is written, and the next request validates again.
+    /// Writes a head back. The caller does not wait. While the breaker is open nothing is written, and the next request
+    /// validates again.
     pub(crate) fn freshen_beside(&self, head: Arc<StoredHead>, fence: Fence) {
         if !self.takes_writes() {
             return;
@@ -95,7 +96,7 @@ impl Store {
         });
     }
 
-    /// Removes one stored response without keeping the caller.
+    /// Removes one stored response. The caller does not wait.
     pub(crate) fn remove_entry_beside(&self, head: &StoredHead) {
         if !self.takes_writes() {
             return;
@@ -108,7 +109,7 @@ impl Store {
         });
     }
 
-    /// Removes stored responses that are of no use any more. Where that fails, the newer `Date` wins on reuse.
+    /// Removes stored responses that are no longer useful. If that fails, the newer `Date` wins on reuse.
     pub(crate) async fn remove_entries(&self, key: &CacheKey, ids: impl IntoIterator<Item = EntryId>) {
         for id in ids {
             let removed = self.within("removing a response", self.storage.remove_entry(key, id)).await;

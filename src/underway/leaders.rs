@@ -1,7 +1,7 @@
-//! Requests that lead: while one is at the origin, others that ask the same wait for what it brings.
+//! Leading requests: while one is at the origin, others that ask the same wait for its response.
 //!
-//! A leader hands nothing over. A request that waited looks into the store again, and gets what the policy gives to any
-//! later request.
+//! A leader does not pass its response on. A request that waited is looked up again, and gets what the policy gives to
+//! any later request.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -15,7 +15,7 @@ use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, PoisonError};
 
 /// How long requests of a kind go to the origin alone after they waited in vain.
 const ALONE: Duration = Duration::from_secs(10);
-/// How many kinds of requests are remembered for that.
+/// How many such kinds of requests are remembered.
 const MOST_ALONE: usize = 4_096;
 /// How many departures are remembered by kind.
 const MOST_DEPARTED: usize = 256;
@@ -49,7 +49,7 @@ struct Progress {
     passed: u64,
 }
 
-/// What a request is to do about others of its kind.
+/// What a request does about others of its kind.
 pub(crate) enum Ticket {
     /// Go to the origin, for all.
     Lead(Leading),
@@ -68,7 +68,7 @@ pub(crate) enum LeaderOutcome {
     Finished,
     /// It was given up before the origin answered.
     GivenUp,
-    /// Its caller does not read the body on.
+    /// Its caller stopped reading the body.
     Stalled,
 }
 
@@ -78,7 +78,7 @@ impl Leaders {
         self.0.departures.load(Ordering::Acquire)
     }
 
-    /// Where a request of this kind stands, for which the store was looked into after `departures`.
+    /// The ticket of a request of this kind that was looked up after `departures`.
     pub(crate) fn ticket(&self, kind: u128, departures: u64) -> Ticket {
         let mut under_way = self.lock();
         if under_way.alone.get(&kind).is_some_and(|until| Instant::now() < *until) {

@@ -1,4 +1,4 @@
-//! What this process has under way: requests that lead others, publications, and refreshes in the background.
+//! What this process has under way: leading requests, publications, and refreshes in the background.
 
 mod leaders;
 mod publishing;

@@ -14,7 +14,7 @@ use crate::key::CacheKey;
 /// Pause after the first failure; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// How many keys are tracked at once. A refresh beyond them takes the place of the one that runs the longest: an origin
+/// How many keys are tracked at once. A further refresh replaces the one that has run the longest: an origin
 /// that never answers must not stop the refreshes of all others.
 const MOST_KEYS: usize = 4_096;
 /// A refresh that takes longer has failed.
@@ -40,7 +40,7 @@ struct State {
     not_before: Timestamp,
 }
 
-/// Leave to refresh. Dropped without an end, the refresh counts as failed.
+/// Permission to refresh. If it is dropped without an end, the refresh counts as failed.
 #[derive(Debug)]
 pub(crate) struct Refreshing {
     refreshes: Refreshes,
@@ -51,7 +51,7 @@ pub(crate) struct Refreshing {
 }
 
 impl Refreshes {
-    /// Leave to refresh what is stored under `key`; `None` while another refresh runs or the pause lasts.
+    /// Permission to refresh what is stored under `key`; `None` while another refresh runs or the pause lasts.
     pub(crate) fn begin(&self, key: &CacheKey, now: Timestamp) -> Option<Refreshing> {
         let hash = key.hash128();
         let mut keys = self.lock();

@@ -1,7 +1,7 @@
 //! Stored responses as files below one directory.
 //!
-//! For programs that want to look at, copy or delete what is stored with the tools of the system, and for bodies too
-//! large for a database. [`Format::Compact`] is made for speed, [`Format::Json`] for people.
+//! Choose it if you want to inspect, copy or delete stored responses with the tools of the system, and for bodies that are
+//! too large for a database. [`Format::Compact`] is made for speed, [`Format::Json`] for people.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -34,26 +34,28 @@
 //!
 //! # Several processes
 //!
-//! Writers of one fan-out directory wait for each other (`flock`; on network file systems only as good as theirs);
-//! readers wait for nobody. For a process that was stopped while it holds a lock the others wait five seconds, and then
-//! no more: changes of those keys fail with [`Unavailable`](crate::storage::StorageErrorKind::Unavailable) until it goes on or is ended.
-//! While processes take turns at a lock, one of them waits up to a minute for its own. How much is stored is counted in
-//! `state`, so the limits hold for all processes together; what a stopped process holds is passed over by the eviction. A process that dies in the middle of a change leaves a mark there, and the next writer counts that
-//! fan-out directory again; what it was writing is removed by [`maintain`](Storage::maintain) or when the directory is
-//! next opened. Access times order the eviction, which removes whole keys.
+//! Writers of one fan-out directory wait for each other by `flock`. On a network file system this is as reliable as its
+//! `flock`. Readers do not wait. If a process was stopped while it holds a lock, the others wait five seconds for it once.
+//! After that, changes of those keys fail with [`Unavailable`](crate::storage::StorageErrorKind::Unavailable) until the
+//! stopped process continues or ends.
+//! While other processes take turns at a lock, a process waits up to a minute for its turn. `state` counts how much is
+//! stored, so the limits hold for all processes together. The eviction skips what a stopped process holds.
+//! A process that dies in the middle of a change leaves a mark in `state`, and the next writer counts that fan-out directory
+//! again. [`maintain`](Storage::maintain) removes what the dead process was writing, or the next opening of the directory
+//! does. The eviction removes whole keys, in the order of their access times.
 //!
 //! # What is promised
 //!
-//! What was accepted is written even if the runtime ends: a program that has read a response to its end can return from
-//! `main`, which waits for it when the storage is dropped. A program that ends without dropping it (`exit`, a storage in a
-//! `static`) has to [flush](crate::CacheLayer::flush) first. After a crash of the process everything published is there,
-//! removals and invalidations as well. After a power failure the last seconds may be missing, invalidations among them,
-//! unless [`sync`](FileStorageBuilder::sync) is on, but every byte handed out has passed a checksum: what is torn is
-//! a miss. Files are for their owner only (0600, directories 0700), nothing is opened through a symbolic link, and
-//! nothing outside of the directory is touched. A directory that disappears while it is in use is made again by the
-//! next write.
+//! Accepted writes finish even if the runtime ends. A program that has read a response to its end can return from `main`:
+//! dropping the storage waits for the writes. A program that ends without dropping it (`exit`, a storage in a
+//! `static`) has to [flush](crate::CacheLayer::flush) first. A crash of the process loses nothing that was published,
+//! removed or invalidated. A power failure may lose the last seconds, invalidations included, unless
+//! [`sync`](FileStorageBuilder::sync) is on. Every byte that is returned has passed a checksum: a damaged entry is a miss.
+//! Only the owner can read the files (mode 0600, directories 0700). The storage opens nothing through a symbolic link and
+//! changes nothing outside of the directory. If the directory disappears while it is in use, the next write creates it
+//! again.
 //!
-//! It does not keep its files' contents secret from the user they belong to, and it is for Unix.
+//! The user who owns the files can read their contents. The storage needs Unix.
 //!
 //! # Inside
 //!

@@ -49,10 +49,10 @@
 //!
 //! # What is promised
 //!
-//! What was accepted is written even if the runtime ends: a program that has read a response to its end can return from
-//! `main`, which waits for it when the storage is dropped. A program that ends without dropping it (`exit`, a storage in a
-//! `static`) has to [flush](crate::CacheLayer::flush) first. After a crash of a process everything published is there,
-//! removals and invalidations as well, and what it was writing is reclaimed. After a power
+//! Accepted writes finish even if the runtime ends. A program that has read a response to its end can return from `main`:
+//! dropping the storage waits for the writes. A program that ends without dropping it (`exit`, a storage in a
+//! `static`) has to [flush](crate::CacheLayer::flush) first. A crash of a process loses nothing that was published,
+//! removed or invalidated, and its unfinished writes are reclaimed. After a power
 //! failure the last responses and invalidations may be missing, depending on [`Synchronous`]. A damaged file is detected,
 //! emptied and used again. A file of another program or of a newer version is refused and not changed.
 //!
