@@ -60,7 +60,7 @@ async fn a_body_over_the_limit_is_not_taken() {
 }
 
 #[tokio::test]
-async fn maintenance_removes_what_is_past_its_use() {
+async fn maintain_removes_what_is_no_longer_usable() {
     for format in FORMATS {
         let (_dir, path) = place();
         let storage = open(&path, format);

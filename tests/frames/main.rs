@@ -131,7 +131,7 @@ async fn request_content_in_empty_frames_without_end_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn request_content_reaches_the_origin_whole_whatever_its_frames() {
+async fn request_content_reaches_the_origin_whole_in_all_kinds_of_frames() {
     for (limit, frames) in [(100_000, 20_000), (100, 20_000), (100_000, 0)] {
         let cache = CacheLayer::new(MemoryStorage::new());
         let layers = ServiceBuilder::new().layer(cache.key_content().limit(limit)).layer(cache);
@@ -193,7 +193,7 @@ impl Body for Then {
 }
 
 #[tokio::test]
-async fn a_short_rest_in_empty_frames_without_end_is_not_read_for_ever() {
+async fn reading_a_short_rest_in_endless_empty_frames_ends() {
     let origin = Origin::new(|_, number| {
         let body = Then(Some(Bytes::from_static(b"hello")), Again::default());
         let fields = [FRESH, ("content-length", "10")];

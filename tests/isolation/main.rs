@@ -56,13 +56,13 @@ fn says_something(tally: &Tally, worlds: u64) {
 }
 
 #[test]
-fn nobody_sees_anothers_response_out_of_memory() {
+fn no_user_gets_the_response_of_another_from_memory() {
     says_something(&run(|| Arc::new(MemoryStorage::new()), 400), 400);
 }
 
 #[cfg(feature = "sqlite")]
 #[test]
-fn nobody_sees_anothers_response_out_of_sqlite() {
+fn no_user_gets_the_response_of_another_from_sqlite() {
     let storage = || Arc::new(larder::storage::SqliteStorage::in_memory().unwrap()) as Arc<dyn DynStorage>;
     says_something(&run(storage, 60), 60);
 }

@@ -102,7 +102,7 @@ fn partitions_separate_in_private_and_shared_caches_under_every_kind_of_key() {
 }
 
 #[test]
-fn cookies_make_partitions_whatever_their_lines() {
+fn cookies_make_partitions_for_any_split_into_lines() {
     let layer = shared().make_key(DefaultKey::new().partition_by_cookie());
     let by = |fields: &[_]| key(&layer, URI, fields);
     let keys = [by(&[]), by(&[("cookie", "")]), by(&[("cookie", "a=1")]), by(&[("cookie", "a=1; b=2")])];

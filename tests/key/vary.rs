@@ -65,7 +65,7 @@ fn a_star_or_an_unreadable_vary_never_matches() {
 }
 
 #[test]
-fn names_are_sorted_each_once_whatever_their_case() {
+fn names_are_sorted_and_unique_ignoring_case() {
     let selecting = selecting(&["Foo, bar,,\t", "BAR , foo,Accept"], &[]);
     assert!(selecting.names().eq(["accept", "bar", "foo"]));
     assert!(!selecting.any);

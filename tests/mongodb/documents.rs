@@ -80,7 +80,7 @@ async fn indexes_are_made_once_and_the_ttl_follows_the_options() {
 }
 
 #[tokio::test]
-async fn the_server_deletes_what_is_of_no_use_any_more() {
+async fn the_server_deletes_what_is_no_longer_usable() {
     let Some(scratch) = Scratch::new() else { return };
     let _dropped = scratch.dropped_in_the_end();
     let storage = scratch.mongo().ttl_margin(Duration::from_secs(0)).connect().await.unwrap();

@@ -16,7 +16,7 @@ use crate::server::{KINDS, Scratch};
 use crate::{head, key, read, store};
 
 #[tokio::test]
-async fn maintenance_ends_whatever_was_planted() {
+async fn maintenance_ends_with_any_planted_documents() {
     let Some(scratch) = Scratch::new() else { return };
     let _dropped = scratch.dropped_in_the_end();
     for kind in KINDS {

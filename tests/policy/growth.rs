@@ -66,7 +66,7 @@ fn as_many_names_of_no_vary_search_and_parameters_as_a_field_and_a_uri_can_have(
 }
 
 #[test]
-fn directives_whatever_their_quotes() {
+fn directives_with_all_kinds_of_quotes() {
     for piece in
         ["\"", "\",", "x,\\\"", "x \\\",", "\"\\\",", "a=\"b\",", ",", "private=\"x\",", "\\", "\"\\"]
     {

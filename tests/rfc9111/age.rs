@@ -79,7 +79,7 @@ fn every_stored_response_has_a_place_for_age() {
 }
 
 #[test]
-fn a_clock_stepped_back_makes_nothing_fresh_for_ever() {
+fn a_clock_stepped_back_keeps_nothing_fresh_without_end() {
     let mut model = Model::private();
     model.get(200, &[("cache-control", "max-age=60")]).unwrap();
     model.wait(-30);

@@ -69,7 +69,7 @@ fn a_shared_cache_stores_nothing_private_however_it_is_spelled() {
 }
 
 #[test]
-fn nobody_stores_no_store_however_it_is_spelled() {
+fn no_store_is_never_stored_in_any_spelling() {
     for no_store in
         ["no-store", "No-StOrE", "no-store=1", "\"no-store\"", "\"x, no-store", "x no-store", "no-store;"]
     {

@@ -71,7 +71,7 @@ fn a_missing_date_is_added_and_a_present_one_kept_byte_for_byte() {
 }
 
 #[test]
-fn a_shared_cache_hands_nobody_anothers_cookies_unless_told_to() {
+fn a_shared_cache_gives_no_user_the_cookies_of_another_unless_set_to() {
     let fields = [("cache-control", "max-age=60"), ("set-cookie", "a=b")];
     assert!(!Model::shared().get(200, &fields).unwrap().headers.contains_key("set-cookie"));
     let mut keeping = Model::new(Policy::shared().set_cookie(SetCookie::Store));

@@ -96,7 +96,7 @@ fn stale_if_error_replaces_failures_within_its_window() {
 }
 
 #[test]
-fn what_is_past_its_usable_time_is_as_if_it_were_not_there() {
+fn a_response_after_its_usable_time_is_ignored() {
     let policy = Policy::private().retention(Duration::from_secs(100));
     assert_eq!(outcome(&stored(policy.clone(), "max-age=10", 109).ask(&[])), Outcome::Validate(Fwd::Stale));
     let model = stored(policy, "max-age=10", 110);

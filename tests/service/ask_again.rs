@@ -30,7 +30,7 @@ fn renaming(tag: &'static str, named: Option<&'static str>) -> Origin {
 }
 
 #[tokio::test]
-async fn a_304_to_the_clients_own_tag_is_passed_on_whatever_it_names() {
+async fn a_304_to_the_clients_own_tag_is_passed_on_with_any_tag() {
     // Apache answers a condition on "abc-gzip" with 304 and "abc".
     let origin = renaming("\"abc-gzip\"", Some("\"abc\""));
     let cache = CacheLayer::new(MemoryStorage::new()).layer(origin.clone());

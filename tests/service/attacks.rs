@@ -461,7 +461,7 @@ async fn a_relative_target_with_a_strange_host_is_invalidated() {
 
 /// Every way to spell a target.
 #[tokio::test]
-async fn whatever_the_spelling_of_the_target() {
+async fn every_spelling_of_the_target_is_invalidated() {
     for (stored, changed) in [
         ("http://u:p@example.com/page", PAGE),
         (PAGE, "http://u:p@example.com/page"),

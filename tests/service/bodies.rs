@@ -202,7 +202,7 @@ async fn trailers_are_kept_apart_and_come_back() {
 }
 
 #[tokio::test]
-async fn trailers_nobody_announced_take_the_response_out_of_the_store() {
+async fn unannounced_trailers_remove_the_response_from_the_store() {
     let body = || Frames::of(&["abc"]).then_trailers("x-sum", "1").boxed();
     assert!(!is_stored_after(move || with_body(200, &[FRESH, ("content-length", "3")], body())).await);
 }

@@ -131,7 +131,7 @@ async fn what_is_stale_is_validated_once_for_all() {
 }
 
 #[tokio::test]
-async fn what_may_not_be_stored_sends_all_who_waited_to_the_origin_and_nobody_waits_for_it_again() {
+async fn a_response_that_is_not_stored_sends_all_waiting_requests_to_the_origin_and_none_waits_again() {
     let (cache, _) = Gate::always(&[("cache-control", "no-store")]).layer();
     let seen = burst(&cache, (0..10).map(|_| get(PAGE))).await;
     assert_eq!((cache.inner().count(), collapsed(&seen)), (10, (0, 9)));
@@ -291,7 +291,7 @@ async fn a_body_that_moves_is_waited_for_while_it_comes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_nobody_reads_holds_the_next_request_up_for_a_moment_only() {
+async fn an_unread_body_delays_the_next_request_only_briefly() {
     let (_sender, origin) = slow_page();
     let (cache, _) = origin.layer();
     let unread = cache.clone().oneshot(get(PAGE)).await.unwrap();
@@ -303,7 +303,7 @@ async fn a_body_that_nobody_reads_holds_the_next_request_up_for_a_moment_only() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_waits_longer_than_set() {
+async fn no_request_waits_longer_than_set() {
     for (wait, set) in [(5, None), (2, Some(2)), (0, Some(0))] {
         let origin = Gate::always(&[("cache-control", "max-age=60")]);
         let (_, mut layer) = origin.layer();
@@ -327,7 +327,7 @@ async fn nobody_waits_longer_than_set() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn whatever_is_cancelled_nobody_waits_for_ever_and_every_answer_is_whole() {
+async fn cancelled_requests_block_no_other_and_every_answer_is_whole() {
     let origin = tower::service_fn(|request: Request<Full<Bytes>>| async move {
         tokio::task::yield_now().await;
         let body = format!("{} at length", request.uri().path()).repeat(5_000);

@@ -13,7 +13,7 @@ use crate::support::{Origin, ask, clock, get, request, response};
 const PAGE: &str = "http://example.com/page";
 
 #[tokio::test(start_paused = true)]
-async fn every_request_is_served_whatever_the_storage_does() {
+async fn every_request_is_served_with_any_failure_of_the_storage() {
     for mood in MOODS {
         let origin = Origin::always(&[("cache-control", "max-age=60")], "hello");
         let cache = CacheLayer::new(Moody::new(mood)).layer(origin.clone());
@@ -53,7 +53,7 @@ async fn the_cache_status_says_what_the_storage_said() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_hangs_on_writes_holds_nobody_up() {
+async fn a_store_that_hangs_on_writes_delays_no_request() {
     let origin = Origin::new(|_, _| {
         let fields = [("cache-control", "max-age=60"), ("transfer-encoding", "chunked")];
         let piece = Bytes::from(vec![1_u8; 50_000]);

@@ -108,7 +108,7 @@ async fn a_partition_taken_from_a_credential_holds_where_the_credential_does_not
 }
 
 #[tokio::test]
-async fn the_wishes_for_the_cache_hold_for_every_hop() {
+async fn overrides_apply_to_every_hop() {
     for to in ["/end", OTHER] {
         let wishing = |wishes: CacheOverride| {
             let mut request = get(START);

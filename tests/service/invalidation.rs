@@ -47,7 +47,7 @@ async fn is_invalidated(
     assert!(!ask(&cache, stored()).await.is_hit());
 }
 
-async fn whatever_the_key(make: impl Fn() -> CacheLayer) {
+async fn invalidates_under_all_keys(make: impl Fn() -> CacheLayer) {
     let plain = || get(PAGE);
     let forwarded = || request("GET", PAGE, &[("x-forwarded-host", "elsewhere.example")]);
     let origin_form = || request("GET", "/page", &[("host", "example.com")]);
@@ -77,12 +77,12 @@ async fn whatever_the_key(make: impl Fn() -> CacheLayer) {
 }
 
 #[tokio::test]
-async fn whatever_key_it_is_stored_under_and_whatever_key_the_unsafe_request_has() {
+async fn an_unsafe_request_invalidates_responses_under_all_keys() {
     let dir = tempfile::tempdir().unwrap();
-    whatever_the_key(|| CacheLayer::new(MemoryStorage::new())).await;
-    whatever_the_key(|| CacheLayer::new(SqliteStorage::in_memory().unwrap())).await;
+    invalidates_under_all_keys(|| CacheLayer::new(MemoryStorage::new())).await;
+    invalidates_under_all_keys(|| CacheLayer::new(SqliteStorage::in_memory().unwrap())).await;
     let number = std::sync::atomic::AtomicUsize::new(0);
-    whatever_the_key(|| {
+    invalidates_under_all_keys(|| {
         let number = number.fetch_add(1, Ordering::SeqCst).to_string();
         CacheLayer::new(FileStorage::open(dir.path().join(number)).unwrap())
     })

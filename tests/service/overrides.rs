@@ -31,7 +31,7 @@ async fn bypass_neither_reads_nor_writes() {
 }
 
 #[tokio::test]
-async fn reload_fetches_and_stores_whatever_is_fresh() {
+async fn reload_fetches_and_stores_even_if_a_fresh_response_is_stored() {
     let origin = Origin::new(|_, number| {
         let body = if number == 0 { "old" } else { "new" };
         Ok(crate::support::response(200, &[("cache-control", "max-age=60")], body))

@@ -28,7 +28,7 @@ fn uri_of(principal: &str) -> String {
 }
 
 #[tokio::test]
-async fn by_default_nobody_gets_the_response_of_other_credentials() {
+async fn by_default_responses_of_other_credentials_are_never_served() {
     let origin = origin("max-age=60");
     let cache = CacheLayer::new(MemoryStorage::new()).layer(origin.clone());
     let asked = || {

@@ -74,7 +74,7 @@ async fn follow_redirect_above_the_cache_follows_stored_hops_without_the_network
 }
 
 #[tokio::test]
-async fn what_a_redirect_below_the_cache_led_to_is_not_stored_whatever_the_user_vouches_for() {
+async fn a_response_after_a_redirect_below_the_cache_is_not_stored_with_any_setting() {
     let origin = chain();
     let layer = CacheLayer::new(MemoryStorage::new()).policy(Policy::private().override_lifetime(MINUTE));
     let below = ServiceBuilder::new().layer(FollowRedirectLayer::new()).service(origin.clone());

@@ -167,7 +167,7 @@ async fn aliases_are_found_replaced_listed_and_removed() {
 }
 
 #[tokio::test]
-async fn an_invalidation_marks_what_was_stored_before_it_whatever_the_times_say() {
+async fn an_invalidation_marks_earlier_responses_by_its_number_and_not_by_times() {
     let storage = SqliteStorage::in_memory().unwrap();
     let group = Group { origin: "https://example.com".into(), name: "g'; DROP TABLE responses".into() };
     for (name, seconds) in [("before", 1_000_000), ("after", 1)] {
@@ -206,7 +206,7 @@ async fn listings_show_everything_once() {
 }
 
 #[tokio::test]
-async fn maintain_removes_what_is_of_no_use_any_more() {
+async fn maintain_removes_what_is_no_longer_usable() {
     let storage = SqliteStorage::temporary().unwrap();
     for number in 0..3000 {
         let mut head = head(&key(&format!("{number}")));

@@ -82,7 +82,7 @@ fn hit_and_fwd_exclude_each_other() {
 
 proptest! {
     #[test]
-    fn whatever_the_texts_the_field_is_one_well_formed_member(
+    fn the_field_is_one_well_formed_member_for_any_text(
         name in ".*",
         key in proptest::option::of(".*"),
         detail in proptest::option::of(".*"),

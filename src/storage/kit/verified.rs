@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_read_for_ever() {
+    fn reading_always_ends() {
         let mut body = Verified::new("x", &head());
         assert_eq!(kind(&mut body), Some(StorageErrorKind::Missing));
         let mut unpublished = Verified::new("x", &StoredHead { body: None, ..head() });

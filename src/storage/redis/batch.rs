@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_for_one_that_was_dropped_is_told_and_goes_again() {
+    fn callers_that_wait_for_a_dropped_batch_are_woken_and_try_again() {
         let lookups = Lookups::default();
         let (_first, under_way) = lookups.join(String::new(), false);
         let (_reply, gathering) = lookups.join("0".into(), false);

@@ -339,7 +339,7 @@ async fn endless(layer: CacheLayer) {
 }
 
 #[tokio::test]
-async fn a_length_that_nobody_has() {
+async fn a_length_that_no_body_has() {
     endless(CacheLayer::new(MemoryStorage::new())).await;
     endless(CacheLayer::new(SqliteStorage::in_memory().unwrap())).await;
     let place = tempfile::tempdir().unwrap();
