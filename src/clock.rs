@@ -1,7 +1,6 @@
 //! Time: a point in time in milliseconds, and where the cache reads it.
 //!
-//! Everything that decides takes `now` as a value. The layer alone asks a [`Clock`], and a test hands it a
-//! [`ManualClock`].
+//! All decisions take `now` as a value. Only the layer reads a [`Clock`]. A test gives it a [`ManualClock`].
 
 mod back_off;
 pub(crate) mod civil;
@@ -84,7 +83,7 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
     fn now(&self) -> Timestamp;
 }
 
-/// The clock of the operating system; the default.
+/// The clock of the operating system. It is the default.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
@@ -94,7 +93,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that moves only when it is told to: for tests.
+/// A clock for tests. It moves only by its methods.
 ///
 /// Clones share one time.
 ///
@@ -110,7 +109,7 @@ impl Clock for SystemClock {
 pub struct ManualClock(Arc<AtomicI64>);
 
 impl ManualClock {
-    /// A clock that stands at `time`.
+    /// A clock that shows `time`.
     #[must_use]
     pub fn at(time: Timestamp) -> Self {
         Self(Arc::new(AtomicI64::new(time.0)))

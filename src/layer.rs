@@ -180,17 +180,17 @@ impl CacheLayer {
         name::whole_key(&self.config, &request.into())
     }
 
-    /// Removes everything that is stored for a URI: the responses to every method and content, all variants, those of every
-    /// principal and partition, and redirects from it. Returns how many responses and redirects were removed.
+    /// Removes everything that is stored for a URI: responses to all methods and contents, all variants, of all principals
+    /// and partitions, and redirects from it. Returns how many responses and redirects were removed.
     ///
-    /// Everything stored for the URI is invalidated first, as after an unsafe request (RFC 9111 section 4.4): from then on
-    /// nothing of it answers before the origin has confirmed it, in no process. That is true for a response as well that
-    /// is on its way into the store at this moment. Then the entries are removed, page by page of everything that is
-    /// stored, so that memory is bounded and the time depends on how much the storage holds.
+    /// It first invalidates everything that is stored for the URI, as after an unsafe request (RFC 9111 section 4.4). From
+    /// then on, no process answers with these responses before the origin has validated them. This includes responses that
+    /// are on their way to the store at this moment. Then it removes the entries. It lists the whole storage page by page,
+    /// so memory is bounded, and the time depends on how much is stored.
     ///
-    /// The URI is absolute, with its query. All spellings of it go ([`normalize`](crate::key::normalize)), and those that
-    /// have the same URI in their keys, as [`DefaultKey::ignore_query_parameters`] lets them. A response that answers
-    /// for several queries (`No-Vary-Search`) goes with any query of its path.
+    /// The URI is absolute, with its query. All its spellings are removed ([`normalize`](crate::key::normalize)), and all
+    /// URIs with the same key, for example because of [`DefaultKey::ignore_query_parameters`]. A response that answers
+    /// for several queries (`No-Vary-Search`) is removed with any query of its path.
     ///
     /// ```
     /// use larder::CacheLayer;
@@ -208,9 +208,8 @@ impl CacheLayer {
     /// # Errors
     ///
     /// [`StorageErrorKind::Invalid`](crate::storage::StorageErrorKind::Invalid) for a URI that is not absolute. Otherwise
-    /// the storage's own error: the rest is then still stored. What the storage did not invalidate, this layer
-    /// respects, and tells the storage again until it has. [`storage_deadline`](Self::storage_deadline) holds for each
-    /// operation.
+    /// the storage's own error: the rest is then still stored. The layer respects an invalidation that the storage did not
+    /// accept, and tries it again. [`storage_deadline`](Self::storage_deadline) applies to each operation.
     ///
     /// [`DefaultKey::ignore_query_parameters`]: crate::key::DefaultKey::ignore_query_parameters
     pub async fn purge(&self, uri: &Uri) -> Result<u64, StorageError> {

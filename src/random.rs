@@ -1,7 +1,7 @@
 //! Random numbers for unique names: of bodies, tokens and fences.
 //!
-//! They come from the operating system, every time. A generator in this process would be copied by `fork`, and both
-//! processes would go on with the same numbers; two bodies of one name would be taken for one another.
+//! They come from the operating system, every time. `fork` would copy a generator in this process, and both
+//! processes would use the same numbers. Two bodies would then have the same name.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};

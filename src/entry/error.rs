@@ -1,4 +1,4 @@
-//! Why stored bytes cannot be read.
+//! Errors of decoding stored bytes.
 
 use std::error::Error;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! What the policy works out once, when it stores a response, so that a hit compares integers.
+//! What the policy computes once, when it stores a response. So a hit only compares integers.
 
 use crate::clock::Timestamp;
 
@@ -27,8 +27,8 @@ pub struct Freshness {
     pub explicit: bool,
     /// The user set the lifetime for the exchange that stored the response. It outlives a change of settings.
     pub overridden: bool,
-    /// A later response to HEAD showed that the origin has another representation by now (section 4.3.5): stale,
-    /// whatever its lifetime.
+    /// A later response to HEAD showed that the origin now has another representation (section 4.3.5). The response is
+    /// stale, even within its lifetime.
     pub outdated: bool,
     /// The response's `Date`, or when it arrived if it had none: of several variants that match, the latest answers.
     pub date: Timestamp,

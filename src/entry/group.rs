@@ -30,17 +30,16 @@ impl GroupId {
 
     /// Everything that is stored for a URI: every safe method, content, variant, key and principal.
     ///
-    /// `target` is the URI with its query, normalised as far as RFC 3986 section 6.2 goes, so that no spelling of it
-    /// escapes.
+    /// `target` is the URI with its query, fully normalised by RFC 3986 section 6.2, so that it covers all spellings.
     #[must_use]
     pub fn of_target(target: &str) -> Self {
         let target = normalized_target(target);
         Self::hash(Kind::Target, target.as_bytes(), &[])
     }
 
-    /// Everything that is stored for a URI as the answer to a method that the user lets be reused although it is not safe
-    /// ([`Policy::methods`](crate::Policy::methods)). Apart from [the rest](Self::of_target): requests with such methods
-    /// invalidate that, and not each other.
+    /// Everything that is stored for a URI as the response to an unsafe method that the user allows to be reused
+    /// ([`Policy::methods`](crate::Policy::methods)). It is separate from [`of_target`](Self::of_target): requests with such
+    /// methods invalidate that one, and not each other.
     #[must_use]
     pub fn of_reused_unsafe(target: &str) -> Self {
         let target = normalized_target(target);

@@ -1,7 +1,7 @@
-//! The stored response: a head and a body, kept apart.
+//! The stored response: a head and a body, stored separately.
 //!
-//! A [`StoredHead`] holds what decisions need and is rewritten by a 304; the body is immutable and is
-//! addressed by the head's [`EntryId`], so that two writers of one key can never mix their bodies.
+//! A [`StoredHead`] holds what decisions need. A 304 rewrites it. The body is immutable and
+//! addressed by the head's [`EntryId`]. So two writers of one key can never mix their bodies.
 
 pub mod codec;
 mod debug;
@@ -28,20 +28,20 @@ use http::{HeaderMap, Method, StatusCode, Version};
 use crate::clock::Timestamp;
 use crate::key::{CacheKey, Selecting};
 
-/// Everything of a stored response but its body.
+/// A stored response without its body.
 ///
-/// Made by the cache; a storage keeps it as a whole ([`codec`]) and may copy single values out of it
+/// The cache makes it. A storage stores it as a whole ([`codec`]), and may copy single values
 /// into columns of its own.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct StoredHead {
     /// Addresses the body.
     pub id: EntryId,
-    /// What the response was asked by. Compare it whole on every read.
+    /// The key of the request. Compare it whole on every read.
     pub key: CacheKey,
-    /// The method of the request: a stored response to HEAD has no body of its own.
+    /// The method of the request. A stored response to HEAD has no body.
     pub method: Method,
-    /// The request carried `Authorization`: a shared cache needs the response's leave (RFC 9111 section 3.5).
+    /// Whether the request had `Authorization`: a shared cache then needs the response's permission (RFC 9111 section 3.5).
     pub authorized: bool,
     /// The target URI, absolute, without userinfo and fragment: for people and for plain queries.
     pub uri: String,
@@ -57,12 +57,12 @@ pub struct StoredHead {
     pub request_time: Timestamp,
     /// When the response, or the 304 that last freshened it, arrived.
     pub response_time: Timestamp,
-    /// Until when the response may be of any use, stale or not. A storage may delete it from then on,
-    /// and must not need to.
+    /// Until when the response is usable, fresh or stale. A storage may delete it after that time, but
+    /// does not have to.
     pub usable_until: Timestamp,
-    /// What Vary nominated, with the values of the request.
+    /// The fields that `Vary` nominated, with the values of the request.
     pub selecting: Selecting,
-    /// What the policy worked out when it stored the response.
+    /// The freshness that the policy computed when it stored the response.
     pub freshness: Freshness,
     /// Length and checksum of the stored body; `None` while it is still being written.
     pub body: Option<BodySummary>,
@@ -76,7 +76,7 @@ pub struct StoredHead {
 }
 
 impl StoredHead {
-    /// A head without fields for a response to GET that arrived at the epoch: a start for the caller to fill in.
+    /// A head without fields for a response to GET that arrived at the epoch. The caller fills it in.
     #[must_use]
     pub fn new(key: CacheKey, status: StatusCode) -> Self {
         Self {
@@ -115,7 +115,7 @@ impl StoredHead {
     }
 }
 
-/// What is known of a body once all of it has been written.
+/// Length and checksum of a body that has been written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BodySummary {
     /// Length in bytes.
@@ -125,20 +125,20 @@ pub struct BodySummary {
 }
 
 impl BodySummary {
-    /// The summary of one piece of memory.
+    /// The summary of these bytes.
     #[must_use]
     pub fn of(body: &[u8]) -> Self {
         Self { len: body.len() as u64, checksum: xxhash_rust::xxh3::xxh3_64(body) }
     }
 }
 
-/// How a body ended, for what could not be known when it began.
+/// What is known only at the end of a body.
 #[derive(Clone, Default, PartialEq)]
 pub struct BodyEnd {
     /// The trailer fields.
     pub trailers: Option<HeaderMap>,
-    /// For a body that broke off and is kept as a part (RFC 9111 section 3.3): which part it is. `None` leaves what
-    /// the head says.
+    /// For a body that was cut off and is stored as a part (RFC 9111 section 3.3): which part it is. `None` keeps the
+    /// range of the head.
     pub range: Option<StoredRange>,
 }
 
@@ -147,41 +147,41 @@ pub struct BodyEnd {
 pub struct StoredRange {
     /// Offset of the first byte held.
     pub first: u64,
-    /// Length of the whole representation, where it is known.
+    /// Length of the whole representation, if known.
     pub complete_len: Option<u64>,
 }
 
-/// A stored response as a storage hands it out: the shared head and the body or the way to it.
+/// A stored response as a storage returns it: the shared head, and the body if it came with the head.
 #[derive(Clone, Debug)]
 pub struct StoredResponse {
     /// The head.
     pub head: Arc<StoredHead>,
-    /// The body, where it came with the head.
+    /// The body, or that it must be opened.
     pub body: StoredBody,
     /// Whether one of the response's [groups](StoredHead::group_ids) was invalidated since the lookup that led to it: it
     /// must then be validated before use.
     pub invalidated: bool,
 }
 
-/// A stored body: at hand, or to be streamed from the storage.
+/// A stored body: in memory, or to be streamed from the storage.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum StoredBody {
-    /// All of it, already verified, in one piece.
+    /// The whole body, already verified, in one buffer.
     Inline(Bytes),
-    /// All of it, already verified, in several pieces shared with the storage.
+    /// The whole body, already verified, in several buffers that are shared with the storage.
     Shared(Arc<[Bytes]>),
-    /// To be opened with [`Storage::open`](crate::storage::Storage::open).
+    /// Open it with [`Storage::open`](crate::storage::Storage::open).
     Streamed,
 }
 
-/// A redirect alias: a stored 3xx response and the key its `Location` leads to.
+/// A redirect alias: a stored 3xx response and the key of its target.
 ///
-/// Every hop is a stored response of its own, with its own freshness; only the way from one to the next is added.
+/// Every hop is a separate stored response, with its own freshness. The alias only adds the key of the next hop.
 #[derive(Clone, Debug)]
 pub struct Alias {
     /// The redirect response itself.
     pub response: StoredResponse,
-    /// The key of the target, for a request with the same fields. Who follows the redirect goes by `Location`.
+    /// The key of the target, for a request with the same fields. A client that follows the redirect uses `Location`.
     pub target: CacheKey,
 }

@@ -10,11 +10,11 @@ use crate::policy::times::Times;
 
 const MAX_AGE_MILLIS: u64 = MAX_SECONDS as u64 * 1000;
 
-/// How far the clock may stand before the time a response arrived (another machine's clock may have stamped it).
-/// Beyond that its age is unknown and taken for the largest.
+/// How far the clock may be behind the time at which a response arrived: another machine's clock may have set that time.
+/// If the clock is further behind, the age is unknown and counts as the largest.
 const CLOCK_TOLERANCE_MILLIS: i64 = 60_000;
 
-/// When the response was generated: its `Date`, or when it arrived where that is missing or invalid.
+/// When the response was generated: its `Date`, or its arrival if `Date` is missing or invalid.
 pub(crate) fn date_of(headers: &HeaderMap, response_time: Timestamp) -> Timestamp {
     let date = headers.get(header::DATE).and_then(|value| parse_date(value.as_bytes(), response_time));
     date.unwrap_or(response_time)

@@ -1,4 +1,4 @@
-//! May a response be kept, as its status and fields say, and how fresh is it (RFC 9111 section 3)?
+//! Whether the status and fields of a response allow storing it, and how fresh it is (RFC 9111 section 3).
 
 use http::{StatusCode, header};
 
@@ -10,7 +10,7 @@ use crate::policy::not_stored::NotStored;
 use crate::policy::settings::{Policy, SetCookie};
 use crate::policy::trailers;
 
-/// May it be stored (section 3), and how fresh is it then? `initial_age` and `outdated` are left for the caller.
+/// Whether the response may be stored (section 3), and its freshness. The caller sets `initial_age` and `outdated`.
 pub(crate) fn assess(
     policy: &Policy,
     facts: &Facts<'_>,
@@ -80,7 +80,7 @@ fn is_heuristically_cacheable(status: StatusCode) -> bool {
     matches!(status.as_u16(), 200 | 203 | 204 | 206 | 300 | 301 | 308 | 404 | 405 | 410 | 414 | 501)
 }
 
-/// RFC 6585: responses with these statuses "MUST NOT be stored by a cache", whatever else they say. They are about this
+/// RFC 6585: responses with these statuses "MUST NOT be stored by a cache", with any fields. They are about this
 /// one request, or about the network on the way.
 fn must_not_be_stored(status: StatusCode) -> bool {
     matches!(status.as_u16(), 428 | 429 | 431 | 511)

@@ -5,7 +5,7 @@ use http::header::HeaderName;
 
 use crate::policy::seconds::delta_seconds;
 
-/// One directive as it stood in the field.
+/// One directive of the field.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Directive<'a> {
     pub(crate) name: &'a [u8],
@@ -68,7 +68,7 @@ fn each_in_word(word: &[u8], clean: bool, visit: &mut dyn FnMut(&Directive<'_>))
         visit(&Directive { name, argument, clean });
         return;
     }
-    // A name in quotes, with stray bytes, ...: whatever can be read as a restriction is one.
+    // A name in quotes, with stray bytes, ...: if it can be read as a restriction, it is one.
     for name in word.split(|byte| !is_token(*byte)).filter(|name| !name.is_empty()) {
         visit(&Directive { name, argument: Argument::Malformed, clean: false });
     }
@@ -109,7 +109,7 @@ const fn is_token(byte: u8) -> bool {
         )
 }
 
-/// The non-empty pieces between separators that stand outside of quoted strings.
+/// The non-empty texts between separators outside of quoted strings.
 ///
 /// A quote that is never closed is an ordinary byte: it cannot hide what follows it.
 #[derive(Clone)]

@@ -7,7 +7,7 @@ use crate::policy::date::parse_date;
 use crate::policy::request::RequestInfo;
 use crate::policy::validators::{etag, is_strong_date, strongly_equal, tags, weakly_equal};
 
-/// What the client's own preconditions say of a stored response that may answer.
+/// The result of the client's own preconditions for a stored response that may answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Evaluated {
     /// There is none, or it asks for the response.

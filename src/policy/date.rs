@@ -6,8 +6,8 @@ use http::HeaderValue;
 
 use crate::clock::{Timestamp, civil};
 
-/// Reads an IMF-fixdate, RFC 850 or asctime date. Nothing else is a date: section 5.3 of RFC 9111 has a cache take what is
-/// invalid for a time in the past, so that guessing what was meant could keep a response for years.
+/// Reads an IMF-fixdate, RFC 850 or asctime date. Nothing else is a date. By section 5.3 of RFC 9111 an
+/// invalid date is a time in the past. A guess at its meaning could keep a response fresh for years.
 ///
 /// RFC 9111 section 4.2: "Although all date formats are specified to be case-sensitive, a cache recipient SHOULD match the
 /// field value case-insensitively." `now` decides the century of a year with two digits.
@@ -110,7 +110,7 @@ impl Rest<'_> {
         (1..).zip(names).find(|(_, name)| self.literal(name).is_some()).map(|(number, _)| number)
     }
 
-    /// So many digits.
+    /// This many digits.
     fn number(&mut self, digits: usize) -> Option<i64> {
         let (next, rest) = self.0.split_at_checked(digits)?;
         self.0 = rest;

@@ -1,8 +1,8 @@
-//! The decisions of RFC 9111 as plain functions: header fields and times in, an enum with its reason out.
+//! The decisions of RFC 9111 as plain functions: they take header fields and times, and return an enum with the reason.
 //!
 //! **Nothing in this module is stable.** A release of this crate may change or remove any of it without a new major
 //! version. The [cache](crate::Cache) is built on it. It is public so that the crate's tests, fuzz targets and
-//! benchmarks reach each decision without a service and a storage, and for those who debug or build a cache. Its enums
+//! benchmarks reach each decision without a service and a storage, and for developers who debug or build a cache. Its enums
 //! are exhaustive on purpose: a `match` on them notices a new outcome. To configure a cache, use
 //! [`larder::policy`](crate::policy).
 //!

@@ -71,7 +71,7 @@ pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
     number(headers.get(header::CONTENT_LENGTH)?.as_bytes().trim_ascii())
 }
 
-/// Sets a field that the cache itself writes. A map that is full stays as it is.
+/// Sets a field that the cache itself writes. A full map stays unchanged.
 pub(crate) fn set(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
     let _ = headers.try_insert(name, value);
 }

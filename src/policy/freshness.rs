@@ -9,7 +9,7 @@ use crate::policy::directives::ResponseDirectives;
 use crate::policy::seconds::MAX_SECONDS;
 use crate::policy::settings::Policy;
 
-/// What a response is judged by, whether it just arrived or was stored under other settings.
+/// The data that decides about a response, both for a new one and for one that was stored under other settings.
 pub(crate) struct Facts<'a> {
     pub(crate) status: StatusCode,
     pub(crate) headers: &'a HeaderMap,
@@ -71,7 +71,7 @@ pub(crate) fn lifetime_millis(freshness: &Freshness) -> u64 {
     if freshness.outdated { 0 } else { u64::from(freshness.lifetime.min(MAX_SECONDS)) * 1000 }
 }
 
-/// Until when a response is of any use: while fresh, and for as long as stale ones are retained.
+/// Until when a response is usable: while it is fresh, and for as long as stale ones are retained.
 pub(crate) fn usable_until(policy: &Policy, freshness: &Freshness, response_time: Timestamp) -> Timestamp {
     let fresh_for = lifetime_millis(freshness).saturating_sub(freshness.initial_age);
     let stale_for =

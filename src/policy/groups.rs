@@ -17,7 +17,7 @@ const CACHE_GROUP_INVALIDATION: HeaderName = HeaderName::from_static("cache-grou
 /// be lost; more are not invalidated at once. RFC 9875 asks for at least 32.
 const MOST_IN_FIELD: usize = 128;
 
-/// Nor is a response with a longer name stored. RFC 9875 asks for at least 32 characters.
+/// A response with a longer name is not stored either. RFC 9875 asks for at least 32 characters.
 const LONGEST_NAME: usize = 256;
 
 /// The groups a response belongs to: those its `Cache-Groups` names, and those the request's `CacheOverride` adds. `None`
@@ -37,8 +37,8 @@ pub(crate) fn of_response(request: &RequestInfo<'_>, headers: &HeaderMap) -> Opt
 
 /// The groups of a stored response whose fields have been updated to these.
 ///
-/// Section 3.2 of RFC 9111 goes for `Cache-Groups` too: what the newer field does not name any more, the response does not
-/// belong to any more. Groups that came another way, from the user above all, stay.
+/// Section 3.2 of RFC 9111 applies to `Cache-Groups` too: if the newer field no longer names a group, the response no longer
+/// belongs to it. Groups from other sources, mainly from the user, stay.
 pub(crate) fn updated(
     request: &RequestInfo<'_>,
     stored: &StoredHead,
@@ -52,8 +52,8 @@ pub(crate) fn updated(
     Some(groups)
 }
 
-/// The groups that `Cache-Group-Invalidation` names; they are of the request's own origin, this one. More than are
-/// invalidated at once stand for everything of that origin.
+/// The groups that `Cache-Group-Invalidation` names; they are of the request's own origin, this one. If they are
+/// more than can be invalidated at once, everything of that origin is invalidated.
 pub(crate) fn invalidated_by(origin: &str, headers: &HeaderMap) -> Vec<GroupId> {
     let mut groups = named(origin, headers, &CACHE_GROUP_INVALIDATION);
     // No stored response is in a group with a longer name.
@@ -69,7 +69,7 @@ fn origin(request: &RequestInfo<'_>) -> String {
     target_of(request.uri, request.headers).map_or_else(String::new, |target| origin_of(&target).to_owned())
 }
 
-/// A list of strings; parameters are ignored, and a field that is no such list as a whole.
+/// A list of strings. Parameters are ignored. A field that is not such a list is ignored as a whole.
 fn named(origin: &str, headers: &HeaderMap, field: &HeaderName) -> Vec<Group> {
     let Some(line) = joined(headers, field) else { return Vec::new() };
     let Ok(members) = Parser::new(&line).parse::<List>() else { return Vec::new() };

@@ -11,8 +11,8 @@ use crate::policy::settings::Policy;
 /// The URIs whose stored responses are invalidated by this exchange, the target URI first where it is absolute.
 ///
 /// "A cache MUST invalidate the target URI ... when it receives a non-error status code in response to an unsafe
-/// request method (including methods whose safety is unknown)". `Location` and `Content-Location` follow where they
-/// have the target's origin; elsewhere they would let one site empty another's cache.
+/// request method (including methods whose safety is unknown)". `Location` and `Content-Location` follow if they
+/// have the target's origin. Otherwise one site could empty another's cache.
 #[must_use]
 pub fn invalidated(request: &RequestInfo<'_>, response: &response::Parts) -> Vec<Uri> {
     if !invalidates(request, response) {
@@ -38,12 +38,12 @@ fn named(request: &RequestInfo<'_>, response: &response::Parts) -> Vec<Uri> {
     uris
 }
 
-/// Everything this exchange invalidates: all that is stored for [those URIs](invalidated), whatever its key, and the
+/// Everything this exchange invalidates: what is stored for [those URIs](invalidated) under any key, and the
 /// groups that `Cache-Group-Invalidation` names (RFC 9875), which "MUST be ignored on responses to requests that have
 /// a safe method".
 ///
-/// A method that the user lets be reused ([`Policy::methods`]) changes nothing about the answers to its like: each search
-/// by POST would invalidate all others.
+/// A method that the user allows to be reused ([`Policy::methods`]) does not invalidate responses to the same method.
+/// Otherwise each search by POST would invalidate all others.
 #[must_use]
 pub fn invalidated_groups(
     policy: &Policy,
@@ -66,7 +66,7 @@ pub fn invalidated_groups(
     ids
 }
 
-/// Everything that is stored for a URI that answered in place of the one that was asked.
+/// Everything that is stored for the URI that answered in place of the requested one.
 pub(crate) fn target_groups(policy: &Policy, request: &RequestInfo<'_>, uri: &Uri) -> Vec<GroupId> {
     let targets: Vec<_> = target_uri(uri).iter().flat_map(|target| spellings(target)).collect();
     ids_of(policy, request, &targets)

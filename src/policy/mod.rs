@@ -1,7 +1,7 @@
-//! What a cache may do (RFC 9111), and what users set beside it.
+//! The rules of RFC 9111 for a cache, and the user's settings.
 //!
-//! [`Policy`] holds the settings. The decisions are pure: header fields and times in, an enum with its reason out. Each
-//! subject of the RFC has a file of its own. [`engine`] shows the decisions, without a promise of stability.
+//! [`Policy`] holds the settings. The decisions are pure functions: they take header fields and times, and return an
+//! enum with the reason. Each subject of the RFC has a file of its own. [`engine`] shows the decisions, without a promise of stability.
 
 mod age;
 mod assess;

@@ -87,7 +87,7 @@ pub(crate) struct ContentRange {
 }
 
 impl ContentRange {
-    /// That of a 206 with a single part whose `Content-Length`, if any, agrees.
+    /// The `Content-Range` of a 206 with a single part. Its `Content-Length`, if any, must agree.
     pub(crate) fn of_single_part(headers: &HeaderMap) -> Option<Self> {
         let mut lines = headers.get_all(header::CONTENT_RANGE).iter();
         let range = Self::parse(lines.next()?.as_bytes())?;

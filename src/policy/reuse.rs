@@ -1,4 +1,4 @@
-//! May a stored response answer (RFC 9111 sections 4, 4.2.4, 5.2.1)?
+//! Whether a stored response may answer (RFC 9111 sections 4, 4.2.4, 5.2.1).
 
 use crate::clock::Timestamp;
 use crate::entry::{StoredHead, StoredResponse};
@@ -19,11 +19,11 @@ use crate::status::Fwd;
 pub enum Reuse {
     /// Answer with a stored response.
     Serve(Serve),
-    /// Ask the origin whether one of the stored responses still holds.
+    /// Ask the origin whether one of the stored responses is still valid.
     Validate(Validation),
     /// Nothing stored helps.
     Forward(Fwd),
-    /// The client wants a stored response or none, and there is none: 504.
+    /// The client accepts only a stored response, and there is none: 504.
     GatewayTimeout,
 }
 

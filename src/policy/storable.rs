@@ -1,4 +1,4 @@
-//! May it be kept (RFC 9111 section 3)?
+//! Whether a response may be stored (RFC 9111 section 3).
 
 use http::{HeaderMap, Method, StatusCode, header, response};
 

@@ -23,7 +23,7 @@ use crate::policy::{groups, trailers};
 pub struct Update {
     /// Its index among those that were looked up.
     pub index: usize,
-    /// Its new head (same id), with which it may answer this once, whatever the action.
+    /// Its new head (same id). With it the response may answer this request, with any action.
     pub head: StoredHead,
     /// What to do with what is stored.
     pub action: UpdateAction,

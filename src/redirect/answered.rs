@@ -1,4 +1,4 @@
-//! Who answered, where redirects were followed below the cache.
+//! Which URI answered, if redirects were followed below the cache.
 
 use std::fmt;
 
@@ -7,17 +7,16 @@ use http::{Extensions, Uri, header};
 
 use crate::key::{same_origin, shown_uri};
 
-/// The URI that answered, in the extensions of a response: the last one of the redirects that a client followed by
-/// itself.
+/// The URI that answered: the last one after the redirects that a client followed. It is in the extensions of a response.
 ///
-/// A client, or an adapter around it, that follows redirects below the cache sets it on each response; the cache then
-/// does not take the answer of the last URI for that of the first, and stores nothing. A layer that
-/// [follows redirects](crate::CacheLayer::follow_redirects) sets it where it followed one.
+/// A client that follows redirects below the cache, or an adapter around it, sets it on each response. The cache then
+/// does not store the response of the last URI under the first URI. A layer that
+/// [follows redirects](crate::CacheLayer::follow_redirects) sets it if it followed one.
 ///
 /// ```
 /// use larder::redirect::AnsweredBy;
 ///
-/// // In an adapter around a client that tells the URI of each response:
+/// // In an adapter around a client that knows the final URI of each response:
 /// # fn adapt(answered: http::Uri) -> http::Response<String> {
 /// let mut response = http::Response::new(String::from("hello"));
 /// response.extensions_mut().insert(AnsweredBy(answered));
@@ -39,7 +38,7 @@ impl fmt::Debug for AnsweredBy {
     }
 }
 
-/// The URI that really answered, where the response says.
+/// The URI that answered, if the response says so.
 pub(crate) fn answered_by(extensions: &Extensions) -> Option<&Uri> {
     if let Some(AnsweredBy(uri)) = extensions.get() {
         return Some(uri);
@@ -55,8 +54,8 @@ pub(crate) fn answered_elsewhere(asked: &Parts, answered: &Extensions) -> bool {
     answered_by(answered).is_some_and(|uri| !is_same(asked, uri))
 }
 
-/// Equal as the origin sees them: scheme, host and port in their normal form, path and query byte for byte. A client
-/// that tidies a path up before it sends it has asked for another one.
+/// Whether the origin sees the same URI: scheme, host and port in normal form, path and query byte for byte. A client
+/// that normalises a path before it sends it asks for another one.
 fn is_same(asked: &Parts, answered: &Uri) -> bool {
     if (asked.uri.path(), asked.uri.query()) != (answered.path(), answered.query()) {
         return false;

@@ -1,4 +1,4 @@
-//! What goes along to another origin.
+//! What a request to another origin carries.
 
 use http::header::{HOST, HeaderName, HeaderValue, ORIGIN, REFERER};
 use http::{Extensions, HeaderMap, Uri};
@@ -49,7 +49,7 @@ impl Crossing {
         (meant_for_one || secret()) && !self.fields.contains(name)
     }
 
-    /// The extensions that go along: the overrides for the cache, and what the user named.
+    /// The extensions that the next request keeps: the overrides for the cache, and what the user named.
     pub(super) fn extensions(&self, of: &Extensions) -> Extensions {
         let mut along = Extensions::new();
         copy::<CacheOverride>(of, &mut along);

@@ -1,4 +1,4 @@
-//! The way that was followed.
+//! The redirects that were followed.
 
 use std::fmt;
 
@@ -6,8 +6,8 @@ use http::{StatusCode, Uri};
 
 use crate::key::shown_uri;
 
-/// The way from the URI that was asked for to the one that answered. In the extensions of every response of a layer
-/// that [follows redirects](crate::CacheLayer::follow_redirects); without hops where there was nothing to follow.
+/// The hops from the requested URI to the one that answered. It is in the extensions of every response of a layer that
+/// [follows redirects](crate::CacheLayer::follow_redirects). It is empty if no redirect was followed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RedirectHistory {
     hops: Vec<Hop>,

@@ -1,21 +1,21 @@
-//! Redirects: which responses are stored as aliases, how they are followed, and who answered in the end.
+//! Redirects: which responses are stored as aliases, how they are followed, and which URI answered.
 //!
-//! Each hop of a chain is a stored response of its own, judged by RFC 9111 on its own; an alias only adds the key of
-//! the next one. See [`Alias`](crate::entry::Alias).
+//! Each hop of a chain is a separate stored response, and RFC 9111 decides about each one. An alias only adds the key of
+//! the next hop. See [`Alias`](crate::entry::Alias).
 //!
 //! # The order of the layers
 //!
-//! Redirects are followed **inside** the cache ([`CacheLayer::follow_redirects`]) or **above** it, never below.
+//! Follow redirects **inside** the cache ([`CacheLayer::follow_redirects`]) or **above** it, never below.
 //!
-//! Above and inside, the cache sees each hop and answers it from the store where it may. Below, it sees one request
-//! and one response that belong to different URIs: the response of the last hop, under the lifetime of the last hop,
-//! in answer to a URI whose own answer (a `no-store`, a cookie that decides where the redirect leads) it never saw.
-//! So a response that was [answered by](AnsweredBy) another URI than the one asked for is passed on and not stored.
+//! Inside and above, the cache sees each hop and answers it from the store if it may. If a client below the cache
+//! follows redirects, the cache sees a request for the first URI and the response of the last URI. It never sees the
+//! response of the first URI, which may be `no-store` or depend on a cookie.
+//! So if another URI [answered](AnsweredBy) than the requested one, the cache passes the response on and does not store it.
 //!
-//! **The cache cannot see by itself that something below it followed a redirect.** It knows if the response says so:
+//! **The cache cannot notice by itself that a client below it followed a redirect.** The response must say so:
 //! by [`AnsweredBy`], which any client or adapter can set, or, with the feature `tower-http`, by the `RequestUri` of
-//! tower-http's `FollowRedirect`. A client that follows redirects by itself, as reqwest does unless told otherwise,
-//! and does not say so has its last hop stored as the answer of the first. Turn that off, and have the layer follow.
+//! tower-http's `FollowRedirect`. Some clients follow redirects by default and do not say so, for example reqwest. The
+//! cache would store their last response under the first URI. Turn this off in the client, and let the layer follow.
 //!
 //! ```
 //! use larder::CacheLayer;

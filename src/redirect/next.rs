@@ -9,10 +9,10 @@ use super::{answered_by, target};
 use crate::key::{RequestContent, overrides_method, same_origin};
 use crate::overrides::CacheOverride;
 
-/// What to ask next; `None` where the redirect itself is the answer.
+/// The next request; `None` if the caller gets the redirect itself.
 ///
-/// That is so where it leads nowhere, to something other than HTTP, or would have the content of the request sent
-/// again.
+/// That is so if the redirect has no target, if the target is not HTTP, and if the content of the request would have to be
+/// sent again.
 pub(crate) fn next<B>(
     asked: &Parts,
     has_content: bool,
@@ -83,7 +83,7 @@ fn drop_content_fields(headers: &mut HeaderMap) {
     remove_where(headers, |name| {
         name.as_str().starts_with("content-")
             || matches!(name.as_str(), "digest" | "repr-digest" | "range")
-            // They were about the resource that was to be changed, not about what is retrieved now.
+            // They were about the resource to change, not about what is retrieved now.
             || name.as_str().starts_with("if-")
             || [LAST_MODIFIED, TRANSFER_ENCODING, TRAILER, EXPECT].contains(name)
     });

@@ -92,7 +92,7 @@ pub async fn a_clearing_of_aliases_refuses_the_alias(fixture: Fixture) {
     assert_nothing(storage, &key).await;
 }
 
-/// A fence from after the removal is good: the key is not barred for ever.
+/// A fence from after the removal is accepted: the key is not blocked permanently.
 pub async fn a_lookup_after_the_removal_may_fill(fixture: Fixture) {
     let (storage, key) = (&*fixture.storage, key("later"));
     for seed in 1..4 {

@@ -38,7 +38,7 @@ pub async fn responses_past_their_usable_time_are_reclaimed(fixture: Fixture) {
     assert_eq!((usage.responses, usage.aliases), (2, 0));
 }
 
-/// Nothing is reclaimed before its time, and what is usable for ever never is.
+/// Nothing is reclaimed before its usable time ends. An entry without an end is never reclaimed.
 pub async fn what_is_usable_stays(fixture: Fixture) {
     let storage = &*fixture.storage;
     let mut forever = head(&key("forever"), SampleBody { seed: 1, len: 300_000 });

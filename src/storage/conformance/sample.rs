@@ -11,7 +11,7 @@ use crate::storage::{AnyReader, AnyWriter, DynStorage, Fence, Lookup, Published,
 
 /// When the samples arrived.
 pub(super) const ARRIVED: Timestamp = Timestamp::from_secs(1_700_000_000);
-/// When they are of no use any more: far enough for servers that delete what has expired by their own clock.
+/// When they stop being usable. It is far in the future, because some servers delete expired entries by their own clock.
 pub(super) const USABLE_UNTIL: Timestamp = Timestamp::from_secs(4_000_000_000);
 /// A usual piece of a body.
 pub(super) const PIECE: usize = 64 * 1024;

@@ -10,7 +10,7 @@ use crate::storage::StorageError;
 #[derive(Clone, Debug)]
 pub(super) struct HeadRef {
     pub(super) sk: String,
-    /// `None` where the item is not one of ours.
+    /// `None` if this crate did not write the item.
     pub(super) id: Option<EntryId>,
     pub(super) chunks: u32,
     pub(super) chunks_expire: Option<i64>,

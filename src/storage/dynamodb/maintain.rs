@@ -1,4 +1,4 @@
-//! Maintenance: what is of no use any more.
+//! Maintenance: removes what is no longer usable.
 //!
 //! It reads the whole table, as [`clear`](crate::storage::Storage::clear) does. DynamoDB gives the items of one partition
 //! one behind the other, heads before chunks, so that whether a chunk has a head is known from the partition at hand.

@@ -73,7 +73,7 @@ impl Shared {
             }
             None => delete.condition_expression("attribute_not_exists(#id)"),
         };
-        // Whoever reads it next tries again.
+        // The next reader tries again.
         drop(delete.send().await);
     }
 

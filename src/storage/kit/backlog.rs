@@ -1,4 +1,4 @@
-//! What a storage with threads of its own has accepted and not yet written: bounded in bytes.
+//! What a storage with its own threads has accepted and not yet written. It is bounded in bytes.
 //!
 //! A body is accepted without waiting while little of it is queued, so that a program that has read a response to its
 //! end can return from `main`: all of it is queued by then, and the threads are joined when the storage is dropped.
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_waits_is_woken() {
+    async fn a_waiting_writer_is_woken() {
         let body = Backlog::default().body();
         let ticket = body.add(OF_ONE);
         let room = body.room();

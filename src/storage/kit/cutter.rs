@@ -1,4 +1,4 @@
-//! A body on its way in: counted, limited, hashed and cut into chunks.
+//! Writing a body: counting, limiting, hashing and cutting it into chunks.
 
 use bytes::{Bytes, BytesMut};
 use xxhash_rust::xxh3::Xxh3Default;
@@ -10,7 +10,7 @@ use crate::storage::{StorageError, StorageErrorKind};
 /// The lengths that a backend was set up with, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::storage) struct Sizes {
-    /// A body of up to this length stands with its head.
+    /// A body of up to this length is stored with its head.
     pub(in crate::storage) inline: usize,
     /// The length of every chunk but the last; at least 1.
     pub(in crate::storage) chunk: usize,
@@ -33,7 +33,7 @@ pub(in crate::storage) struct Cutter {
 /// What is left when a body is complete.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::storage) enum Rest {
-    /// All of the body: it is to stand with its head.
+    /// The whole body, to be stored with its head.
     Inline(Bytes),
     /// The last chunk, unless the chunks before it are all of the body.
     Chunks(Option<Chunk>),
@@ -77,7 +77,7 @@ impl Cutter {
     /// The next chunk that is full, if there is one. `data` shrinks by what was used, and is empty after `None`.
     pub(in crate::storage) fn cut(&mut self, data: &mut Bytes) -> Option<Chunk> {
         let chunk = self.sizes.chunk.max(1);
-        // The first chunk is cut only when the body can no longer stand with its head.
+        // The first chunk is cut only when the body can no longer be stored with its head.
         let full = if self.chunks == 0 { chunk.max(self.sizes.inline.saturating_add(1)) } else { chunk };
         if self.chunks > 0 && self.pending.is_empty() && data.len() >= chunk {
             return Some(self.next(chunk_of(data, chunk)));
@@ -113,7 +113,7 @@ impl Cutter {
         (summary, rest)
     }
 
-    /// The chunks of a body that was to stand with its head and has no room there.
+    /// The chunks of a body that was meant for its head's record and does not fit there.
     #[allow(dead_code, reason = "for DynamoDB; not every set of features has it")]
     pub(in crate::storage) fn spill(&mut self, mut body: Bytes) -> Vec<Chunk> {
         let mut chunks = Vec::new();
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn every_body_comes_out_as_it_went_in_whatever_the_sizes() -> Result<(), StorageError> {
+    fn every_body_is_returned_unchanged_for_all_sizes() -> Result<(), StorageError> {
         let body: Vec<_> = (0..100).collect();
         for inline in [0, 1, 7, 8, 9, 30, 200] {
             for chunk in [1, 8, 50, 100] {

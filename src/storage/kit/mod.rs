@@ -1,4 +1,4 @@
-//! What several backends are built from.
+//! Building blocks of several backends.
 //!
 //! # How a backend uses it
 //!

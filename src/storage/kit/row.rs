@@ -13,7 +13,7 @@ use crate::key::CacheKey;
 pub(in crate::storage) enum Row<T> {
     /// What was stored.
     Found(T),
-    /// Bytes that nobody wrote so, or not here: a miss, to be removed.
+    /// Bytes that are damaged, or that belong to another place: a miss, to be removed.
     Garbage,
     /// What another version of the format wrote: a miss, and it stays. It counts as a variant.
     OtherVersion,

@@ -16,7 +16,7 @@ use crate::storage::url::check_credentials;
 use crate::storage::{StorageError, StorageErrorKind};
 
 const DEFAULT_DATABASE: &str = "larder";
-/// A cache that waits half a minute for its server, as the driver would, is of no use.
+/// The driver's default of half a minute is too long for a cache.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// After a step-down the driver believes a server again with its next heartbeat; that must come before a selection
 /// times out.

@@ -165,7 +165,7 @@ impl Link {
             Servers::Client(client) => Client::clone(client),
             Servers::Sentinel(sentinel) => {
                 let mut sentinel = sentinel.lock().await;
-                // Whoever waited here finds what the first one found.
+                // All callers that waited here get the result of the first one.
                 if let Some(current) = self.lock().clone() {
                     return Ok(current);
                 }

@@ -71,7 +71,7 @@ impl Shared {
     }
 }
 
-/// A key that holds something else than a hash holds nothing of ours.
+/// A key that does not hold a hash was not written by this crate.
 fn unless_foreign(reply: RedisResult<Value>) -> RedisResult<Value> {
     match reply {
         Err(cause) if is_foreign(&cause) => Ok(Value::Nil),

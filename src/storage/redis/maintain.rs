@@ -1,4 +1,4 @@
-//! Maintenance: what is of no use, and chunks that no head names.
+//! Maintenance: removes unusable entries, and chunks that no head names.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -23,7 +23,7 @@ impl Shared {
         Ok(Maintained::new(expired, orphans))
     }
 
-    /// Removes what is of another generation, or of no use at `now`; returns the count of the latter.
+    /// Removes entries of another generation, and entries that are not usable at `now`. Returns the count of the latter.
     pub(super) async fn sweep(&self, action: &str, now: Option<Timestamp>) -> Result<u64, StorageError> {
         let Some(marks) = self.marks(action).await? else { return Ok(0) };
         let now = now.map_or(-1, millis).to_string();

@@ -226,7 +226,7 @@ impl RedisStorageBuilder {
         self
     }
 
-    /// Whether the server deletes entries that are of no use any more. Default: `true`.
+    /// Whether the server deletes entries that are no longer usable. Default: `true`.
     pub fn ttl(mut self, ttl: bool) -> Self {
         self.options.ttl = ttl;
         self

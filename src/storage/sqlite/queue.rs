@@ -245,7 +245,7 @@ fn perform(session: &Session<'_>, manner: Manner, mut batch: Vec<Box<dyn Job>>) 
     let damage = outcome.as_ref().is_err_and(Fault::is_damage);
     match outcome {
         Ok(()) => batch.into_iter().for_each(|job| job.finish(Ok(()))),
-        // One job must not fail for another's sake. Where the fault is everybody's there is no use in asking again.
+        // One job must not fail because of another. If the fault concerns all jobs, a repetition does not help.
         Err(fault) if batch.len() > 1 && fault.kind != StorageErrorKind::Unavailable => {
             for job in batch {
                 perform(session, manner, vec![job]);

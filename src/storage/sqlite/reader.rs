@@ -72,7 +72,7 @@ impl SqliteReader {
         }
     }
 
-    /// The error of a read. A body that is not whole is of no use to anybody: its entry goes.
+    /// The error of a read. The entry of an incomplete body is removed.
     fn failed(&self, fault: Fault) -> StorageError {
         let incomplete = matches!(fault.kind, StorageErrorKind::Corrupt | StorageErrorKind::Missing);
         if incomplete

@@ -19,7 +19,7 @@ use crate::entry::{Alias, EntryId, StoredHead, StoredResponse, codec};
 use crate::key::CacheKey;
 use crate::storage::kit::{Row, row};
 
-/// Where "usable for ever" begins: the year 33658.
+/// A later usable time means that the entry never expires: the year 33658.
 pub(in crate::storage::redis) const FOREVER: i64 = 999_999_999_999_999;
 
 /// The field of an alias.
