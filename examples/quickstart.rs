@@ -1,4 +1,4 @@
-//! What a cache does, in one table.
+//! What a cache does, in one table and in plain words, with the `Cache-Status` of RFC 9211 behind them.
 //!
 //! ```text
 //! cargo run --example quickstart                       # against an origin of its own, on loopback
@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use clap::Parser;
 use http::header::{ACCEPT_LANGUAGE, USER_AGENT};
-use http::{Request, Response, Uri};
+use http::{Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Body;
 use larder::status::Outcome;
@@ -35,23 +35,36 @@ use tower::{Service, ServiceBuilder, ServiceExt};
 /// What we call the origin on this machine.
 const ORIGIN: &str = "quickstart.test";
 
+/// How often the page is asked for that many want.
+const MANY: u32 = 1200;
+
 type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Makes a handful of requests twice, through a cache, and shows what became of each.
 #[derive(Parser)]
 struct Options {
-    /// Where responses are kept: memory:, sqlite:PATH or file:DIR [default: a SQLite file in your cache directory]
+    /// Where responses are kept: sqlite:PATH, memory: or file:DIR [default: sqlite: with a file in your cache directory]
     #[arg(long, value_name = "URL")]
     store: Option<String>,
 
     /// What to fetch instead of the paths of an origin on this machine
+    #[arg(value_parser = absolute)]
     urls: Vec<Uri>,
+}
+
+fn absolute(url: &str) -> Result<Uri, String> {
+    match url.parse::<Uri>() {
+        Ok(uri) if uri.scheme().is_some() => Ok(uri),
+        Ok(_) => Err(format!("it has no scheme; try https://{url}")),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     match run(Options::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("quickstart: {}", chain::Chain(&*error));
             ExitCode::FAILURE
@@ -59,7 +72,8 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(options: Options) -> Result<(), BoxError> {
+/// Returns how many requests failed.
+async fn run(options: Options) -> Result<usize, BoxError> {
     let (storage, place) = storage(options.store).await?;
     println!("kept in {place}\n");
 
@@ -75,16 +89,55 @@ async fn run(options: Options) -> Result<(), BoxError> {
         })
         .service(client);
 
-    let requests = if options.urls.is_empty() { tour()? } else { visit(options.urls)? };
-    let (mut made, mut hits) = (0, 0);
-    println!("{:<38} {:>6} {:>8} {:>9}  cache-status", "url", "status", "bytes", "time");
+    let of_your_own = !options.urls.is_empty();
+    let requests = if of_your_own { visit(options.urls)? } else { tour()? };
+    let (mut hits, mut failed, mut origin_takes) = (0, 0, Duration::MAX);
+    println!(
+        "{:<38} {:>6} {:>8} {:>9}  {:<34}  cache-status",
+        "url", "status", "bytes", "time", "what became of it"
+    );
     for request in requests.iter().chain(&requests) {
-        let line = fetch(service.clone(), request.clone()).await?;
-        made += 1;
-        hits += usize::from(line.hit);
-        println!("{line}");
+        match fetch(service.clone(), request.clone()).await {
+            Ok(line) => {
+                println!("{line}");
+                hits += usize::from(line.hit);
+                if !line.hit {
+                    origin_takes = origin_takes.min(line.time);
+                }
+            }
+            // The others may be there.
+            Err(error) => {
+                println!("{:<38} failed: {}", request.uri(), chain::Chain(&*error));
+                failed += 1;
+            }
+        }
     }
+    let made = 2 * requests.len();
     println!("\n{made} requests, {hits} hits, {} origin requests", asked.load(Ordering::Relaxed));
+    if let Some(page) = requests.first().filter(|_| !of_your_own) {
+        many_times(service, page, origin_takes).await?;
+    }
+    Ok(failed)
+}
+
+/// What a cache is for.
+async fn many_times<S, R>(
+    service: S,
+    page: &Request<Empty<Bytes>>,
+    origin_takes: Duration,
+) -> Result<(), BoxError>
+where
+    S: Service<Request<Empty<Bytes>>, Response = Response<R>> + Clone,
+    S::Error: Into<BoxError>,
+    R: Body,
+    R::Error: Into<BoxError>,
+{
+    let began = Instant::now();
+    for _ in 0..MANY {
+        fetch(service.clone(), page.clone()).await?;
+    }
+    let (with, without) = (began.elapsed().as_secs_f64(), origin_takes.saturating_mul(MANY).as_secs_f64());
+    println!("{MANY} times {}: {with:.2} s, where the origin would take {without:.0} s", page.uri());
     Ok(())
 }
 
@@ -127,6 +180,9 @@ struct Line {
     bytes: usize,
     time: Duration,
     hit: bool,
+    /// What the cache did, in plain words.
+    words: String,
+    /// The same in those of RFC 9211.
     cache_status: String,
 }
 
@@ -145,17 +201,32 @@ where
     let (head, body) = service.oneshot(request).await.map_err(Into::into)?.into_parts();
     let bytes = body.collect().await.map_err(Into::into)?.to_bytes().len();
     let time = began.elapsed();
-    let hit = head.extensions.get::<CacheStatus>().is_some_and(|status| status.outcome == Outcome::Hit);
+    let status = head.extensions.get::<CacheStatus>();
+    let hit = status.is_some_and(CacheStatus::is_hit);
+    let words = status.map(|status| in_words(status, bytes)).unwrap_or_default();
     let cache_status = match head.headers.get("cache-status") {
         Some(value) => value.to_str()?.to_owned(),
         None => String::new(),
     };
-    Ok(Line { url, status: head.status.as_u16(), bytes, time, hit, cache_status })
+    Ok(Line { url, status: head.status.as_u16(), bytes, time, hit, words, cache_status })
+}
+
+fn in_words(status: &CacheStatus, bytes: usize) -> String {
+    match (status.outcome, status.fwd_status) {
+        (Outcome::Hit, _) => "from cache".to_owned(),
+        (Outcome::Forwarded(_), Some(StatusCode::NOT_MODIFIED)) => {
+            format!("confirmed by 304, {bytes} bytes saved")
+        }
+        (Outcome::Forwarded(_), _) if status.stored => "stored".to_owned(),
+        (Outcome::Forwarded(_), _) => "not stored".to_owned(),
+        _ => "nothing stored, and nobody asked".to_owned(),
+    }
 }
 
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { url, status, bytes, time, cache_status, .. } = self;
-        write!(f, "{url:<38} {status:>6} {bytes:>8} {:>6.2} ms  {cache_status}", time.as_secs_f64() * 1000.0)
+        let Self { url, status, bytes, time, words, cache_status, .. } = self;
+        let time = time.as_secs_f64() * 1000.0;
+        write!(f, "{url:<38} {status:>6} {bytes:>8} {time:>6.2} ms  {words:<34}  {cache_status}")
     }
 }

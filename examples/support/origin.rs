@@ -2,15 +2,21 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::Router;
+use axum::extract;
 use axum::http::header::{
     ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_LANGUAGE, ETAG, HeaderMap, IF_NONE_MATCH, LOCATION, VARY,
 };
 use axum::http::{Request, StatusCode};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
+
+/// As far away as an origin usually is.
+const DISTANCE: Duration = Duration::from_millis(50);
 
 /// Starts it on a free port and returns its address. It ends with the program.
 pub(crate) async fn start() -> io::Result<SocketAddr> {
@@ -21,9 +27,15 @@ pub(crate) async fn start() -> io::Result<SocketAddr> {
         .route("/validate", get(validate))
         .route("/moved", get(moved))
         .route("/greeting", get(greeting))
-        .route("/secret", get(secret));
+        .route("/secret", get(secret))
+        .layer(from_fn(far_away));
     tokio::spawn(async move { axum::serve(listener, routes).await });
     Ok(address)
+}
+
+async fn far_away(request: extract::Request, next: Next) -> Response {
+    tokio::time::sleep(DISTANCE).await;
+    next.run(request).await
 }
 
 /// May be reused for an hour.

@@ -111,8 +111,21 @@ fn quickstart_starts_warm_the_second_time() {
         assert!(told(lines, "/secret ").iter().all(|told| told.starts_with("fwd=uri-miss")), "{lines:#?}");
         assert!(told(lines, "/secret ").iter().all(|told| !told.ends_with("stored")), "{lines:#?}");
     }
+    for (url, words) in [
+        ("/fresh ", "from cache"),
+        ("/validate ", "confirmed by 304, 4200 bytes saved"),
+        ("/secret ", "not stored"),
+    ] {
+        assert!(
+            second.iter().filter(|line| line.contains(url)).all(|line| line.contains(words)),
+            "{second:#?}"
+        );
+    }
+    assert!(first.iter().any(|line| line.contains("/fresh ") && line.contains("  stored  ")), "{first:#?}");
     // Two validations, and twice what may not be stored.
-    assert_eq!(second.last().unwrap(), "12 requests, 8 hits, 4 origin requests");
+    let [.., sum, many] = &second[..] else { panic!("{second:#?}") };
+    assert_eq!(sum, "12 requests, 8 hits, 4 origin requests");
+    assert!(many.starts_with("1200 times http://quickstart.test/fresh: "), "{many}");
 }
 
 #[test]
@@ -123,6 +136,35 @@ fn quickstart_shows_another_site_and_uses_another_store() {
     assert_eq!(lines[0], "kept in memory:");
     assert_eq!(lines.last().unwrap(), "2 requests, 1 hits, 1 origin requests");
     assert_eq!(origin.asked(), 1);
+}
+
+#[test]
+#[cfg(feature = "sqlite")]
+fn quickstart_has_a_line_for_a_url_that_fails_and_goes_on() {
+    let origin = Origin::start();
+    // Nobody listens on the port of a name that stands for nothing.
+    let urls = ["http://127.0.0.1:1/nobody".to_owned(), origin.url("/10")];
+    let ran = example("quickstart").args(["--store", "memory:"]).args(&urls).output().unwrap();
+    let printed = String::from_utf8(ran.stdout).unwrap();
+    let of = |url: &str| printed.lines().filter(|line| line.contains(url)).collect::<Vec<_>>();
+    assert!(
+        of(&urls[0]).len() == 2 && of(&urls[0]).iter().all(|line| line.contains(" failed: ")),
+        "{printed}"
+    );
+    assert!(
+        of(&urls[1])[0].contains("  stored  ") && of(&urls[1])[1].contains("  from cache  "),
+        "{printed}"
+    );
+    assert!(
+        !ran.status.success() && printed.ends_with("4 requests, 1 hits, 3 origin requests\n"),
+        "{printed}"
+    );
+
+    let ran = example("quickstart").arg("example.org").output().unwrap();
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert!(said.contains("example.org") && said.contains("try https://example.org"), "{said}");
+    let help = lines(example("quickstart").arg("--help")).join(" ");
+    assert!(help.contains("sqlite:PATH"), "{help}");
 }
 
 #[test]
