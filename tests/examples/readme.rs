@@ -69,3 +69,18 @@ fn the_first_program_of_the_readme_compiles_and_its_second_run_starts_warm() {
     }
     assert!(folder.path().join("cache.db").is_file());
 }
+
+/// That one is a doc test there: this crate cannot depend on it.
+#[test]
+fn the_program_with_reqwest_is_that_of_larder_reqwest() {
+    let read = |path: &str| fs::read_to_string(Path::new(ROOT).join(path)).unwrap();
+    let program = |text: &str| {
+        let lines = text.lines().skip_while(|line| {
+            *line != "use larder_reqwest::{CachedClient, cache_status, storage::SqliteStorage};"
+        });
+        lines.take_while(|line| *line != "```").map(str::to_owned).collect::<Vec<_>>()
+    };
+    let theirs = program(&read("crates/reqwest/README.md"));
+    assert!(theirs.len() > 5);
+    assert_eq!(program(&read("README.md")), theirs);
+}

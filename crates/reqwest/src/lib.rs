@@ -59,3 +59,7 @@ pub use error::BuildError;
 pub use larder::{CacheLayer, CacheMode, CacheOverride, CacheStatus, Policy, key, storage};
 pub use request::RequestBuilder;
 pub use reqwest;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
