@@ -42,6 +42,7 @@ const DEADLINE: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_millis(250);
 /// How many bytes may be in memory on their way to the storage.
 const BACKLOG: usize = 64 << 20;
+
 /// The storage of one layer, with its time limits. Clones share everything except the settings.
 #[derive(Clone)]
 pub(crate) struct Store {

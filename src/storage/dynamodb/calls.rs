@@ -1,4 +1,4 @@
-//! The calls that come in chunks: batches with what was left unprocessed, pages of queries and scans.
+//! The calls that take several requests: batches with what was left unprocessed, pages of queries and scans.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -19,7 +19,7 @@ use super::root::Root;
 use super::temp::Temp;
 
 pub(super) const CHUNK: usize = 64 << 10;
-/// Blocks read at a time.
+/// Chunks read at a time.
 const READ: usize = 4;
 
 /// Bytes of all files of a body of this length.

@@ -41,7 +41,8 @@ struct Waited {
     in_vain: Option<Turn>,
 }
 
-/// Tells one holder of a lock from the next: a number that each of them changes.
+/// Tells one holder of a lock from the next: a number that each of them changes. Between two changes it is 0 for all of
+/// them: after a wait in vain for one at 0, the next ones give up on any holder at 0 until they get the lock themselves.
 type Turn = Option<u64>;
 
 /// The locks of one directory.

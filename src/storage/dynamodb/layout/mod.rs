@@ -222,7 +222,7 @@ mod tests {
     use crate::entry::StoredRange;
 
     #[test]
-    fn all_a_lookup_wants_sorts_before_the_parts() {
+    fn all_a_lookup_wants_sorts_before_the_chunks() {
         let head = StoredHead::new(CacheKey::builder().build(), StatusCode::OK);
         for wanted in [&alias_sk(), FENCE_SK, &head_sk(&head)] {
             assert!(wanted < CHUNKS_SK, "{wanted}");
