@@ -213,6 +213,6 @@ async fn the_records_of_key_value_storages() {
                 write!(found, "{space:?} {name}\n{}", shown(&value)).unwrap();
             }
         }
-        check(format, "MAGIC in key_value/record.rs", &found);
+        check(format, "MAGIC in key_value/layout.rs", &found);
     }
 }

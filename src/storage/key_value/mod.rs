@@ -18,16 +18,16 @@
 //!
 //! # Inside
 //!
-//! `record` is what stands under a key, `body` how large bodies are cut into values, `upkeep` lists and reclaims.
+//! `layout` is what stands under a key, `writer` how large bodies are cut into values, `list` lists and reclaims.
 
-mod body;
+mod layout;
+mod list;
 mod options;
-mod record;
-mod upkeep;
+mod writer;
 
-pub use body::{KeyValueReader, KeyValueWriter};
 pub use options::KeyValueStorageBuilder;
 use options::Settings;
+pub use writer::{KeyValueReader, KeyValueWriter};
 
 use std::collections::HashSet;
 use std::fmt;
@@ -38,7 +38,7 @@ use bytes::Bytes;
 use tokio::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard};
 use xxhash_rust::xxh3::xxh3_64;
 
-use self::record::{Record, Variant};
+use self::layout::{Record, Variant};
 use super::kit::{Row, check_freshened, check_head, row};
 use super::{
     Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage, StorageError, StorageErrorKind,
@@ -265,12 +265,12 @@ impl<T: ByteStore> Storage for KeyValueStorage<T> {
     }
 
     async fn open(&self, head: &StoredHead) -> Result<KeyValueReader<T>, StorageError> {
-        body::open(&self.inner, head).await
+        writer::open(&self.inner, head).await
     }
 
     async fn begin(&self, head: StoredHead, fence: Fence) -> Result<KeyValueWriter<T>, StorageError> {
         check_head(self.inner.store.name(), &head)?;
-        body::begin(&self.inner, head, fence)
+        writer::begin(&self.inner, head, fence)
     }
 
     async fn freshen(&self, head: StoredHead, fence: Fence) -> Result<bool, StorageError> {
@@ -454,8 +454,8 @@ impl<T: ByteStore> Inner<T> {
         let Some(head) = variant.head() else { return Ok(()) };
         // As many as there are, and not as many as a head claims that somebody else may have written. What stands behind
         // one that was lost is found by maintenance.
-        for chunk in 0..body::chunks(head.body_len()) {
-            if !self.store.remove(Space::Bodies, &body::name(name, *started, head.id, chunk)).await? {
+        for chunk in 0..writer::chunks(head.body_len()) {
+            if !self.store.remove(Space::Bodies, &writer::name(name, *started, head.id, chunk)).await? {
                 break;
             }
         }

@@ -1,6 +1,6 @@
 //! The options of a storage over a byte store.
 
-use super::body::CHUNK;
+use super::writer::CHUNK;
 use super::{ByteStore, KeyValueStorage};
 use crate::storage::StorageError;
 #[cfg(doc)]

@@ -12,15 +12,15 @@
 //!
 //! # Inside
 //!
-//! [`MemoryStorage`] is the contract over `map` (the bounded map), `body` (gathering what is written), `fences`
+//! [`MemoryStorage`] is the contract over `map` (the bounded map), `writer` (gathering what is written), `fence`
 //! (recent removals), `groups` (invalidated groups) and `size` (what an entry costs).
 
-mod body;
-mod fences;
+mod fence;
 mod groups;
 mod map;
 mod options;
 mod size;
+mod writer;
 
 pub use options::MemoryStorageBuilder;
 pub(crate) use options::SCHEMES;
@@ -31,11 +31,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use self::body::{Chunks, Gathered, InFlight};
-use self::fences::Fences;
+use self::fence::Fences;
 use self::groups::Invalidations;
 use self::map::{Kept, Map, Slot};
 use self::options::Settings;
+use self::writer::{Chunks, Gathered, InFlight};
 use super::kit::check_freshened;
 use super::{
     BodyReader, BodyWriter, Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage,

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use super::body::parse_name;
-use super::record::Variant;
+use super::layout::Variant;
+use super::writer::parse_name;
 use super::{ByteStore, Inner, Space};
 use crate::clock::Timestamp;
 use crate::entry::{Alias, EntryId, StoredHead};

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use super::record::Variant;
+use super::layout::Variant;
 use super::{ByteStore, Inner, Space};
 use crate::clock::{Clock, SystemClock};
 use crate::entry::{BodyEnd, EntryId, StoredBody, StoredHead, codec};
