@@ -1,16 +1,20 @@
-//! What stands under one key: its responses, and the mark of its last removal.
+//! What stands in the values: a record under each key, with its responses and the mark of its last removal; chunks of
+//! large bodies; and numbers.
 //!
 //! ```text
 //! "ldk" version mark(8) removed_at(8) variants...
 //! variant: 0 length(4) head and body | 1 started(8) length(4) head
 //! ```
+//!
+//! A chunk is named by the key's digest, the second in which its body was begun, the body's id and its number. Its value
+//! is its checksum followed by up to 256 KiB.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::clock::Timestamp;
 use crate::entry::codec::{self, DecodeError};
-use crate::entry::{StoredHead, StoredResponse};
+use crate::entry::{EntryId, StoredHead, StoredResponse};
 use crate::key::CacheKey;
 use crate::random;
 use crate::storage::Fence;
@@ -22,6 +26,8 @@ const INLINE: u8 = 0;
 const STREAMED: u8 = 1;
 /// The most variants kept under one key.
 const MAX_VARIANTS: usize = 16;
+/// The length of every chunk but the last.
+pub(super) const CHUNK: usize = 256 * 1024;
 
 #[derive(Default)]
 pub(super) struct Record {
@@ -198,4 +204,26 @@ impl Variant {
     pub(super) fn len(&self) -> u64 {
         self.bytes().len() as u64
     }
+}
+
+/// How many chunks a body of this length has.
+pub(super) fn chunks(len: u64) -> u64 {
+    len.div_ceil(CHUNK as u64)
+}
+
+pub(super) fn chunk_name(key: &str, started: u64, id: EntryId, chunk: u64) -> String {
+    format!("{key}-{started:010x}-{id}-{chunk:08x}")
+}
+
+/// Key digest, time and id of a chunk's name.
+pub(super) fn parse_chunk_name(name: &str) -> Option<(&str, u64, EntryId)> {
+    let mut fields = name.split('-');
+    let key = fields.next()?;
+    let started = u64::from_str_radix(fields.next()?, 16).ok()?;
+    Some((key, started, EntryId::parse(fields.next()?)?))
+}
+
+/// The number in such a value; `None` where it is damaged.
+pub(super) fn number_in(value: &[u8]) -> Option<u64> {
+    <[u8; 8]>::try_from(value).ok().map(u64::from_le_bytes)
 }

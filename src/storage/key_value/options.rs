@@ -1,12 +1,13 @@
 //! The options of a storage over a byte store.
 
-use super::writer::CHUNK;
-use super::{ByteStore, KeyValueStorage};
+use super::KeyValueStorage;
+use super::byte_store::ByteStore;
+use super::layout::CHUNK;
 use crate::storage::StorageError;
 #[cfg(doc)]
 use crate::storage::StorageErrorKind;
 
-const DEFAULT_INLINE: usize = 32 * 1024;
+const DEFAULT_INLINE_THRESHOLD: usize = 32 * 1024;
 const DEFAULT_MAX_BODY: u64 = 1024 * 1024 * 1024;
 
 /// Options of a [`KeyValueStorage`]. Every one has a default.
@@ -14,35 +15,35 @@ const DEFAULT_MAX_BODY: u64 = 1024 * 1024 * 1024;
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct KeyValueStorageBuilder<T> {
     store: T,
-    settings: Settings,
+    options: Options,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Settings {
-    pub(super) inline: usize,
+pub(super) struct Options {
+    pub(super) inline_threshold: usize,
     pub(super) max_body: u64,
 }
 
-impl Default for Settings {
+impl Default for Options {
     fn default() -> Self {
-        Self { inline: DEFAULT_INLINE, max_body: DEFAULT_MAX_BODY }
+        Self { inline_threshold: DEFAULT_INLINE_THRESHOLD, max_body: DEFAULT_MAX_BODY }
     }
 }
 
 impl<T: ByteStore> KeyValueStorageBuilder<T> {
     pub(super) fn new(store: T) -> Self {
-        Self { store, settings: Settings::default() }
+        Self { store, options: Options::default() }
     }
 
     /// A body of up to so many bytes stands in one value with its head; at most 256 KiB. Default: 32 KiB.
     pub fn inline_threshold(mut self, bytes: usize) -> Self {
-        self.settings.inline = bytes;
+        self.options.inline_threshold = bytes;
         self
     }
 
     /// The longest body that is stored, in bytes. Default: 1 GiB.
     pub fn max_body(mut self, bytes: u64) -> Self {
-        self.settings.max_body = bytes;
+        self.options.max_body = bytes;
         self
     }
 
@@ -52,16 +53,16 @@ impl<T: ByteStore> KeyValueStorageBuilder<T> {
     ///
     /// [`StorageErrorKind::Invalid`] for an option with a value that cannot be.
     pub fn build(self) -> Result<KeyValueStorage<T>, StorageError> {
-        let Self { store, settings } = self;
-        if settings.inline > CHUNK {
+        let Self { store, options } = self;
+        if options.inline_threshold > CHUNK {
             let possible = format!("at most {CHUNK}");
             return Err(StorageError::impossible(
                 store.name(),
                 "inline_threshold",
-                settings.inline,
+                options.inline_threshold,
                 possible,
             ));
         }
-        Ok(KeyValueStorage::with(store, settings))
+        Ok(KeyValueStorage::with(store, options))
     }
 }

@@ -1,7 +1,4 @@
-//! Large bodies as a row of values.
-//!
-//! A chunk is named by the key's digest, the second in which its body was begun, the body's id and its number. Its value
-//! is its checksum followed by up to 256 KiB.
+//! A body in: small ones stand with their heads, large ones are a row of values.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -9,45 +6,29 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use super::layout::Variant;
-use super::{ByteStore, Inner, Space};
+use super::byte_store::{ByteStore, Space};
+use super::layout::{CHUNK, Variant, chunk_name};
+use super::options::Options;
+use super::shared::Shared;
 use crate::clock::{Clock, SystemClock};
-use crate::entry::{BodyEnd, EntryId, StoredBody, StoredHead, codec};
-use crate::storage::kit::{Body, Chunk, Cutter, Rest, Sizes, Verified, check_head, settle};
-use crate::storage::{BodyReader, BodyWriter, Fence, Published, StorageError, StorageErrorKind};
-
-/// The length of every chunk but the last.
-pub(super) const CHUNK: usize = 256 * 1024;
-
-/// How many chunks a body of this length has.
-pub(super) fn chunks(len: u64) -> u64 {
-    len.div_ceil(CHUNK as u64)
-}
-
-pub(super) fn name(key: &str, started: u64, id: EntryId, chunk: u64) -> String {
-    format!("{key}-{started:010x}-{id}-{chunk:08x}")
-}
-
-/// Key digest, time and id of a name.
-pub(super) fn parse_name(name: &str) -> Option<(&str, u64, EntryId)> {
-    let mut fields = name.split('-');
-    let key = fields.next()?;
-    let started = u64::from_str_radix(fields.next()?, 16).ok()?;
-    Some((key, started, EntryId::parse(fields.next()?)?))
-}
+use crate::entry::{BodyEnd, EntryId, StoredHead, codec};
+use crate::storage::kit::{Body, Chunk, Cutter, Rest, Sizes, check_head, settle};
+use crate::storage::{BodyWriter, Fence, Published, StorageError};
 
 pub(super) fn begin<T: ByteStore>(
-    storage: &Arc<Inner<T>>,
+    shared: &Arc<Shared<T>>,
     head: StoredHead,
     fence: Fence,
 ) -> Result<KeyValueWriter<T>, StorageError> {
-    let sizes = Sizes { inline: storage.inline, chunk: CHUNK, max_body: storage.max_body };
-    let cutter = Cutter::begin(storage.store.name(), &head, sizes)?;
+    check_head(shared.store.name(), &head)?;
+    let Options { inline_threshold, max_body } = shared.options;
+    let sizes = Sizes { inline: inline_threshold, chunk: CHUNK, max_body };
+    let cutter = Cutter::begin(shared.store.name(), &head, sizes)?;
     let started = u64::try_from(SystemClock.now().as_secs()).unwrap_or(0);
-    let at_work = AtWork::new(&storage.writing, head.id);
+    let at_work = AtWork::new(&shared.writing, head.id);
     Ok(KeyValueWriter {
         key: head.key.hex_digest(),
-        storage: Arc::clone(storage),
+        shared: Arc::clone(shared),
         head,
         fence,
         started,
@@ -58,7 +39,7 @@ pub(super) fn begin<T: ByteStore>(
 
 /// Writes one body in chunks.
 pub struct KeyValueWriter<T: ByteStore> {
-    storage: Arc<Inner<T>>,
+    shared: Arc<Shared<T>>,
     key: String,
     head: StoredHead,
     fence: Fence,
@@ -89,15 +70,15 @@ impl Drop for AtWork {
 
 impl<T: ByteStore> KeyValueWriter<T> {
     async fn write_chunk(&self, chunk: &Chunk) -> Result<(), StorageError> {
-        let name = name(&self.key, self.started, self.head.id, chunk.number);
-        self.storage.store.put(Space::Bodies, &name, chunk.framed()).await
+        let name = chunk_name(&self.key, self.started, self.head.id, chunk.number);
+        self.shared.store.put(Space::Bodies, &name, chunk.framed()).await
     }
 
     /// Takes back what was written. A failure here leaves it for maintenance.
     async fn take_back(&self) {
         for chunk in 0..self.cutter.chunks() {
-            let name = name(&self.key, self.started, self.head.id, chunk);
-            if self.storage.store.remove(Space::Bodies, &name).await.is_err() {
+            let name = chunk_name(&self.key, self.started, self.head.id, chunk);
+            if self.shared.store.remove(Space::Bodies, &name).await.is_err() {
                 return;
             }
         }
@@ -107,7 +88,7 @@ impl<T: ByteStore> KeyValueWriter<T> {
         let (summary, rest) = self.cutter.finish();
         let mut head = self.head.clone();
         head.finish(summary, end);
-        check_head(self.storage.store.name(), &head)?;
+        check_head(self.shared.store.name(), &head)?;
         let variant = match rest {
             Rest::Inline(body) => Variant::Inline(codec::encode_with_body(&head, &body).into()),
             Rest::Chunks(last) => {
@@ -117,11 +98,11 @@ impl<T: ByteStore> KeyValueWriter<T> {
                 Variant::Streamed { started: self.started, head: codec::encode(&head).into() }
             }
         };
-        self.storage.publish(head, variant, self.fence).await
+        self.shared.publish(head, variant, self.fence).await
     }
 
     async fn withdraw(&self) -> Result<(), StorageError> {
-        self.storage.retain(&self.key, |head| head.id != self.head.id).await.map(drop)
+        self.shared.retain(&self.key, |head| head.id != self.head.id).await.map(drop)
     }
 }
 
@@ -153,53 +134,5 @@ impl<T: ByteStore> fmt::Debug for KeyValueWriter<T> {
             .field("id", &self.head.id)
             .field("len", &self.cutter.len())
             .finish_non_exhaustive()
-    }
-}
-
-pub(super) async fn open<T: ByteStore>(
-    storage: &Arc<Inner<T>>,
-    head: &StoredHead,
-) -> Result<KeyValueReader<T>, StorageError> {
-    let key = head.key.hex_digest();
-    for variant in storage.record(&key).await?.variants {
-        let Some(stored) = variant.response(&head.key) else { continue };
-        if stored.head.id != head.id {
-            continue;
-        }
-        let mut body = Verified::new(storage.store.name(), &stored.head);
-        if let StoredBody::Inline(bytes) = stored.body {
-            body.add_inline(bytes);
-        }
-        let started = if let Variant::Streamed { started, .. } = variant { started } else { 0 };
-        return Ok(KeyValueReader { storage: Arc::clone(storage), key, started, id: head.id, body });
-    }
-    Err(storage.error(StorageErrorKind::Missing, format!("opening body {}", head.id)))
-}
-
-/// Reads one body in chunks.
-pub struct KeyValueReader<T: ByteStore> {
-    storage: Arc<Inner<T>>,
-    key: String,
-    started: u64,
-    id: EntryId,
-    body: Verified,
-}
-
-impl<T: ByteStore> BodyReader for KeyValueReader<T> {
-    async fn next(&mut self) -> Result<Option<Bytes>, StorageError> {
-        if self.body.wants_more() {
-            let name = name(&self.key, self.started, self.id, self.body.next_chunk());
-            match self.storage.store.get(Space::Bodies, &name).await? {
-                Some(value) => self.body.add_framed(value),
-                None => self.body.add_missing(),
-            }
-        }
-        self.body.pop()
-    }
-}
-
-impl<T: ByteStore> fmt::Debug for KeyValueReader<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeyValueReader").field("body", &self.body).finish_non_exhaustive()
     }
 }

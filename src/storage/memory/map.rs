@@ -1,19 +1,16 @@
 //! The bounded map from keys to slots: one slot holds all that is stored under a key.
 
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering as Memory};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::{BufMut, Bytes, BytesMut};
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{Equivalent, OptionsBuilder, Weighter};
 
-use super::{NAME, size};
+use super::size;
 use crate::entry::{Alias, EntryId, StoredHead, StoredResponse};
 use crate::key::CacheKey;
-use crate::storage::{Cursor, Keyspace, Page, StorageError, StorageErrorKind, Usage};
+use crate::storage::{Keyspace, Usage};
 
 /// A quarter of the room stays open to newcomers, so that a large body can enter a full cache.
 const HOT_SHARE: f64 = 0.75;
@@ -115,42 +112,17 @@ impl Map {
     pub(super) fn usage(&self) -> Usage {
         let Counters { responses, aliases, bytes } = &*self.counters;
         Usage::new(
-            responses.load(Memory::Relaxed),
-            aliases.load(Memory::Relaxed),
-            bytes.load(Memory::Relaxed),
+            responses.load(Ordering::Relaxed),
+            aliases.load(Ordering::Relaxed),
+            bytes.load(Ordering::Relaxed),
         )
     }
 
-    /// The `limit` items with the smallest positions after the cursor. Positions are hash and id, so they stay
-    /// whatever is stored or evicted meanwhile; finding them takes a walk over everything.
-    pub(super) fn page<T>(
-        &self,
-        after: Option<&Cursor>,
-        limit: usize,
-        items: impl Fn(&Slot, &mut dyn FnMut(EntryId, &dyn Fn() -> T)),
-    ) -> Result<Page<T>, StorageError> {
-        let after = after.map(Position::of).transpose()?;
-        let mut smallest = BinaryHeap::new();
+    /// Shows each slot with the hash of its key.
+    pub(super) fn for_each(&self, mut look: impl FnMut(u128, &Slot)) {
         for (key, slot) in self.cache.iter() {
-            items(&slot, &mut |id, item| {
-                let position = Position { hash: key.hash, id: id.bits() };
-                let wanted = after.is_none_or(|after| position > after);
-                let full = smallest.len() > limit;
-                if wanted && !(full && smallest.peek().is_some_and(|last: &Found<T>| last.at < position)) {
-                    smallest.push(Found { at: position, item: item() });
-                    if smallest.len() > limit + 1 {
-                        smallest.pop();
-                    }
-                }
-            });
+            look(key.hash, &slot);
         }
-        let more = smallest.len() > limit;
-        if more {
-            smallest.pop();
-        }
-        let next = smallest.peek().filter(|_| more).map(|last| last.at.cursor());
-        let items = smallest.into_sorted_vec().into_iter().map(|found| found.item).collect();
-        Ok(Page { items, next })
     }
 }
 
@@ -193,9 +165,9 @@ impl Slot {
 
     fn count(&mut self) {
         let usage = Usage::new(self.responses.len() as u64, self.alias.is_some().into(), self.weight());
-        self.counters.responses.fetch_add(usage.responses, Memory::Relaxed);
-        self.counters.aliases.fetch_add(usage.aliases, Memory::Relaxed);
-        self.counters.bytes.fetch_add(usage.bytes, Memory::Relaxed);
+        self.counters.responses.fetch_add(usage.responses, Ordering::Relaxed);
+        self.counters.aliases.fetch_add(usage.aliases, Ordering::Relaxed);
+        self.counters.bytes.fetch_add(usage.bytes, Ordering::Relaxed);
         self.counted = Some((Arc::clone(&self.counters), usage));
     }
 }
@@ -215,9 +187,9 @@ impl Clone for Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         if let Some((counters, usage)) = self.counted.take() {
-            counters.responses.fetch_sub(usage.responses, Memory::Relaxed);
-            counters.aliases.fetch_sub(usage.aliases, Memory::Relaxed);
-            counters.bytes.fetch_sub(usage.bytes, Memory::Relaxed);
+            counters.responses.fetch_sub(usage.responses, Ordering::Relaxed);
+            counters.aliases.fetch_sub(usage.aliases, Ordering::Relaxed);
+            counters.bytes.fetch_sub(usage.bytes, Ordering::Relaxed);
         }
     }
 }
@@ -287,55 +259,5 @@ impl Hasher for TakeHash {
 
     fn write_u128(&mut self, hash: u128) {
         self.0 = hash as u64;
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Position {
-    hash: u128,
-    id: u128,
-}
-
-impl Position {
-    fn of(cursor: &Cursor) -> Result<Self, StorageError> {
-        let halves = cursor.0.first_chunk::<16>().zip(cursor.0.last_chunk::<16>());
-        match halves {
-            Some((hash, id)) if cursor.0.len() == 32 => {
-                Ok(Self { hash: u128::from_be_bytes(*hash), id: u128::from_be_bytes(*id) })
-            }
-            _ => Err(StorageError::new(StorageErrorKind::Invalid, NAME, "listing from a foreign cursor")),
-        }
-    }
-
-    fn cursor(self) -> Cursor {
-        let mut bytes = BytesMut::with_capacity(32);
-        bytes.put_u128(self.hash);
-        bytes.put_u128(self.id);
-        Cursor(Bytes::from(bytes))
-    }
-}
-
-struct Found<T> {
-    at: Position,
-    item: T,
-}
-
-impl<T> PartialEq for Found<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.at == other.at
-    }
-}
-
-impl<T> Eq for Found<T> {}
-
-impl<T> PartialOrd for Found<T> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<T> Ord for Found<T> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.at.cmp(&other.at)
     }
 }

@@ -1,7 +1,7 @@
 //! The options of a storage in memory: its builder, and `memory:?max_bytes=...`.
 
 use super::{MemoryStorage, NAME};
-use crate::storage::url::{Options, Schemes, opened};
+use crate::storage::url::{Options as UrlOptions, Schemes, opened};
 use crate::storage::{StorageError, StorageErrorKind};
 
 pub(super) const DEFAULT_MAX_BYTES: u64 = 256 * 1024 * 1024;
@@ -21,7 +21,7 @@ pub(crate) const SCHEMES: Schemes = Schemes {
     },
 };
 
-fn from_url(mut options: Options) -> Result<MemoryStorage, StorageError> {
+fn from_url(mut options: UrlOptions) -> Result<MemoryStorage, StorageError> {
     let builder = options.set(MemoryStorage::builder(), "max_bytes", MemoryStorageBuilder::max_bytes)?;
     let builder = options.set(builder, "max_entries", MemoryStorageBuilder::max_entries)?;
     let builder = options.set(builder, "max_body", MemoryStorageBuilder::max_body)?;
@@ -95,7 +95,7 @@ impl MemoryStorageBuilder {
             return Err(StorageError::impossible(NAME, "max_body", bytes, possible));
         }
         let max_body = self.max_body.unwrap_or(self.max_bytes / BODY_SHARE);
-        Ok(MemoryStorage::with(Settings {
+        Ok(MemoryStorage::with(Options {
             max_bytes: self.max_bytes,
             max_entries: self.max_entries,
             max_body,
@@ -105,13 +105,13 @@ impl MemoryStorageBuilder {
 
 /// What a storage was built with.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Settings {
+pub(super) struct Options {
     pub(super) max_bytes: u64,
     pub(super) max_entries: Option<u64>,
     pub(super) max_body: u64,
 }
 
-impl Default for Settings {
+impl Default for Options {
     fn default() -> Self {
         Self { max_bytes: DEFAULT_MAX_BYTES, max_entries: None, max_body: DEFAULT_MAX_BYTES / BODY_SHARE }
     }

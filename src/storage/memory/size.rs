@@ -2,6 +2,7 @@
 
 use std::mem::size_of;
 
+use bytes::Bytes;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::entry::{Alias, Group, StoredBody, StoredHead, StoredResponse};
@@ -27,8 +28,8 @@ pub(super) fn of_alias(alias: &Alias) -> u64 {
 fn of_body(body: &StoredBody) -> usize {
     match body {
         StoredBody::Inline(bytes) => bytes.len() + ALLOCATION,
-        StoredBody::Shared(pieces) => {
-            pieces.iter().map(|piece| piece.len() + size_of_val(piece) + 2 * ALLOCATION).sum::<usize>()
+        StoredBody::Shared(chunks) => {
+            chunks.iter().map(|chunk| chunk.len() + size_of_val(chunk) + 2 * ALLOCATION).sum::<usize>()
         }
         StoredBody::Streamed => 0,
     }
@@ -63,8 +64,19 @@ fn of_fields(fields: &HeaderMap) -> usize {
     fields.capacity() * FIELD + repeats * FIELD + bytes + names
 }
 
+/// Key and fields often are slices of a connection's read buffer, which they would keep alive.
+pub(super) fn own_head(head: &mut StoredHead) {
+    if let Some(key) = CacheKey::from_canonical(Bytes::copy_from_slice(head.key.canonical())) {
+        head.key = key;
+    }
+    own_fields(&mut head.headers);
+    if let Some(trailers) = &mut head.trailers {
+        own_fields(trailers);
+    }
+}
+
 /// Makes the values' memory their own. Common values share one for all.
-pub(super) fn own_fields(fields: &mut HeaderMap) {
+fn own_fields(fields: &mut HeaderMap) {
     for value in fields.values_mut() {
         let known = COMMON.iter().find(|known| known.as_bytes() == value.as_bytes());
         let mut own = match known {

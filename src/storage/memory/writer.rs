@@ -1,129 +1,72 @@
-//! Gathering a body as it is written, and handing it out again.
+//! A body in.
 
+use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::{Bytes, BytesMut};
-use xxhash_rust::xxh3::Xxh3Default;
+use bytes::Bytes;
 
-use crate::entry::{BodySummary, StoredBody};
+use super::NAME;
+use super::chunks::Gathered;
+use super::shared::Shared;
+use super::size::own_head;
+use crate::entry::{BodyEnd, StoredHead};
+use crate::storage::{BodyWriter, Fence, Published, StorageError, StorageErrorKind};
 
-/// Pieces from this size on are kept as they come.
-///
-/// Smaller ones are copied together into chunks of this size: they are often slices of a connection's read
-/// buffer, and would keep all of it alive while only their own length is counted. A large one fills most of
-/// its buffer.
-const CHUNK: usize = 64 * 1024;
-
-/// A body in the making.
-pub(super) struct Gathered {
-    chunks: Vec<Bytes>,
-    open: BytesMut,
-    announced: Option<u64>,
-    len: u64,
-    hasher: Xxh3Default,
+pub(super) fn begin(
+    shared: &Arc<Shared>,
+    head: StoredHead,
+    fence: Fence,
+) -> Result<MemoryWriter, StorageError> {
+    let announced = head.body.map(|body| body.len);
+    if announced.is_some_and(|len| len > shared.options.max_body) {
+        return Err(shared.too_large());
+    }
+    let body = Gathered::new(announced);
+    Ok(MemoryWriter { shared: Arc::clone(shared), head: Some(head), fence, body })
 }
 
-impl Gathered {
-    pub(super) fn new(announced: Option<u64>) -> Self {
-        Self { chunks: Vec::new(), open: BytesMut::new(), announced, len: 0, hasher: Xxh3Default::new() }
-    }
+/// Writes one body into memory.
+pub struct MemoryWriter {
+    shared: Arc<Shared>,
+    /// Taken when it is published.
+    head: Option<StoredHead>,
+    fence: Fence,
+    body: Gathered,
+}
 
-    pub(super) fn len(&self) -> u64 {
-        self.len
+impl fmt::Debug for MemoryWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryWriter").field("written", &self.body.len()).finish_non_exhaustive()
     }
+}
 
-    pub(super) fn push(&mut self, mut data: Bytes) {
-        self.hasher.update(&data);
-        if data.len() >= CHUNK {
-            self.seal();
-            self.len += data.len() as u64;
-            self.chunks.push(data);
-            return;
+impl BodyWriter for MemoryWriter {
+    async fn write(&mut self, data: Bytes) -> Result<(), StorageError> {
+        let more = data.len() as u64;
+        if self.body.len().saturating_add(more) > self.shared.options.max_body {
+            return Err(self.shared.too_large());
         }
-        while !data.is_empty() {
-            if self.open.capacity() == 0 {
-                self.open.reserve(self.expected(data.len()));
-            }
-            let part = data.split_to(data.len().min(CHUNK - self.open.len()));
-            self.open.extend_from_slice(&part);
-            self.len += part.len() as u64;
-            if self.open.len() == CHUNK {
-                self.seal();
-            }
+        if !self.shared.in_flight.reserve(more) {
+            let action = "writing a body while others being written take all the room";
+            return Err(StorageError::new(StorageErrorKind::Full, NAME, action));
         }
+        self.body.push(data);
+        Ok(())
     }
 
-    pub(super) fn finish(&mut self) -> (BodySummary, StoredBody) {
-        self.seal();
-        let summary = BodySummary { len: self.len, checksum: self.hasher.digest() };
-        let mut chunks = std::mem::take(&mut self.chunks);
-        let body = match chunks.len() {
-            0 | 1 => StoredBody::Inline(chunks.pop().unwrap_or_default()),
-            _ => StoredBody::Shared(Arc::from(chunks)),
-        };
-        (summary, body)
+    async fn publish(mut self, end: BodyEnd) -> Result<Published, StorageError> {
+        let Some(mut head) = self.head.take() else { return Ok(Published::Superseded) };
+        let (summary, body) = self.body.finish();
+        head.finish(summary, end);
+        own_head(&mut head);
+        self.shared.publish(head, body, self.fence)
     }
 
-    /// How much the next chunk will hold at least, as far as that is known.
-    fn expected(&self, at_hand: usize) -> usize {
-        let rest = self.announced.map_or(0, |announced| announced.saturating_sub(self.len));
-        usize::try_from(rest).unwrap_or(CHUNK).min(CHUNK).max(at_hand)
-    }
-
-    fn seal(&mut self) {
-        if self.open.is_empty() {
-            return;
-        }
-        let open = std::mem::take(&mut self.open);
-        let spare = open.capacity() - open.len();
-        // Room that was reserved in vain would not be counted.
-        self.chunks.push(if spare > open.len() / 16 { Bytes::copy_from_slice(&open) } else { open.freeze() });
-    }
+    async fn abort(self) {}
 }
 
-/// A body's pieces, one after the other.
-#[derive(Debug)]
-pub(super) struct Chunks {
-    body: StoredBody,
-    next: usize,
-}
-
-impl Chunks {
-    pub(super) fn new(body: StoredBody) -> Self {
-        Self { body, next: 0 }
-    }
-
-    pub(super) fn next(&mut self) -> Option<Bytes> {
-        let pieces = match &self.body {
-            StoredBody::Inline(bytes) => std::slice::from_ref(bytes),
-            StoredBody::Shared(pieces) => pieces,
-            StoredBody::Streamed => &[],
-        };
-        let piece = pieces.get(self.next).filter(|piece| !piece.is_empty())?;
-        self.next += 1;
-        Some(piece.clone())
-    }
-}
-
-/// The bytes of all bodies that are being written.
-pub(super) struct InFlight {
-    bytes: AtomicU64,
-    limit: u64,
-}
-
-impl InFlight {
-    pub(super) fn new(limit: u64) -> Self {
-        Self { bytes: AtomicU64::new(0), limit }
-    }
-
-    /// Takes room for `more` bytes, if there is any.
-    pub(super) fn reserve(&self, more: u64) -> bool {
-        let add = |bytes: u64| bytes.checked_add(more).filter(|bytes| *bytes <= self.limit);
-        self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok()
-    }
-
-    pub(super) fn release(&self, bytes: u64) {
-        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+impl Drop for MemoryWriter {
+    fn drop(&mut self) {
+        self.shared.in_flight.release(self.body.len());
     }
 }
