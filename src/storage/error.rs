@@ -70,16 +70,6 @@ impl StorageError {
         Self { kind, backend, action: action.into(), source: None }
     }
 
-    /// [`StorageErrorKind::Invalid`] for an option with an impossible value: `chunk_size is 0; possible is 1 to 4096`.
-    pub(crate) fn impossible(
-        backend: &'static str,
-        option: &str,
-        value: impl fmt::Display,
-        possible: impl fmt::Display,
-    ) -> Self {
-        Self::new(StorageErrorKind::Invalid, backend, format!("{option} is {value}; possible is {possible}"))
-    }
-
     /// Adds the cause.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {

@@ -128,7 +128,7 @@ fn an_impossible_value_is_an_error_that_says_what_is_possible() {
         let (_dir, path) = place();
         let error = builder.open(&path).unwrap_err();
         assert_eq!(error.kind(), StorageErrorKind::Invalid, "{error}");
-        let text = format!("filesystem storage: opening a directory: the option {why} (invalid)");
+        let text = format!("filesystem storage: the option {why} (invalid)");
         assert_eq!(error.to_string(), text);
         assert!(!path.exists());
     }

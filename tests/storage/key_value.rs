@@ -293,6 +293,6 @@ async fn a_count_that_was_lost_makes_nothing_valid() {
 fn an_impossible_threshold_is_named_with_what_is_possible() {
     let builder = || KeyValueStorage::builder(MapStore::default());
     let error = builder().inline_threshold(256 * 1024 + 1).build().unwrap_err();
-    assert!(error.to_string().contains("inline_threshold is 262145; possible is at most 262144"), "{error}");
+    assert!(error.to_string().contains("inline_threshold is 262145; possible: 0 to 262144"), "{error}");
     builder().inline_threshold(256 * 1024).build().unwrap();
 }

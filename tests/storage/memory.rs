@@ -21,9 +21,9 @@ crate::end_to_end::end_to_end_tests!(async {
 #[test]
 fn an_impossible_option_is_named_with_what_is_possible() {
     for (builder, expected) in [
-        (MemoryStorage::builder().max_bytes(0), "max_bytes is 0; possible is 1 or more"),
-        (MemoryStorage::builder().max_entries(0), "max_entries is 0; possible is 1 or more"),
-        (MemoryStorage::builder().max_bytes(100).max_body(51), "max_body is 51; possible is at most 50"),
+        (MemoryStorage::builder().max_bytes(0), "max_bytes is 0; possible: at least 1"),
+        (MemoryStorage::builder().max_entries(0), "max_entries is 0; possible: at least 1, or no limit"),
+        (MemoryStorage::builder().max_bytes(100).max_body(51), "max_body is 51; possible: at most 50"),
     ] {
         let error = builder.build().unwrap_err();
         assert_eq!(error.kind(), StorageErrorKind::Invalid);

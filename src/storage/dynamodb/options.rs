@@ -8,8 +8,9 @@ use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 
 use super::DynamoStorage;
-use super::error::invalid;
+use super::error::{NAME, invalid};
 use crate::storage::StorageError;
+use crate::storage::kit::options::{HIDDEN, impossible, in_range, longer_than_nothing};
 use crate::storage::url::{Options as UrlOptions, Schemes, opened};
 
 /// DynamoDB's limit for one item is 400 KiB, names included.
@@ -245,50 +246,26 @@ impl DynamoStorageBuilder {
         self
     }
 
-    /// Refuses what cannot be. Names can come from a URL, where a part of a password may have ended up: they are not
-    /// shown.
+    /// Refuses what cannot be.
     pub(super) fn check(&self) -> Result<(), StorageError> {
         let Options { table, namespace, .. } = &self.options;
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
         if namespace.is_empty() || namespace.len() > MAX_NAMESPACE || !namespace.bytes().all(plain) {
             let possible = format!("1 to {MAX_NAMESPACE} letters, digits and `-_.:`");
-            return Err(impossible("namespace", "what it is set to", &possible));
+            return Err(impossible(NAME, "namespace", HIDDEN, possible));
         }
         if !is_table(table) {
-            let possible = "letters, digits and `-_.`, or an ARN";
-            return Err(impossible("table name", "what it is set to", possible));
+            return Err(impossible(NAME, "table", HIDDEN, "letters, digits and `-_.`, or an ARN"));
         }
         let Options { inline_threshold, chunk_size, max_variants, ttl_margin, .. } = self.options;
-        let (size, duration) = (usize::to_string, |duration: &Duration| format!("{duration:?}"));
-        in_range("inline_threshold", &inline_threshold, 0..=MAX_INLINE, size)?;
-        in_range("chunk_size", &chunk_size, CHUNK_SIZES, size)?;
-        in_range("max_variants", &max_variants, 1..=64, size)?;
-        in_range("ttl_margin", &ttl_margin, Duration::ZERO..=MAX_MARGIN, duration)?;
-        in_range("attempts", &self.attempts, 1..=100, u32::to_string)?;
-        longer_than_nothing("timeout", self.timeout)?;
-        longer_than_nothing("connect_timeout", self.connect_timeout)
+        in_range(NAME, "inline_threshold", inline_threshold, 0..=MAX_INLINE)?;
+        in_range(NAME, "chunk_size", chunk_size, CHUNK_SIZES)?;
+        in_range(NAME, "max_variants", max_variants, 1..=64)?;
+        in_range(NAME, "ttl_margin", ttl_margin, Duration::ZERO..=MAX_MARGIN)?;
+        in_range(NAME, "attempts", self.attempts, 1..=100)?;
+        longer_than_nothing(NAME, "timeout", self.timeout)?;
+        longer_than_nothing(NAME, "connect_timeout", self.connect_timeout)
     }
-}
-
-fn in_range<T: PartialOrd>(
-    option: &str,
-    value: &T,
-    range: RangeInclusive<T>,
-    shown: impl Fn(&T) -> String,
-) -> Result<(), StorageError> {
-    if range.contains(value) {
-        return Ok(());
-    }
-    let possible = format!("{} to {}", shown(range.start()), shown(range.end()));
-    Err(impossible(option, &shown(value), &possible))
-}
-
-fn longer_than_nothing(option: &str, limit: Duration) -> Result<(), StorageError> {
-    if limit.is_zero() { Err(impossible(option, "0s", "durations longer than 0")) } else { Ok(()) }
-}
-
-fn impossible(option: &str, value: &str, possible: &str) -> StorageError {
-    invalid(format!("connecting: the option {option} is {value}; possible: {possible}"))
 }
 
 /// Whether this can name a table. An ARN has colons and slashes, a name has not.

@@ -1,9 +1,7 @@
 //! What can be chosen when a directory is opened, and the same options from a URL.
 
-use std::fmt::Display;
-use std::ops::RangeInclusive;
-
 use super::error::{BACKEND, error};
+use crate::storage::kit::options::{at_least_one, impossible, in_range};
 use crate::storage::url::{OptionValue, Options, Schemes, open_blocking};
 use crate::storage::{StorageError, StorageErrorKind};
 
@@ -170,15 +168,20 @@ impl FileStorageBuilder {
 
     /// Refuses impossible values.
     pub(super) fn check(&self) -> Result<(), StorageError> {
-        at_least_one("max_bytes", self.max_bytes)?;
-        at_least_one("max_entries", self.max_entries)?;
+        at_least_one(BACKEND, "max_bytes", self.max_bytes)?;
+        at_least_one(BACKEND, "max_entries", self.max_entries)?;
         if let (Some(body), Some(bytes)) = (self.max_body, self.max_bytes)
             && body > bytes
         {
-            return Err(impossible("max_body", body, &format!("at most max_bytes, which is {bytes}")));
+            return Err(impossible(
+                BACKEND,
+                "max_body",
+                body,
+                format!("at most max_bytes, which is {bytes}"),
+            ));
         }
-        in_range("max_variants", self.max_variants, 1..=usize::from(u16::MAX))?;
-        in_range("inline_threshold", self.inline_threshold, 0..=MAX_INLINE)
+        in_range(BACKEND, "max_variants", self.max_variants, 1..=usize::from(u16::MAX))?;
+        in_range(BACKEND, "inline_threshold", self.inline_threshold, 0..=MAX_INLINE)
     }
 
     /// The length from which on a single body is refused.
@@ -192,24 +195,4 @@ impl FileStorageBuilder {
         }
         Ok(())
     }
-}
-
-fn at_least_one(option: &str, value: Option<u64>) -> Result<(), StorageError> {
-    if value == Some(0) { Err(impossible(option, 0, "at least 1, or no limit")) } else { Ok(()) }
-}
-
-fn in_range<T: PartialOrd + Display>(
-    option: &str,
-    value: T,
-    range: RangeInclusive<T>,
-) -> Result<(), StorageError> {
-    if range.contains(&value) {
-        return Ok(());
-    }
-    Err(impossible(option, value, &format!("{} to {}", range.start(), range.end())))
-}
-
-fn impossible(option: &str, value: impl Display, possible: &str) -> StorageError {
-    let action = format!("opening a directory: the option {option} is {value}; possible: {possible}");
-    error(StorageErrorKind::Invalid, action)
 }

@@ -6,6 +6,7 @@ use super::layout::CHUNK;
 use crate::storage::StorageError;
 #[cfg(doc)]
 use crate::storage::StorageErrorKind;
+use crate::storage::kit::options::in_range;
 
 const DEFAULT_INLINE_THRESHOLD: usize = 32 * 1024;
 const DEFAULT_MAX_BODY: u64 = 1024 * 1024 * 1024;
@@ -54,15 +55,7 @@ impl<T: ByteStore> KeyValueStorageBuilder<T> {
     /// [`StorageErrorKind::Invalid`] for an option with a value that cannot be.
     pub fn build(self) -> Result<KeyValueStorage<T>, StorageError> {
         let Self { store, options } = self;
-        if options.inline_threshold > CHUNK {
-            let possible = format!("at most {CHUNK}");
-            return Err(StorageError::impossible(
-                store.name(),
-                "inline_threshold",
-                options.inline_threshold,
-                possible,
-            ));
-        }
+        in_range(store.name(), "inline_threshold", options.inline_threshold, 0..=CHUNK)?;
         Ok(KeyValueStorage::with(store, options))
     }
 }

@@ -34,6 +34,8 @@
 //! **A row.** [`row::response`], [`row::alias`] and [`row::head`] decode what stands in a row into a [`Row`]: found,
 //! garbage (remove it), or of another version (leave it).
 //!
+//! **An option** with a value that cannot be is an error of [`options`], with the same words everywhere.
+//!
 //! SQLite and the filesystem have writers and readers of their own, for speed.
 
 #[cfg(any(all(feature = "filesystem", unix), feature = "sqlite"))]
@@ -41,6 +43,7 @@ pub(super) mod backlog;
 mod chunk;
 mod cutter;
 mod head;
+pub(super) mod options;
 pub(super) mod row;
 mod settle;
 mod verified;

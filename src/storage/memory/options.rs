@@ -1,6 +1,7 @@
 //! The options of a storage in memory: its builder, and `memory:?max_bytes=...`.
 
 use super::{MemoryStorage, NAME};
+use crate::storage::kit::options::{at_least_one, impossible};
 use crate::storage::url::{Options as UrlOptions, Schemes, opened};
 use crate::storage::{StorageError, StorageErrorKind};
 
@@ -85,14 +86,12 @@ impl MemoryStorageBuilder {
     pub fn build(self) -> Result<MemoryStorage, StorageError> {
         let half = self.max_bytes / 2;
         if self.max_bytes == 0 {
-            return Err(StorageError::impossible(NAME, "max_bytes", 0, "1 or more"));
+            return Err(impossible(NAME, "max_bytes", 0, "at least 1"));
         }
-        if self.max_entries == Some(0) {
-            return Err(StorageError::impossible(NAME, "max_entries", 0, "1 or more"));
-        }
+        at_least_one(NAME, "max_entries", self.max_entries)?;
         if let Some(bytes) = self.max_body.filter(|bytes| *bytes > half) {
             let possible = format!("at most {half}, half of max_bytes");
-            return Err(StorageError::impossible(NAME, "max_body", bytes, possible));
+            return Err(impossible(NAME, "max_body", bytes, possible));
         }
         let max_body = self.max_body.unwrap_or(self.max_bytes / BODY_SHARE);
         Ok(MemoryStorage::with(Options {

@@ -8,8 +8,9 @@ use mongodb::Client;
 use mongodb::options::{ClientOptions, ReadPreference, WriteConcern};
 
 use crate::storage::kit::Sizes;
+use crate::storage::kit::options::{HIDDEN, impossible, in_range, longer_than_nothing};
 use crate::storage::url::{self, OptionValue, Schemes, opened};
-use crate::storage::{MongoStorage, StorageError, StorageErrorKind};
+use crate::storage::{MongoStorage, StorageError};
 
 /// How a MongoDB storage is named in URLs.
 pub(crate) const SCHEMES: Schemes = Schemes {
@@ -19,6 +20,8 @@ pub(crate) const SCHEMES: Schemes = Schemes {
 
 /// Every variant under a key can carry an inline body, and a document may not pass 16 MB.
 const MAX_INLINE_THRESHOLD: usize = 4 * 1024 * 1024;
+/// All variants under a key are read by a lookup.
+const MAX_VARIANTS: usize = 1024;
 const MIN_CHUNK_SIZE: usize = 1024;
 const MAX_CHUNK_SIZE: usize = 8 * 1024 * 1024;
 /// The server counts the seconds of a TTL index in 32 bits.
@@ -194,7 +197,7 @@ impl<S> MongoStorageBuilder<S> {
         self
     }
 
-    /// How many variants are kept under one key. Default: 16; at least 1.
+    /// How many variants are kept under one key. Default: 16; from 1 to 1024.
     pub fn max_variants(mut self, variants: usize) -> Self {
         self.options.max_variants = variants;
         self
@@ -281,32 +284,19 @@ impl<S> MongoStorageBuilder<S> {
         Ok(if rest.is_empty() { base.to_owned() } else { format!("{base}?{rest}") })
     }
 
-    /// Refuses what cannot be, with the option's name, its value and what is possible.
+    /// Refuses what cannot be.
     pub(super) fn check(&self, backend: &'static str) -> Result<(), StorageError> {
         let Options { inline_threshold, chunk_size, max_variants, ttl_margin, timeout, .. } = self.options;
-        let refuse = |option: &str, value: String, possible: &str| {
-            let what = format!("the option `{option}` cannot be {value}: possible are {possible}");
-            Err(StorageError::new(StorageErrorKind::Invalid, backend, what))
-        };
-        if inline_threshold > MAX_INLINE_THRESHOLD {
-            return refuse("inline_threshold", inline_threshold.to_string(), "0 to 4194304 bytes");
-        }
-        if !(MIN_CHUNK_SIZE..=MAX_CHUNK_SIZE).contains(&chunk_size) {
-            return refuse("chunk_size", chunk_size.to_string(), "1024 to 8388608 bytes");
-        }
-        if max_variants == 0 {
-            return refuse("max_variants", "0".to_owned(), "1 and more");
-        }
-        if ttl_margin > MAX_TTL_MARGIN {
-            return refuse("ttl_margin", format!("{ttl_margin:?}"), "0 to 2147483647 seconds");
-        }
-        let timeouts = [("timeout", Some(timeout)), ("connect_timeout", self.connect_timeout)];
-        if let Some((option, _)) = timeouts.iter().find(|(_, timeout)| *timeout == Some(Duration::ZERO)) {
-            return refuse(option, "0".to_owned(), "durations longer than 0");
+        in_range(backend, "inline_threshold", inline_threshold, 0..=MAX_INLINE_THRESHOLD)?;
+        in_range(backend, "chunk_size", chunk_size, MIN_CHUNK_SIZE..=MAX_CHUNK_SIZE)?;
+        in_range(backend, "max_variants", max_variants, 1..=MAX_VARIANTS)?;
+        in_range(backend, "ttl_margin", ttl_margin, Duration::ZERO..=MAX_TTL_MARGIN)?;
+        longer_than_nothing(backend, "timeout", timeout)?;
+        if let Some(timeout) = self.connect_timeout {
+            longer_than_nothing(backend, "connect_timeout", timeout)?;
         }
         match self.impossible_name() {
-            // A name can come from a URL, where a part of a password may have ended up: it is not shown.
-            Some((option, possible)) => refuse(option, "what it is set to".to_owned(), possible),
+            Some((option, possible)) => Err(impossible(backend, option, HIDDEN, possible)),
             None => Ok(()),
         }
     }

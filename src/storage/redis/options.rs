@@ -1,7 +1,6 @@
 //! What can be chosen, by methods or in a URL.
 
 use std::fmt;
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +11,10 @@ use redis::sentinel::SentinelClient;
 use redis::{Client, TlsCertificates};
 
 use super::RedisStorage;
-use super::error::{NAME, invalid};
+use super::error::NAME;
 use super::layout::{MAX_NAMESPACE, MIN_CHUNK, MOST_CHUNKS, is_namespace};
 use crate::storage::StorageError;
+use crate::storage::kit::options::{HIDDEN, impossible, in_range, longer_than_nothing};
 use crate::storage::url::{Options as UrlOptions, Schemes, check_credentials, opened};
 
 /// The server deletes by times that it counts in milliseconds; what is longer than this says "never", and
@@ -332,21 +332,19 @@ impl RedisStorageBuilder {
         let Options { ttl_margin, fill_window, .. } = self.options;
         if !is_namespace(&self.options.namespace) {
             let possible = format!("1 to {MAX_NAMESPACE} bytes without braces and control characters");
-            // It can come from a URL, where a part of a password may have ended up: it is not shown.
-            return Err(impossible("namespace", "what it is set to", &possible));
+            return Err(impossible(NAME, "namespace", HIDDEN, possible));
         }
         let (least, most) = (MIN_CHUNK as usize, 16 * 1024 * 1024);
-        let (size, duration) = (usize::to_string, |duration: &Duration| format!("{duration:?}"));
-        in_range("inline_threshold", &inline_threshold, 0..=most, size)?;
-        in_range("chunk_size", &chunk_size, least..=most, size)?;
+        in_range(NAME, "inline_threshold", inline_threshold, 0..=most)?;
+        in_range(NAME, "chunk_size", chunk_size, least..=most)?;
         let longest = (chunk_size as u64).saturating_mul(MOST_CHUNKS);
-        in_range("max_body", &max_body, 0..=longest, u64::to_string)?;
-        in_range("max_variants", &max_variants, 1..=1024, size)?;
-        in_range("connections", &self.connections, 1..=256, size)?;
-        in_range("ttl_margin", &ttl_margin, Duration::ZERO..=MAX_MARGIN, duration)?;
-        in_range("fill_window", &fill_window, Duration::from_secs(10)..=MAX_WINDOW, duration)?;
-        longer_than_nothing("timeout", self.timeout)?;
-        longer_than_nothing("connect_timeout", self.connect_timeout)
+        in_range(NAME, "max_body", max_body, 0..=longest)?;
+        in_range(NAME, "max_variants", max_variants, 1..=1024)?;
+        in_range(NAME, "connections", self.connections, 1..=256)?;
+        in_range(NAME, "ttl_margin", ttl_margin, Duration::ZERO..=MAX_MARGIN)?;
+        in_range(NAME, "fill_window", fill_window, Duration::from_secs(10)..=MAX_WINDOW)?;
+        longer_than_nothing(NAME, "timeout", self.timeout)?;
+        longer_than_nothing(NAME, "connect_timeout", self.connect_timeout)
     }
 }
 
@@ -359,25 +357,4 @@ impl Options {
     pub(super) fn window_millis(&self) -> i64 {
         i64::try_from(self.fill_window.as_millis()).unwrap_or(i64::MAX)
     }
-}
-
-fn in_range<T: PartialOrd>(
-    option: &str,
-    value: &T,
-    range: RangeInclusive<T>,
-    shown: impl Fn(&T) -> String,
-) -> Result<(), StorageError> {
-    if range.contains(value) {
-        return Ok(());
-    }
-    let possible = format!("{} to {}", shown(range.start()), shown(range.end()));
-    Err(impossible(option, &shown(value), &possible))
-}
-
-fn longer_than_nothing(option: &str, limit: Duration) -> Result<(), StorageError> {
-    if limit.is_zero() { Err(impossible(option, "0s", "durations longer than 0")) } else { Ok(()) }
-}
-
-fn impossible(option: &str, value: &str, possible: &str) -> StorageError {
-    invalid(format!("connecting: the option {option} is {value}; possible: {possible}"))
 }

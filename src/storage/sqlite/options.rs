@@ -1,13 +1,12 @@
 //! What can be chosen when a database is opened, and the same options from a URL.
 
-use std::fmt::Display;
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::chunks::CHUNK;
 use super::error::BACKEND;
+use crate::storage::StorageError;
+use crate::storage::kit::options::{at_least_one, impossible, in_range};
 use crate::storage::url::{OptionValue, Options, Schemes, open_blocking};
-use crate::storage::{StorageError, StorageErrorKind};
 
 pub(crate) const SCHEMES: Schemes = Schemes {
     names: &[("sqlite", "sqlite:cache.db")],
@@ -238,25 +237,30 @@ impl SqliteStorageBuilder {
 
     /// Refuses impossible values.
     pub(super) fn check(&self) -> Result<(), StorageError> {
-        at_least_one("max_bytes", self.max_bytes)?;
-        at_least_one("max_entries", self.max_entries)?;
+        at_least_one(BACKEND, "max_bytes", self.max_bytes)?;
+        at_least_one(BACKEND, "max_entries", self.max_entries)?;
         if let (Some(body), Some(bytes)) = (self.max_body, self.max_bytes)
             && body > bytes
         {
             let possible = format!("at most max_bytes, which is {bytes}");
-            return Err(impossible("max_body", body, &possible));
+            return Err(impossible(BACKEND, "max_body", body, possible));
         }
-        in_range("max_variants", self.max_variants, 1..=usize::from(u16::MAX))?;
-        in_range("inline_threshold", self.inline_threshold, 0..=CHUNK)?;
-        in_range("mmap_size", self.mmap_size, 0..=MAX_MMAP_SIZE)?;
-        in_range("cache_size", self.cache_size, 0..=MAX_CACHE_SIZE)?;
-        in_range("readers", self.readers, 1..=64)?;
+        in_range(BACKEND, "max_variants", self.max_variants, 1..=usize::from(u16::MAX))?;
+        in_range(BACKEND, "inline_threshold", self.inline_threshold, 0..=CHUNK)?;
+        in_range(BACKEND, "mmap_size", self.mmap_size, 0..=MAX_MMAP_SIZE)?;
+        in_range(BACKEND, "cache_size", self.cache_size, 0..=MAX_CACHE_SIZE)?;
+        in_range(BACKEND, "readers", self.readers, 1..=64)?;
         if self.busy_timeout > MAX_BUSY_TIMEOUT {
             let (value, most) = (self.busy_timeout.as_millis(), MAX_BUSY_TIMEOUT.as_millis());
-            return Err(impossible("busy_timeout", format!("{value} ms"), &format!("at most {most} ms")));
+            return Err(impossible(
+                BACKEND,
+                "busy_timeout",
+                format!("{value} ms"),
+                format!("at most {most} ms"),
+            ));
         }
         if !(512..=65536).contains(&self.page_size) || !self.page_size.is_power_of_two() {
-            return Err(impossible("page_size", self.page_size, "powers of two from 512 to 65536"));
+            return Err(impossible(BACKEND, "page_size", self.page_size, "powers of two from 512 to 65536"));
         }
         Ok(())
     }
@@ -264,28 +268,8 @@ impl SqliteStorageBuilder {
     /// As [`check`](Self::check), for a database that does not exist yet.
     pub(super) fn check_new(&self) -> Result<(), StorageError> {
         if self.read_only {
-            return Err(impossible("read_only", true, "false for a new database"));
+            return Err(impossible(BACKEND, "read_only", true, "false for a new database"));
         }
         self.check()
     }
-}
-
-fn at_least_one(option: &str, value: Option<u64>) -> Result<(), StorageError> {
-    if value == Some(0) { Err(impossible(option, 0, "at least 1, or no limit")) } else { Ok(()) }
-}
-
-fn in_range<T: PartialOrd + Display>(
-    option: &str,
-    value: T,
-    range: RangeInclusive<T>,
-) -> Result<(), StorageError> {
-    if range.contains(&value) {
-        return Ok(());
-    }
-    Err(impossible(option, value, &format!("{} to {}", range.start(), range.end())))
-}
-
-fn impossible(option: &str, value: impl Display, possible: &str) -> StorageError {
-    let action = format!("opening a database: the option {option} is {value}; possible: {possible}");
-    StorageError::new(StorageErrorKind::Invalid, BACKEND, action)
 }
