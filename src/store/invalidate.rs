@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::deadline::within;
 use super::pending::{Call, Due};
 use super::{Shared, Store, spawn};
+use crate::clock;
 use crate::entry::{GroupId, StoredHead};
 use crate::key::CacheKey;
 use crate::storage::{DynStorage, StorageError, StorageErrorKind};
@@ -158,7 +159,7 @@ impl Drop for Retrying {
 
 /// Brings what is pending to the storage, for as long as that and the layer live.
 async fn retry(storage: Weak<dyn DynStorage>, shared: Weak<Shared>, deadline: Duration, _retrying: Retrying) {
-    let mut pause = FIRST_PAUSE;
+    let (mut pause, mut failures) = (FIRST_PAUSE, 1);
     loop {
         tokio::time::sleep(pause).await;
         let (Some(storage), Some(shared)) = (storage.upgrade(), shared.upgrade()) else { return };
@@ -168,9 +169,10 @@ async fn retry(storage: Weak<dyn DynStorage>, shared: Weak<Shared>, deadline: Du
         shared.health.heard(&shared.health.invalidations, &brought);
         if brought.is_ok() {
             shared.pending.confirmed(&due, call);
-            pause = Duration::ZERO;
+            (pause, failures) = (Duration::ZERO, 0);
         } else {
-            pause = pause.saturating_mul(2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+            pause = clock::back_off(FIRST_PAUSE, failures, LONGEST_PAUSE);
+            failures = failures.saturating_add(1);
         }
     }
 }

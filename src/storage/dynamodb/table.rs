@@ -14,10 +14,14 @@ use super::Shared;
 use super::calls::unbuilt;
 use super::error::{NAME, condition_failed};
 use super::layout::{self, EXPIRES, KIND, ONLY_SK, PK, SCHEMA, SK, VERSION};
+use crate::clock;
 use crate::storage::{StorageError, StorageErrorKind};
 
 /// A new table is usually ready within ten seconds.
 const CREATING: Duration = Duration::from_secs(60);
+/// Pauses between questions whether it is.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 impl Shared {
     /// Makes sure, once, that the table is there and can be used.
@@ -126,7 +130,7 @@ impl Shared {
 
     async fn until_active(&self) -> Result<(), StorageError> {
         let deadline = tokio::time::Instant::now() + CREATING;
-        let mut pause = Duration::from_millis(20);
+        let mut asked = 0;
         loop {
             let described = self.client.describe_table().table_name(&self.options.table).send().await;
             match described {
@@ -143,8 +147,8 @@ impl Shared {
                 let text = format!("waiting for the new {}: it is not active after {CREATING:?}", self.place);
                 return Err(StorageError::new(StorageErrorKind::Timeout, NAME, text));
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(1));
+            tokio::time::sleep(clock::back_off(FIRST_PAUSE, asked, LONGEST_PAUSE)).await;
+            asked = asked.saturating_add(1);
         }
     }
 

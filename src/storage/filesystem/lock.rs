@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, OFlags};
 use rustix::io::Errno;
 
+use crate::clock;
 use crate::storage::{StorageError, StorageErrorKind};
 
 use super::dir::PRIVATE_FILE;
@@ -23,6 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long one waits however many others take their turns.
 const LONGEST: Duration = Duration::from_secs(60);
 
+const FIRST_PAUSE: Duration = Duration::from_micros(50);
 /// The longest pause between two attempts, and the same for those who have waited for a while: who waits longer asks more
 /// often, because nothing else puts him before those who have just come.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -119,7 +121,7 @@ fn lock_file(
 ) -> Result<File, StorageError> {
     let start = Instant::now();
     let mut held = (turn(), start);
-    let mut pause = Duration::from_micros(50);
+    let mut attempts = 0_u32;
     let mut file = open(root, name).doing("opening a lock file")?;
     loop {
         match try_lock(&file).doing("locking")? {
@@ -144,8 +146,9 @@ fn lock_file(
         if start.elapsed() >= LONGEST {
             return Err(in_vain("waiting for a lock that many processes take in turn"));
         }
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(if start.elapsed() < A_WHILE { PAUSE } else { SHORT_PAUSE });
+        let longest = if start.elapsed() < A_WHILE { PAUSE } else { SHORT_PAUSE };
+        std::thread::sleep(clock::back_off(FIRST_PAUSE, attempts, longest));
+        attempts = attempts.saturating_add(1);
     }
 }
 
