@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use larder::clock::{Clock, SystemClock};
 use larder::entry::{Alias, BodyEnd, StoredBody, StoredHead, StoredResponse, codec};
-use larder::storage::{DynStorage, Published};
+use larder::storage::{DynStorage, Published, StorageErrorKind};
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::spec::BinarySubtype;
 use mongodb::bson::{Binary, DateTime, Document, doc};
@@ -48,6 +48,29 @@ async fn maintenance_ends_with_any_planted_documents() {
         let _ = store(&*storage, head("a", "text/plain"), &[1; 200_000]).await.unwrap();
         let found = storage.lookup(&key("a")).await.unwrap().responses.remove(0);
         assert_eq!(read(&*storage, &found.head).await.unwrap().len(), 200_000);
+    }
+}
+
+/// The checksum of a chunk is that of its place: it does not pass for one of another body.
+#[tokio::test]
+async fn a_chunk_of_another_body_in_its_place_is_an_error() {
+    let Some(scratch) = Scratch::new() else { return };
+    let _dropped = scratch.dropped_in_the_end();
+    for kind in KINDS {
+        let storage = scratch.open(kind, "strict=true&chunk_size=8KiB&inline_threshold=4KiB").await.unwrap();
+        let chunks = scratch.collection(&format!("{kind}.chunks")).await;
+        let mut heads = Vec::new();
+        for (name, byte) in [("mine", 1), ("other", 2)] {
+            let _ = store(&*storage, head(name, "text/plain"), &[byte; 20_000]).await.unwrap();
+            heads.push(storage.lookup(&key(name)).await.unwrap().responses.remove(0).head);
+        }
+        let at = |head: &StoredHead| doc! { "files_id": head.id.to_string(), "n": 1 };
+        let other = chunks.find_one(at(&heads[1])).await.unwrap().expect("a chunk");
+        let planted = doc! { "data": other.get("data").unwrap(), "sum": other.get("sum").unwrap() };
+        chunks.update_one(at(&heads[0]), doc! { "$set": planted }).await.unwrap();
+        let error = read(&*storage, &heads[0]).await.unwrap_err();
+        assert_eq!(error.kind(), StorageErrorKind::Corrupt, "{error}");
+        assert_eq!(read(&*storage, &heads[1]).await.unwrap(), [2; 20_000]);
     }
 }
 
