@@ -7,7 +7,7 @@ use rustix::io::Errno;
 use crate::storage::{StorageError, StorageErrorKind};
 
 /// The backend's name in every error.
-pub(super) const BACKEND: &str = "filesystem";
+pub(super) const NAME: &str = "filesystem";
 
 /// Says what was being done when an error of the operating system came up.
 pub(super) trait Doing<T> {
@@ -16,7 +16,7 @@ pub(super) trait Doing<T> {
 
 impl<T> Doing<T> for io::Result<T> {
     fn doing(self, action: &str) -> Result<T, StorageError> {
-        self.map_err(|error| StorageError::new(kind(&error), BACKEND, action).with_source(error))
+        self.map_err(|error| StorageError::new(kind(&error), NAME, action).with_source(error))
     }
 }
 
@@ -28,7 +28,7 @@ impl<T> Doing<T> for Result<T, Errno> {
 
 /// An error without a cause below it.
 pub(super) fn error(kind: StorageErrorKind, action: impl Into<String>) -> StorageError {
-    StorageError::new(kind, BACKEND, action)
+    StorageError::new(kind, NAME, action)
 }
 
 fn kind(error: &io::Error) -> StorageErrorKind {

@@ -120,7 +120,7 @@ use crate::storage::{
     Cursor, Fence, Keyspace, Lookup, Maintained, Page, Published, Storage, StorageError, Usage,
 };
 
-use error::{BACKEND, Doing};
+use error::{Doing, NAME};
 use handle::Handle;
 use layout::Name;
 
@@ -193,7 +193,7 @@ impl Storage for FileStorage {
     type Reader = FileReader;
 
     fn name(&self) -> &'static str {
-        BACKEND
+        NAME
     }
 
     fn max_body(&self) -> u64 {
@@ -209,19 +209,19 @@ impl Storage for FileStorage {
     }
 
     async fn begin(&self, head: StoredHead, fence: Fence) -> Result<Self::Writer, StorageError> {
-        check_head(BACKEND, &head)?;
+        check_head(NAME, &head)?;
         self.handle.shared.options.check_len(head.body_len())?;
         Ok(FileWriter::new(self.handle.clone(), head, fence))
     }
 
     async fn freshen(&self, head: StoredHead, fence: Fence) -> Result<bool, StorageError> {
-        crate::storage::kit::check_freshened(BACKEND, &head)?;
+        crate::storage::kit::check_freshened(NAME, &head)?;
         let lane = Name::of(&head.key).fan();
         self.handle.write(lane, move |shared, root| freshen::freshen(shared, root, head, fence)).await
     }
 
     async fn put_alias(&self, alias: Alias, fence: Fence) -> Result<Published, StorageError> {
-        check_head(BACKEND, &alias.response.head)?;
+        check_head(NAME, &alias.response.head)?;
         let lane = Name::of(&alias.response.head.key).fan();
         self.handle.write(lane, move |shared, root| alias::put(shared, root, alias, fence)).await
     }

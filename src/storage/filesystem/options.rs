@@ -1,6 +1,6 @@
 //! What can be chosen when a directory is opened, and the same options from a URL.
 
-use super::error::{BACKEND, error};
+use super::error::{NAME, error};
 use crate::storage::kit::options::{at_least_one, impossible, in_range};
 use crate::storage::url::{OptionValue, Options, Schemes, open_blocking};
 use crate::storage::{StorageError, StorageErrorKind};
@@ -9,12 +9,12 @@ pub(crate) const SCHEMES: Schemes = Schemes {
     names: &[("file", "file:directory")],
     open: |url| {
         Box::pin(async move {
-            let dir = url.path(BACKEND)?;
-            let builder = FileStorageBuilder::from_url(url.options(BACKEND)?)?;
+            let dir = url.path(NAME)?;
+            let builder = FileStorageBuilder::from_url(url.options(NAME)?)?;
             if dir.as_os_str().is_empty() {
                 return Err(error(StorageErrorKind::Invalid, "opening `file:` without a directory"));
             }
-            open_blocking(BACKEND, move || builder.open(dir)).await
+            open_blocking(NAME, move || builder.open(dir)).await
         })
     },
 };
@@ -168,20 +168,15 @@ impl FileStorageBuilder {
 
     /// Refuses impossible values.
     pub(super) fn check(&self) -> Result<(), StorageError> {
-        at_least_one(BACKEND, "max_bytes", self.max_bytes)?;
-        at_least_one(BACKEND, "max_entries", self.max_entries)?;
+        at_least_one(NAME, "max_bytes", self.max_bytes)?;
+        at_least_one(NAME, "max_entries", self.max_entries)?;
         if let (Some(body), Some(bytes)) = (self.max_body, self.max_bytes)
             && body > bytes
         {
-            return Err(impossible(
-                BACKEND,
-                "max_body",
-                body,
-                format!("at most max_bytes, which is {bytes}"),
-            ));
+            return Err(impossible(NAME, "max_body", body, format!("at most max_bytes, which is {bytes}")));
         }
-        in_range(BACKEND, "max_variants", self.max_variants, 1..=usize::from(u16::MAX))?;
-        in_range(BACKEND, "inline_threshold", self.inline_threshold, 0..=MAX_INLINE)
+        in_range(NAME, "max_variants", self.max_variants, 1..=usize::from(u16::MAX))?;
+        in_range(NAME, "inline_threshold", self.inline_threshold, 0..=MAX_INLINE)
     }
 
     /// The length from which on a single body is refused.

@@ -16,7 +16,7 @@ use super::blocking::{joined, spawn};
 use super::chunks::ChunkReader;
 use super::compact;
 use super::dir::open_file;
-use super::error::{BACKEND, Doing, error, not_a_file};
+use super::error::{Doing, NAME, error, not_a_file};
 use super::handle::Handle;
 use super::json;
 use super::layout::{Name, sums_of};
@@ -77,7 +77,7 @@ fn open_file_of(
 }
 
 fn corrupt(cause: impl std::error::Error + Send + Sync + 'static) -> StorageError {
-    StorageError::new(StorageErrorKind::Corrupt, BACKEND, "reading a body").with_source(cause)
+    StorageError::new(StorageErrorKind::Corrupt, NAME, "reading a body").with_source(cause)
 }
 
 /// Where a reader has its bytes from.

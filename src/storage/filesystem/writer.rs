@@ -12,7 +12,7 @@ use crate::storage::{BodyWriter, Fence, Published, StorageError, StorageErrorKin
 
 use super::chunks::{CHUNK, ChunkWriter};
 use super::compact;
-use super::error::{BACKEND, Doing, error};
+use super::error::{Doing, NAME, error};
 use super::handle::{Handle, writing};
 use super::json;
 use super::layout::Name;
@@ -222,7 +222,7 @@ fn complete(
     };
     let (place, body) = if chunks.is_none() && rest.len() <= shared.options.inline_threshold {
         head.finish(BodySummary::of(&rest), end);
-        check_head(BACKEND, &head)?;
+        check_head(NAME, &head)?;
         (Place::Inline(rest.into()), None)
     } else {
         let mut chunks = match chunks {
@@ -232,7 +232,7 @@ fn complete(
         chunks.write(&rest).doing("writing a body")?;
         let written = chunks.finish().doing("writing a body")?;
         head.finish(written.summary, end);
-        check_head(BACKEND, &head)?;
+        check_head(NAME, &head)?;
         let extension = match root.format {
             Format::Compact => compact::EXTENSION.to_owned(),
             Format::Json => json::extension_for(&head.headers),

@@ -190,7 +190,7 @@ impl<B: Bodies> Storage for DocumentStorage<B> {
 
     async fn put_alias(&self, alias: Alias, fence: Fence) -> Result<Published, StorageError> {
         check_head(B::NAME, &alias.response.head)?;
-        self.store.put_alias(&alias, fence).await
+        self.store.publish_alias(&alias, fence).await
     }
 
     async fn remove(&self, key: &CacheKey) -> Result<bool, StorageError> {

@@ -35,7 +35,7 @@ impl Store {
         self.publish_document(document::response(head, exact, kept, fence), fence).await
     }
 
-    pub(super) async fn put_alias(&self, alias: &Alias, fence: Fence) -> Result<Published, StorageError> {
+    pub(super) async fn publish_alias(&self, alias: &Alias, fence: Fence) -> Result<Published, StorageError> {
         let exact = codec::encode_alias(alias).ok_or_else(|| {
             self.error(StorageErrorKind::Invalid, "storing an alias: its body must be at hand")
         })?;

@@ -209,7 +209,7 @@ impl Storage for RedisStorage {
 
     async fn put_alias(&self, alias: Alias, fence: Fence) -> Result<Published, StorageError> {
         check_head(NAME, &alias.response.head)?;
-        self.shared.put_alias(alias, fence).await
+        self.shared.publish_alias(alias, fence).await
     }
 
     async fn remove(&self, key: &CacheKey) -> Result<bool, StorageError> {

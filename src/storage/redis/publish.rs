@@ -92,7 +92,11 @@ impl Shared {
         Ok(true)
     }
 
-    pub(super) async fn put_alias(&self, mut alias: Alias, fence: Fence) -> Result<Published, StorageError> {
+    pub(super) async fn publish_alias(
+        &self,
+        mut alias: Alias,
+        fence: Fence,
+    ) -> Result<Published, StorageError> {
         let record = self.names.record(&alias.response.head.key);
         let Some(permit) = self.permit(&record, fence).await? else { return Ok(Published::Superseded) };
         let as_of = permit.as_of(&alias.response.head);

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use rusqlite::params;
 
-use super::error::{BACKEND, Fault};
+use super::error::{Fault, NAME};
 use super::fence::is_fenced_off;
 use super::layout::hash;
 use super::rows::{delete, length, rows};
@@ -26,7 +26,7 @@ impl AliasRow {
             StoredBody::Shared(pieces) => Bytes::from(pieces.concat()),
             StoredBody::Streamed => {
                 let action = "storing an alias whose body did not come with it";
-                return Err(StorageError::new(StorageErrorKind::Invalid, BACKEND, action));
+                return Err(StorageError::new(StorageErrorKind::Invalid, NAME, action));
             }
         };
         let head =

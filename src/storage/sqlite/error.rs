@@ -7,7 +7,7 @@ use rusqlite::ffi;
 use crate::storage::{StorageError, StorageErrorKind};
 
 /// The backend's name.
-pub(super) const BACKEND: &str = "sqlite";
+pub(super) const NAME: &str = "sqlite";
 
 /// A failure inside a statement or job, before it is known which call it belongs to.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ impl Fault {
         // SQLite also names the file that it cannot open.
         let named = format!(": {place}");
         let detail = self.detail.strip_suffix(&named).unwrap_or(&self.detail);
-        StorageError::new(self.kind, BACKEND, format!("{action} {place}: {detail}"))
+        StorageError::new(self.kind, NAME, format!("{action} {place}: {detail}"))
     }
 }
 

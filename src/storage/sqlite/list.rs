@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use rusqlite::{Connection, Row, params};
 
-use super::error::{BACKEND, Fault};
+use super::error::{Fault, NAME};
 use super::handle::Handle;
 use super::rows::{alias, head};
 use crate::entry::{Alias, StoredHead};
@@ -16,7 +16,7 @@ const PAGE: usize = 1000;
 pub(super) fn after(cursor: Option<&Cursor>) -> Result<i64, StorageError> {
     let Some(Cursor(bytes)) = cursor else { return Ok(i64::MIN) };
     let bytes = bytes.as_ref().try_into().map_err(|_| {
-        StorageError::new(StorageErrorKind::Invalid, BACKEND, "this cursor is of another storage")
+        StorageError::new(StorageErrorKind::Invalid, NAME, "this cursor is of another storage")
     })?;
     Ok(i64::from_be_bytes(bytes))
 }

@@ -107,7 +107,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use self::alias::AliasRow;
-use self::error::BACKEND;
+use self::error::NAME;
 use self::handle::Handle;
 use self::session::Session;
 use crate::clock::Timestamp;
@@ -226,7 +226,7 @@ impl Storage for SqliteStorage {
     type Reader = SqliteReader;
 
     fn name(&self) -> &'static str {
-        BACKEND
+        NAME
     }
 
     fn max_body(&self) -> u64 {
@@ -242,18 +242,18 @@ impl Storage for SqliteStorage {
     }
 
     async fn begin(&self, head: StoredHead, fence: Fence) -> Result<SqliteWriter, StorageError> {
-        check_head(BACKEND, &head)?;
+        check_head(NAME, &head)?;
         SqliteWriter::begin(Arc::clone(&self.handle), head, fence)
     }
 
     async fn freshen(&self, head: StoredHead, fence: Fence) -> Result<bool, StorageError> {
-        crate::storage::kit::check_freshened(BACKEND, &head)?;
+        crate::storage::kit::check_freshened(NAME, &head)?;
         let work = move |session: &Session<'_>| freshen::freshen(session, &head, fence);
         self.handle.write("freshening a response in", work).await
     }
 
     async fn put_alias(&self, alias: Alias, fence: Fence) -> Result<Published, StorageError> {
-        check_head(BACKEND, &alias.response.head)?;
+        check_head(NAME, &alias.response.head)?;
         let row = AliasRow::new(alias)?;
         self.handle.write("storing an alias in", move |session| alias::put(session, &row, fence)).await
     }

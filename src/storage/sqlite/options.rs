@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::chunks::CHUNK;
-use super::error::BACKEND;
+use super::error::NAME;
 use crate::storage::StorageError;
 use crate::storage::kit::options::{at_least_one, impossible, in_range};
 use crate::storage::url::{OptionValue, Options, Schemes, open_blocking};
@@ -12,11 +12,11 @@ pub(crate) const SCHEMES: Schemes = Schemes {
     names: &[("sqlite", "sqlite:cache.db")],
     open: |url| {
         Box::pin(async move {
-            let path = url.path(BACKEND)?;
-            let builder = SqliteStorageBuilder::from_url(url.options(BACKEND)?)?;
+            let path = url.path(NAME)?;
+            let builder = SqliteStorageBuilder::from_url(url.options(NAME)?)?;
             // As other libraries name it. A file of this name can still be opened: `sqlite:./:memory:`.
             let in_memory = path.as_os_str().is_empty() || path.as_os_str() == ":memory:";
-            open_blocking(BACKEND, move || if in_memory { builder.in_memory() } else { builder.open(path) })
+            open_blocking(NAME, move || if in_memory { builder.in_memory() } else { builder.open(path) })
                 .await
         })
     },
@@ -237,30 +237,30 @@ impl SqliteStorageBuilder {
 
     /// Refuses impossible values.
     pub(super) fn check(&self) -> Result<(), StorageError> {
-        at_least_one(BACKEND, "max_bytes", self.max_bytes)?;
-        at_least_one(BACKEND, "max_entries", self.max_entries)?;
+        at_least_one(NAME, "max_bytes", self.max_bytes)?;
+        at_least_one(NAME, "max_entries", self.max_entries)?;
         if let (Some(body), Some(bytes)) = (self.max_body, self.max_bytes)
             && body > bytes
         {
             let possible = format!("at most max_bytes, which is {bytes}");
-            return Err(impossible(BACKEND, "max_body", body, possible));
+            return Err(impossible(NAME, "max_body", body, possible));
         }
-        in_range(BACKEND, "max_variants", self.max_variants, 1..=usize::from(u16::MAX))?;
-        in_range(BACKEND, "inline_threshold", self.inline_threshold, 0..=CHUNK)?;
-        in_range(BACKEND, "mmap_size", self.mmap_size, 0..=MAX_MMAP_SIZE)?;
-        in_range(BACKEND, "cache_size", self.cache_size, 0..=MAX_CACHE_SIZE)?;
-        in_range(BACKEND, "readers", self.readers, 1..=64)?;
+        in_range(NAME, "max_variants", self.max_variants, 1..=usize::from(u16::MAX))?;
+        in_range(NAME, "inline_threshold", self.inline_threshold, 0..=CHUNK)?;
+        in_range(NAME, "mmap_size", self.mmap_size, 0..=MAX_MMAP_SIZE)?;
+        in_range(NAME, "cache_size", self.cache_size, 0..=MAX_CACHE_SIZE)?;
+        in_range(NAME, "readers", self.readers, 1..=64)?;
         if self.busy_timeout > MAX_BUSY_TIMEOUT {
             let (value, most) = (self.busy_timeout.as_millis(), MAX_BUSY_TIMEOUT.as_millis());
             return Err(impossible(
-                BACKEND,
+                NAME,
                 "busy_timeout",
                 format!("{value} ms"),
                 format!("at most {most} ms"),
             ));
         }
         if !(512..=65536).contains(&self.page_size) || !self.page_size.is_power_of_two() {
-            return Err(impossible(BACKEND, "page_size", self.page_size, "powers of two from 512 to 65536"));
+            return Err(impossible(NAME, "page_size", self.page_size, "powers of two from 512 to 65536"));
         }
         Ok(())
     }
@@ -268,7 +268,7 @@ impl SqliteStorageBuilder {
     /// As [`check`](Self::check), for a database that does not exist yet.
     pub(super) fn check_new(&self) -> Result<(), StorageError> {
         if self.read_only {
-            return Err(impossible(BACKEND, "read_only", true, "false for a new database"));
+            return Err(impossible(NAME, "read_only", true, "false for a new database"));
         }
         self.check()
     }

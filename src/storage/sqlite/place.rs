@@ -4,7 +4,7 @@ use std::fs::{DirBuilder, OpenOptions};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-use super::error::{BACKEND, Fault};
+use super::error::{Fault, NAME};
 use crate::random;
 use crate::storage::{StorageError, StorageErrorKind};
 
@@ -115,7 +115,7 @@ pub(super) fn has_log(path: &Path) -> bool {
 
 /// The file of this name's database in the user's cache directory; makes the directory.
 pub(super) fn user_cache_file(app_name: &str) -> Result<PathBuf, StorageError> {
-    let invalid = |message: String| StorageError::new(StorageErrorKind::Invalid, BACKEND, message);
+    let invalid = |message: String| StorageError::new(StorageErrorKind::Invalid, NAME, message);
     let mut components = Path::new(app_name).components();
     let (Some(Component::Normal(name)), None) = (components.next(), components.next()) else {
         return Err(invalid(format!("{app_name:?} is not the name of a single directory")));

@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::bodies::Writing;
 use super::chunks::{CHUNK, Chunk};
-use super::error::{BACKEND, Fault};
+use super::error::{Fault, NAME};
 use super::handle::Handle;
 use super::layout::body_number;
 use super::publish::{self, Body};
@@ -191,7 +191,7 @@ impl BodyWriter for SqliteWriter {
         };
         let mut head = self.head.clone();
         head.finish(summary, end);
-        check_head(BACKEND, &head)?;
+        check_head(NAME, &head)?;
         let head = Arc::new(head);
         let encoded = codec::encode(&head);
         let (fence, writing) = (self.fence, self.writing.clone());
@@ -235,13 +235,9 @@ impl Drop for SqliteWriter {
 
 fn too_large(limit: u64) -> StorageError {
     let message = format!("storing a response: the body is longer than {limit} bytes");
-    StorageError::new(StorageErrorKind::TooLarge, BACKEND, message)
+    StorageError::new(StorageErrorKind::TooLarge, NAME, message)
 }
 
 fn failed_before() -> StorageError {
-    StorageError::new(
-        StorageErrorKind::Other,
-        BACKEND,
-        "storing a response: an earlier chunk was not written",
-    )
+    StorageError::new(StorageErrorKind::Other, NAME, "storing a response: an earlier chunk was not written")
 }
