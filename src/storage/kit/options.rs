@@ -24,7 +24,7 @@ pub(in crate::storage) fn impossible(
 /// # Errors
 ///
 /// [`StorageErrorKind::Invalid`] for a value outside of the range.
-pub(in crate::storage) fn in_range<T: PartialOrd + Debug>(
+pub(in crate::storage) fn in_range<T: Copy + PartialOrd + Debug>(
     backend: &'static str,
     option: &str,
     value: T,
