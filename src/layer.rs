@@ -167,12 +167,12 @@ impl CacheLayer {
         &self.config.store.storage
     }
 
-    /// The key under which a response to this request is stored, with the part for the principal. `None` for a request
+    /// The key under which a response to this request is stored, including the principal. `None` for a request
     /// that bypasses the cache.
     ///
     /// It is the key for [`Storage::lookup`](crate::storage::Storage::lookup) and
-    /// [`Storage::remove`](crate::storage::Storage::remove). To remove all that is stored for a URI, whoever asked, use
-    /// [`purge`](Self::purge).
+    /// [`Storage::remove`](crate::storage::Storage::remove). To remove everything that is stored for a URI, for all
+    /// principals, use [`purge`](Self::purge).
     ///
     /// Call it on the layer as it is used: [`make_key`](Self::make_key) and [`policy`](Self::policy) decide about keys.
     #[must_use]

@@ -151,7 +151,7 @@ pub(super) fn host_and_port(authority: &str, is_https: bool) -> String {
 /// Splits off the port; an empty one is none (RFC 3986 section 3.2.3).
 fn split_port(authority: &str) -> (&str, Option<&str>) {
     match authority.rsplit_once(':') {
-        // The colons of an IPv6 address stand inside of its brackets.
+        // The colons of an IPv6 address are inside its brackets.
         Some((_, after)) if after.contains(']') => (authority, None),
         Some((host, "")) => (host, None),
         Some((host, port)) => (host, Some(port)),

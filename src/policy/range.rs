@@ -60,7 +60,7 @@ impl ByteRange {
     }
 }
 
-/// Whether the request's range is to be answered from a stored partial response: it lies wholly inside (3.3), and
+/// Whether a stored partial response answers the request's range: the range lies wholly inside (3.3), and
 /// the request's `If-Range` allows it.
 pub(crate) fn lies_inside(request: &RequestInfo<'_>, head: &StoredHead) -> bool {
     of_part(request, head).is_some() && conditional::range_applies(request.headers, head)

@@ -66,7 +66,7 @@ pub fn validated(
         _ => {}
     }
     if is_failure(response.status) {
-        // A part cannot stand in for the whole that was asked for.
+        // A part cannot answer a request for the whole.
         let selected = validation.selected.filter(|_| validation.missing.is_none());
         let stale = selected.and_then(|index| {
             let chosen = usable(policy, request, index, stored.get(index)?, times.response)?;

@@ -32,7 +32,7 @@ impl Validation {
         Self { fwd, selected: None, candidates: Vec::new(), missing: None }
     }
 
-    /// The same without preconditions: a stored response can then only stand in for an origin that fails.
+    /// The same without preconditions: a stored response can then only replace the answer of a failing origin.
     pub(crate) fn plain(self) -> Self {
         let selected = self.selected.filter(|_| self.missing.is_none());
         Self { selected, ..Self::none(self.fwd) }
@@ -43,7 +43,7 @@ impl Validation {
         self.missing.is_some() || !self.candidates.is_empty()
     }
 
-    /// The parts that are to be completed.
+    /// The parts to complete.
     pub(crate) fn parts(&self) -> impl Iterator<Item = usize> {
         let selected = self.selected.filter(|_| self.missing.is_some());
         let missing = self.missing.iter();

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderValue, header};
 use crate::entry::StoredHead;
 use crate::policy::date::parse_date;
 
-/// The `ETag`, as it stands in the field.
+/// The `ETag`, as in the field.
 pub(crate) fn etag(headers: &HeaderMap) -> Option<&[u8]> {
     headers.get(header::ETAG).map(|tag| tag.as_bytes().trim_ascii()).filter(|tag| !tag.is_empty())
 }

@@ -130,7 +130,7 @@ where
     Ok(response)
 }
 
-/// Who has answered a request that was sent to the origin.
+/// What answered a request that was sent to the origin.
 #[allow(clippy::large_enum_variant, reason = "it is matched at once")]
 enum Answered<'a, R> {
     FromStore(Response<CacheBody<R>>),

@@ -35,7 +35,7 @@ struct State {
     retrying: bool,
 }
 
-/// What is to be brought to the storage.
+/// What the storage must still be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Due {
     Groups(Vec<GroupId>),

@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::sync::{AtomicU64, Mutex, MutexGuard, Ordering, PoisonError};
 
-/// How long requests of a kind go to the origin alone after they waited in vain.
+/// How long requests of a kind go to the origin alone after waiting did not help.
 const ALONE: Duration = Duration::from_secs(10);
 /// How many such kinds of requests are remembered.
 const MOST_ALONE: usize = 4_096;
@@ -95,7 +95,7 @@ impl Leaders {
         Ticket::Lead(Leading { leaders: self.clone(), kind, progress })
     }
 
-    /// Waiting for a leader of this kind was in vain: for a while its requests go alone.
+    /// Waiting for a leader of this kind did not help: for a while its requests go alone.
     pub(crate) fn keep_alone(&self, kind: u128) {
         let (now, mut under_way) = (Instant::now(), self.lock());
         if under_way.alone.len() >= MOST_ALONE {

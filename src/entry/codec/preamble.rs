@@ -1,4 +1,4 @@
-//! What stands before everything encoded: which form it has, in which version, and its checksum.
+//! The beginning of everything encoded: its form, its version and its checksum.
 
 use xxhash_rust::xxh3::xxh3_64;
 

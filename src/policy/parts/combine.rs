@@ -61,7 +61,7 @@ pub fn combine(policy: &Policy, stored: &[StoredResponse], newest: EntryId) -> C
     let union = spans.run_around(span).and_then(|run| united(policy, stored, span, &run, spans.complete_len));
     match &union {
         Some(union) if union.head.range == new.head.range && union.slices.len() == 1 => {
-            // All the others lie inside of the new one: nothing is to be written.
+            // The new part contains all the others: there is nothing to write.
             superfluous.extend(union.replaces.iter().filter(|index| **index != at));
             superfluous.extend(beyond_limit(stored, at, &superfluous, None));
             Combination { union: None, superfluous }
@@ -73,7 +73,7 @@ pub fn combine(policy: &Policy, stored: &[StoredResponse], newest: EntryId) -> C
     }
 }
 
-/// The stored parts that are one too many once the union stands.
+/// The stored parts that are superfluous once the union is stored.
 fn beyond_limit(
     stored: &[StoredResponse],
     at: usize,

@@ -75,7 +75,7 @@ impl Spans {
         }
     }
 
-    /// The parts to be joined with this one; `None` where it stands alone and is not the whole.
+    /// The parts to be joined with this one; `None` if there are none and it is not the whole.
     pub(super) fn run_around(&self, new: Span) -> Option<Run> {
         let everything = self.grow(new, |_, _| true);
         let whole = everything.first == 0 && self.complete_len == Some(everything.end);

@@ -7,7 +7,7 @@ use super::sample::{alias, assert_nothing, check_only, key, lookup, put_alias, s
 use crate::key::CacheKey;
 use crate::storage::DynStorage;
 
-/// All keys stand side by side, each with its own response and alias; removing one leaves the others.
+/// All keys coexist, each with its own response and alias. Removing one leaves the others.
 async fn are_kept_apart(storage: &dyn DynStorage, keys: &[CacheKey]) {
     let mut heads = Vec::new();
     for (seed, key) in (1..).zip(keys) {

@@ -220,7 +220,7 @@ macro_rules! __larder_requirements {
 /// Makes one `#[tokio::test]` of every [requirement](crate::storage::conformance) for the storage of this fixture.
 ///
 /// The argument is an expression that is awaited anew in every test and gives a
-/// [`Fixture`](crate::storage::conformance::Fixture). The tests stand in modules named after their subject; call the
+/// [`Fixture`](crate::storage::conformance::Fixture). The tests are in modules named after their subject; call the
 /// macro inside a module of its own where several backends are tested in one file. Your crate needs `tokio` with
 /// `macros` and `rt-multi-thread`.
 #[macro_export]

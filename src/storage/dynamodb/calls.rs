@@ -84,7 +84,7 @@ impl Shared {
     }
 
     fn throttled(&self, action: &str) -> StorageError {
-        let text = format!("{action} in {}: part of it was left undone {ATTEMPTS} times", self.place);
+        let text = format!("{action} in {}: the server left a part undone {ATTEMPTS} times", self.place);
         StorageError::new(StorageErrorKind::Unavailable, NAME, text)
     }
 

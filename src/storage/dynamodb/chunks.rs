@@ -21,7 +21,7 @@ const BATCH: usize = 1024 * 1024;
 /// be anything that somebody else wrote.
 const COUNTED: u32 = 1000;
 
-/// The chunks of a body that stand in the table already. Deletes them again unless they are kept.
+/// The chunks of a body that are in the table already. Deletes them again unless they are kept.
 pub(super) struct Chunks {
     shared: Arc<Shared>,
     pub(super) pk: String,

@@ -159,5 +159,5 @@ pub(super) fn check_groups(head: &StoredHead) -> Result<(), StorageError> {
         return Ok(());
     }
     let (of, most) = (head.groups.len(), MOST);
-    Err(too_large(format!("storing a response of {of} groups, where {most} are the limit")))
+    Err(too_large(format!("storing a response of {of} groups: the limit is {most}")))
 }

@@ -1,4 +1,4 @@
-//! What stands under a key, without the bodies: for replacing, freshening and removing.
+//! What is stored under a key, without the bodies: for replacing, freshening and removing.
 
 use super::Shared;
 use super::calls::Range;

@@ -70,7 +70,7 @@ impl Shared {
         let (pk, sk) = text
             .and_then(|text| text.split_once('\n'))
             .filter(|(pk, sk)| !sk.is_empty() && pk.len() <= 2048 && sk.len() <= 1024)
-            .ok_or_else(|| invalid("listing: the cursor is not one of this storage's".to_owned()))?;
+            .ok_or_else(|| invalid("listing: the cursor belongs to another storage".to_owned()))?;
         Ok(layout::key_of(pk, sk))
     }
 

@@ -117,7 +117,7 @@ use options::Options;
 /// }
 /// ```
 ///
-/// The least policy; the last three actions only where the table is to be created:
+/// The smallest policy. The last three actions are needed only if the table is to be created:
 ///
 /// ```json
 /// {
@@ -183,7 +183,7 @@ use options::Options;
 ///   [set](DynamoStorageBuilder::max_body).
 /// * A response of more than 500 cache groups is not stored.
 /// * A fill of more than six hours can lose its first chunks to `maintain`, one of more than a day can miss a removal.
-///   The clocks of the machines that share a table are to agree within hours.
+///   The clocks of the machines that share a table must agree within hours.
 /// * After another process cleared the namespace, the next fill of a handle is refused; the handle learns of the clearing
 ///   by that.
 /// * With [`consistent_reads(false)`](DynamoStorageBuilder::consistent_reads) reads cost half, and for about a second what was

@@ -93,7 +93,7 @@ impl fmt::Debug for DynamoStorageBuilder {
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A URL with a user where its table is to be is taken for a table's name, until it is checked.
+        // A URL with a user in place of the table counts as the table's name until it is checked.
         let table = if is_table(&self.table) { self.table.as_str() } else { "not well-formed" };
         f.debug_struct("Options")
             .field("table", &table)

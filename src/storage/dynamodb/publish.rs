@@ -84,7 +84,7 @@ impl Shared {
     }
 
     fn crowded(&self, action: &str) -> StorageError {
-        let text = format!("{action} in {}: others were in the way {ATTEMPTS} times", self.place);
+        let text = format!("{action} in {}: other writers interfered {ATTEMPTS} times", self.place);
         StorageError::new(StorageErrorKind::Unavailable, NAME, text)
     }
 
@@ -95,7 +95,7 @@ impl Shared {
         self.published.fetch_update(Relaxed, Relaxed, |last| Some(next(last))).map_or(now, next)
     }
 
-    /// Deletes what a publication has made superfluous. The publication stands, so whatever cannot be deleted now is
+    /// Deletes what a publication has made superfluous. The publication is valid, so what cannot be deleted now is
     /// left to [`maintain`](crate::storage::Storage::maintain).
     async fn tidy(&self, pk: &str, replaced: Vec<HeadRef>, mut others: Vec<HeadRef>) {
         others.sort_unstable_by_key(|other| std::cmp::Reverse(other.published));

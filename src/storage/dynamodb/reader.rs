@@ -27,7 +27,7 @@ pub(super) async fn open(shared: &Arc<Shared>, head: &StoredHead) -> Result<Dyna
     if head.body_len() == 0 {
         return Ok(reader);
     }
-    // The head does not say where its body stands; the length tells where to look first.
+    // The head does not say where its body is. The length tells where to look first.
     let is_small = head.body_len() <= shared.options.inline_threshold as u64;
     if !(is_small && reader.take_inline().await?) {
         reader.fetch().await?;

@@ -66,7 +66,7 @@ impl Shared {
             Some(found) => {
                 let found = found.map_or_else(|| "an unknown one".to_owned(), |found| found.to_string());
                 let text = format!(
-                    "the cache {:?} in {} has layout {found}, where {SCHEMA} is understood: upgrade, or choose another namespace",
+                    "the cache {:?} in {} has layout {found}, and this larder reads {SCHEMA}: upgrade, or choose another namespace",
                     self.options.namespace, self.place
                 );
                 return Err(StorageError::new(StorageErrorKind::Incompatible, NAME, text));

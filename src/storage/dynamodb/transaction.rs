@@ -12,7 +12,7 @@ use super::layout::{self, EPOCH, FENCE_SK, GENERATION, ID, Item, PK};
 use crate::key::CacheKey;
 use crate::storage::{Fence, StorageError, StorageErrorKind};
 
-/// From this attempt on, whatever stands in the place is replaced, at the price of chunks that `maintain` reclaims.
+/// From this attempt on, any head in the place is replaced. It may leave chunks that `maintain` reclaims.
 const INSISTENT: u32 = 4;
 
 /// What a transaction came to.
@@ -113,7 +113,7 @@ impl Shared {
         E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
     {
         let message = error.message().unwrap_or_default();
-        // The reasons stand in the message as well: `[None, None, ThrottlingError]`.
+        // The message contains the reasons as well: `[None, None, ThrottlingError]`.
         let kind = if message.contains("Throttl") || message.contains("ThroughputExceeded") {
             StorageErrorKind::Unavailable
         } else if message.contains("ItemCollectionSizeLimitExceeded") {

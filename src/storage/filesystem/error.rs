@@ -39,7 +39,7 @@ fn kind(error: &io::Error) -> StorageErrorKind {
     match Errno::from_io_error(error) {
         Some(Errno::NOSPC | Errno::DQUOT | Errno::FBIG) => StorageErrorKind::Full,
         Some(Errno::ROFS) => StorageErrorKind::ReadOnly,
-        // A symbolic link or a file stands where a directory of the cache should be: nothing is written through it.
+        // There is a symbolic link or a file in place of a directory of the cache: nothing is written through it.
         Some(Errno::ACCESS | Errno::PERM | Errno::LOOP | Errno::NOTDIR) => StorageErrorKind::Denied,
         Some(
             Errno::MFILE

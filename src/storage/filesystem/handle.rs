@@ -29,7 +29,7 @@ impl Handle {
         self.shared.blocking.read(move || work(&shared.root())).await?
     }
 
-    /// Changes what stands under one key. All of it is queued when this is first polled.
+    /// Changes what is stored under one key. All of it is queued when this is first polled.
     pub(super) async fn write<T: Send + 'static>(
         &self,
         lane: u8,

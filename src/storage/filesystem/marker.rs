@@ -61,7 +61,7 @@ impl Marker {
     }
 }
 
-/// What stands in the marker's place.
+/// What is in the marker's place.
 enum Content {
     Nothing,
     Ours(Format),
@@ -91,7 +91,7 @@ pub(super) fn claim(dir: &File, path: &Path, wanted: Option<Format>) -> Result<(
                 repair(dir, path, format);
                 Ok((format, false))
             } else {
-                Err(incompatible("it holds files that are not a cache's"))
+                Err(incompatible("it holds files that do not belong to a cache"))
             }
         }
         Content::Unclear => match recognize(dir, wanted) {

@@ -96,7 +96,7 @@ fn insert(
     }
 }
 
-/// Whether publishing `new` replaces `old`. What stands in the wrong file is replaced by anything.
+/// Whether publishing `new` replaces `old`. A response in the wrong file is always replaced.
 fn replaces(new: &StoredHead, old: &StoredHead) -> bool {
     old.id == new.id || old.key != new.key || (old.selecting == new.selecting && old.range == new.range)
 }

@@ -97,7 +97,7 @@ impl fmt::Debug for Queue {
 
 fn run(jobs: &Receiver<Job>) {
     while let Ok(job) = jobs.recv() {
-        // Who waits for it gets an error, because the sender is dropped. The next jobs are done all the same.
+        // Its caller gets an error, because the sender is dropped. The next jobs are done anyway.
         let _ = catch_unwind(AssertUnwindSafe(job));
     }
 }

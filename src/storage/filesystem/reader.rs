@@ -70,9 +70,10 @@ fn open_file_of(
     };
     match ChunkReader::new(body, sums, head.id, len).doing("opening a body")? {
         Some(reader) => Ok(Some(Source::Chunks(reader))),
-        None => {
-            Err(corrupt(io::Error::new(io::ErrorKind::InvalidData, "the file has not the body's length")))
-        }
+        None => Err(corrupt(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the file does not have the body's length",
+        ))),
     }
 }
 

@@ -119,8 +119,7 @@ fn open_root(path: &Path) -> Result<File, StorageError> {
         return Err(error(StorageErrorKind::Denied, action));
     }
     if metadata.mode() & 0o002 != 0 {
-        let action =
-            format!("opening {shown}: everyone may write to it; take that permission away (chmod o-w)");
+        let action = format!("opening {shown}: everyone may write to it; remove that permission (chmod o-w)");
         return Err(error(StorageErrorKind::Denied, action));
     }
     Ok(dir)

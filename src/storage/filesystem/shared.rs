@@ -42,7 +42,7 @@ impl Shared {
     }
 
     /// The root, after making sure that the path still leads to it: if the directory was deleted, it is
-    /// made again; if something else stands in its place, that is an error.
+    /// made again; if something else is in its place, that is an error.
     pub(super) fn current(&self) -> Result<Arc<Root>, StorageError> {
         let root = self.root();
         if !self.suspect.load(Ordering::Relaxed) && root.is_current() {

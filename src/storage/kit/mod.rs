@@ -31,7 +31,7 @@
 //! `add`, `add_framed`, `add_inline` and `add_missing` report no error: [`Verified::pop`] does, after everything that is
 //! right was handed out. A fetch that finds nothing calls `add_missing`.
 //!
-//! **A row.** [`row::response`], [`row::alias`] and [`row::head`] decode what stands in a row into a [`Row`]: found,
+//! **A row.** [`row::response`], [`row::alias`] and [`row::head`] decode the contents of a row into a [`Row`]: found,
 //! garbage (remove it), or of another version (leave it).
 //!
 //! **An option** with a value that cannot be is an error of [`options`], with the same words everywhere.

@@ -1,4 +1,4 @@
-//! What stands in a row, decoded.
+//! The contents of a row, decoded.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::entry::codec::{self, DecodeError};
 use crate::entry::{Alias, BodySummary, StoredBody, StoredHead, StoredResponse};
 use crate::key::CacheKey;
 
-/// What stands in a row.
+/// The contents of a row.
 #[derive(Debug)]
 pub(in crate::storage) enum Row<T> {
     /// What was stored.
@@ -55,12 +55,12 @@ impl<T> Row<T> {
     }
 }
 
-/// A published head. `key` is what it was looked up by, if it was: what stands under another key's digest is garbage.
+/// A published head. `key` is the key of the lookup, if any: a head under another key's digest is garbage.
 pub(in crate::storage) fn head(bytes: &Bytes, key: Option<&CacheKey>) -> Row<StoredHead> {
     Row::of(codec::decode(bytes)).filter(|head| head.body.is_some() && is_of(head, key))
 }
 
-/// A response. `inline` is the body that stands with the head; `None` for one in chunks.
+/// A response. `inline` is the body that is stored with the head; `None` for one in chunks.
 pub(in crate::storage) fn response(
     bytes: &Bytes,
     inline: Option<Bytes>,

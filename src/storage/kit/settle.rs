@@ -2,7 +2,7 @@
 
 use crate::storage::{Published, StorageError, StorageErrorKind};
 
-/// What is to be done with the chunks of a body.
+/// What to do with the chunks of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::storage) enum Body {
     /// A head names them, or may name them yet. If none does, maintenance finds them.

@@ -55,7 +55,7 @@ impl Verified {
         self.unread
     }
 
-    /// Whether nothing was found so far: the body may stand elsewhere.
+    /// Whether nothing was found so far: the body may be elsewhere.
     #[allow(dead_code, reason = "for backends that do not know where a body stands")]
     pub(in crate::storage) fn is_missing(&self) -> bool {
         self.failed == Some(StorageErrorKind::Missing) && self.next == 0

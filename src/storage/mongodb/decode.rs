@@ -42,7 +42,7 @@ fn is_text(media_type: &str) -> bool {
         || known.contains(&media_type)
 }
 
-/// The value as BSON; `None` for what BSON cannot hold. Numbers may lose digits: the exact body stands beside it.
+/// The value as BSON; `None` for what BSON cannot hold. Numbers may lose digits: the exact body is stored beside it.
 fn bson(value: Value, depth: usize) -> Option<Bson> {
     let depth = depth.checked_sub(1)?;
     Some(match value {

@@ -142,7 +142,7 @@ impl<B: Bodies> fmt::Debug for DocumentStorage<B> {
 
 impl<B: Bodies> DocumentStorage<B> {
     /// Connects to the server that a URL names: `mongodb://host/database?collection=...`, or `mongodb+srv://`. For a
-    /// `GridFsStorage`, `gridfs+` may stand before either.
+    /// `GridFsStorage`, either may begin with `gridfs+`.
     ///
     /// # Errors
     ///

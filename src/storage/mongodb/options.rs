@@ -130,7 +130,7 @@ impl<S> MongoStorageBuilder<S> {
 
     /// The server's URL, in the form that [`MongoStorage::connect`] takes.
     ///
-    /// Options of this builder can also stand in its query, under the names of the methods; they win over the
+    /// Options of this builder can also be in its query, under the names of the methods; they win over the
     /// builder's. All other parameters of the query are the driver's: `w`, `readPreference`, `replicaSet`, `tls`,
     /// `authSource`, ...
     pub fn url(mut self, url: impl Into<String>) -> Self {

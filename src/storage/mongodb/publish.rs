@@ -48,7 +48,7 @@ impl Store {
         if len <= MAX_HEAD {
             return Ok(());
         }
-        let what = format!("storing a head of {len} bytes: {MAX_HEAD} are the most");
+        let what = format!("storing a head of {len} bytes: the limit is {MAX_HEAD}");
         Err(self.error(StorageErrorKind::TooLarge, what))
     }
 

@@ -80,7 +80,10 @@ impl Store {
     pub(super) async fn server_time(&self, doing: &str) -> Result<i64, StorageError> {
         let hello = self.call(doing, self.database.run_command(doc! { "hello": 1 })).await?;
         hello.get_datetime("localTime").map(|time| time.timestamp_millis()).map_err(|_| {
-            self.error(StorageErrorKind::Incompatible, format!("{doing}: the server does not say its time"))
+            self.error(
+                StorageErrorKind::Incompatible,
+                format!("{doing}: the server does not report its time"),
+            )
         })
     }
 

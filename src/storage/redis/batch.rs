@@ -1,9 +1,8 @@
-//! Lookups that come at the same moment go to the server together: one pipeline reads all their records, and the
-//! marks once for all of them.
+//! Simultaneous lookups go to the server together: one pipeline reads all their records, and the marks once for all.
 //!
-//! A lookup that finds none under way goes at once, by itself. Otherwise a task lets those that are ready run first,
-//! takes along what they look up too, and goes then. Each sees what was there when it asked, or later: whoever joins
-//! does so before anything is sent. On a cluster every lookup goes alone, so that no node waits for another.
+//! If no lookup is under way, a new one is sent at once and alone. Otherwise one task lets other ready tasks run first,
+//! collects their lookups, and then sends all of them. Each lookup sees the state at its beginning or a later one, because
+//! it joins before anything is sent. On a cluster every lookup is sent alone, so that no node waits for another.
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -185,7 +184,7 @@ impl Batch {
     fn tell(mut self, mut replies: Vec<RedisResult<Value>>) {
         let marks = Arc::new(replies.pop().unwrap_or(Ok(Value::Nil)));
         for (one, record) in self.waiting.drain(..).zip(replies) {
-            // Who has gone needs no answer.
+            // A caller that is gone needs no answer.
             let _ = one.reply.send(Reply { record, marks: Arc::clone(&marks) });
         }
     }

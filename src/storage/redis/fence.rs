@@ -82,7 +82,7 @@ fn in_time(fence: Fence, window_millis: i64) -> bool {
     age.saturating_add(1) < window
 }
 
-/// The leave to publish under a key.
+/// The permission to publish under a key.
 #[derive(Clone, Debug)]
 pub(super) struct Permit {
     given: Fence,

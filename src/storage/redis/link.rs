@@ -27,7 +27,7 @@ pub(super) enum Servers {
 const SILENCE: Duration = Duration::from_millis(100);
 
 /// A call under way. Its caller may have less patience than the connection, and drop it: if the server said nothing
-/// at all meanwhile it may be gone for good, or not be the primary any more, and nobody would ever see the timeout.
+/// at all meanwhile it may be gone permanently, or no longer the primary, and no caller would ever see the timeout.
 struct Waiting<'a> {
     link: &'a Link,
     managers: Managers,

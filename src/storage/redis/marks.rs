@@ -62,7 +62,7 @@ impl Marks {
         if version.parse() != Ok(VERSION) {
             let found = version.chars().take(20).collect::<String>();
             let action = format!(
-                "the cache at {} has version {found} of the layout, and {VERSION} is understood; choose another namespace",
+                "the cache at {} has version {found} of the layout, and this larder reads {VERSION}; choose another namespace",
                 names.marks()
             );
             return Err(error(StorageErrorKind::Incompatible, action));
@@ -87,7 +87,7 @@ impl Shared {
         Marks::from_reply(&reply, &self.names)?.ok_or_else(|| {
             error(
                 StorageErrorKind::Incompatible,
-                format!("{action}: {} is not one of ours", self.names.marks()),
+                format!("{action}: {} was not written by larder", self.names.marks()),
             )
         })
     }

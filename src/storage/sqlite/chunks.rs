@@ -37,9 +37,10 @@ impl Chunk {
             })
             .optional()?;
         match found {
-            Some((sum, data)) if sum != checksum(&data, body, seq) => {
-                Err(Fault::new(StorageErrorKind::Corrupt, format!("chunk {seq} is not what was written")))
-            }
+            Some((sum, data)) if sum != checksum(&data, body, seq) => Err(Fault::new(
+                StorageErrorKind::Corrupt,
+                format!("chunk {seq} differs from what was written"),
+            )),
             found => Ok(found.map(|(_, data)| data)),
         }
     }

@@ -181,7 +181,7 @@ fn read_only(path: &Path, options: &SqliteStorageBuilder) -> Result<Connections,
     match &opened {
         Err(fault) if fault.kind != StorageErrorKind::Incompatible && path.is_file() => {
             // Even reading a log needs a file beside the database. Where the directory forbids that, nobody else can
-            // be writing either, and the database can be read as it stands.
+            // be writing either, and the database can be read as it is.
             open(&immutable_uri(path), OpenFlags::SQLITE_OPEN_URI).or(opened)
         }
         _ => opened,

@@ -87,7 +87,7 @@ pub(super) fn check_owner(path: &Path) -> Result<(), Fault> {
             Err(error) => return Err(error.into()),
         };
         let denied = |what: &str| {
-            let detail = format!("{} {what}; trust_file(true) opens it all the same", file.display());
+            let detail = format!("{} {what}; trust_file(true) opens it anyway", file.display());
             Err(Fault::new(StorageErrorKind::Denied, detail))
         };
         if metadata.is_symlink() {

@@ -16,7 +16,7 @@ use crate::entry::StoredHead;
 use crate::entry::codec::DecodeError;
 use crate::storage::{Fence, Keyspace, Published, StorageErrorKind};
 
-/// The body of a response that is to be published.
+/// The body of a response to publish.
 #[derive(Clone, Debug)]
 pub(super) enum Body {
     /// In the row.

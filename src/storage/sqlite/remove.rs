@@ -62,7 +62,7 @@ pub(super) async fn clear(handle: &Handle, keyspace: Option<Keyspace>) -> Result
     Ok(())
 }
 
-/// Fences off all fills in these keyspaces. Returns what is to be swept away.
+/// Refuses all fills under way in these keyspaces. Returns what to sweep away.
 fn fence_off_all(session: &Session<'_>, keyspace: Option<Keyspace>) -> Result<Vec<Sweep>, Fault> {
     let connection = session.connection;
     let mut sweeps = Vec::new();

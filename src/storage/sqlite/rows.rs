@@ -1,4 +1,4 @@
-//! A row of each keyspace: its number, its head, its body, and the rows that stand under one key.
+//! A row of each keyspace: its number, its head, its body, and the rows under one key.
 
 use std::sync::Arc;
 

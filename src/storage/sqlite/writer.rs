@@ -138,7 +138,7 @@ impl SqliteWriter {
         None
     }
 
-    /// What is to be given up, if anything was written.
+    /// What to give up, if anything was written.
     fn remains(&mut self) -> Option<i64> {
         let phase = std::mem::replace(&mut self.phase, Phase::Done);
         let written = self.chunks > 0 && phase != Phase::Done;

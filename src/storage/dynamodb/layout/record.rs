@@ -18,7 +18,7 @@ use crate::storage::kit::{Row, row};
 
 /// DynamoDB's limit for an item, less something for what it counts and we do not.
 pub(in crate::storage::dynamodb) const MAX_ITEM: usize = 400 * 1024 - 1024;
-/// Readable copies are cut: the whole of it stands in the head.
+/// Readable copies are cut. The head has the whole value.
 const MAX_READABLE: usize = 2048;
 /// Chunks are given so much longer than their head, so that a freshening seldom has to write all of them again.
 const CHUNKS_LEASE: i64 = 3 * 24 * 3600;
@@ -43,7 +43,7 @@ impl Shared {
         self.expires(usable_until).map(|second| second.saturating_add(CHUNKS_LEASE))
     }
 
-    /// What of a head stands in attributes, and changes with it.
+    /// The values of a head that are also attributes, and change with it.
     pub(in crate::storage::dynamodb) fn head_attributes(&self, head: &StoredHead) -> Item {
         let mut item = self.readable(head);
         item.insert(HEAD.to_owned(), super::binary(codec::encode(head)));
@@ -153,7 +153,7 @@ pub(in crate::storage::dynamodb) fn check_size(item: &Item) -> Result<(), Storag
         return Ok(());
     }
     Err(too_large(format!(
-        "storing a response: its head takes {size} bytes, where an item may have {MAX_ITEM}"
+        "storing a response: its head needs {size} bytes, and the limit of an item is {MAX_ITEM}"
     )))
 }
 

@@ -1,6 +1,6 @@
-//! The names of keys, and what stands under them.
+//! The names of keys, and their values.
 //!
-//! What stands between the braces decides the slot of a cluster, so that all keys of one cache key share one.
+//! The text between the braces decides the slot of a cluster, so that all keys of one cache key share one.
 
 mod record;
 

@@ -1,4 +1,4 @@
-//! What stands under one key: a hash, one field for each response.
+//! The value of one key: a hash, one field for each response.
 //!
 //! | field | value |
 //! |---|---|
