@@ -16,7 +16,7 @@ const PAGE: usize = 1000;
 pub(super) fn after(cursor: Option<&Cursor>) -> Result<i64, StorageError> {
     let Some(Cursor(bytes)) = cursor else { return Ok(i64::MIN) };
     let bytes = bytes.as_ref().try_into().map_err(|_| {
-        StorageError::new(StorageErrorKind::Invalid, NAME, "this cursor is of another storage")
+        StorageError::new(StorageErrorKind::Invalid, NAME, "this cursor belongs to another storage")
     })?;
     Ok(i64::from_be_bytes(bytes))
 }
