@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 const SHORT: usize = 4 * 1024;
 /// Length of the chunks that short frames are copied into.
 const COPIED: usize = 16 * 1024;
-/// At most this many frames without content are read from a body: it may consist of nothing else, and never end.
+/// At most this many frames without content are read from a body: it may consist only of such frames, without an end.
 pub(crate) const MOST_EMPTY: usize = 256;
 
 /// Chunks of a body in memory. Their cost is at most a small multiple of the body's length, for any sizes of frames.

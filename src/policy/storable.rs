@@ -21,13 +21,13 @@ use crate::policy::times::Times;
 
 /// The head to store for this response, or why there is none.
 ///
-/// Judges status, fields and request; whether the body arrives whole is not known yet. The head's `body` says how
-/// long the body must be, where that is known. A response to POST that is stored (because its `Content-Location`
-/// is the request's own URI) gets a head for GET: pass the key of a GET then.
+/// It judges status, fields and request. It is not known yet whether the whole body will arrive. The head's `body` has the
+/// length that the body must have, if known. A response to POST is stored if its `Content-Location` is the request's own
+/// URI. It gets a head for GET: pass the key of a GET then.
 ///
 /// # Errors
 ///
-/// [`NotStored`] is the reason to give.
+/// [`NotStored`] is the reason.
 pub fn storable(
     policy: &Policy,
     request: &RequestInfo<'_>,

@@ -83,7 +83,7 @@ pub(crate) fn update_fields(stored: &HeaderMap, newer: &HeaderMap) -> Result<Hea
     Ok(merged)
 }
 
-/// Fields that describe the stored bytes. A 304 has no bytes, so it cannot change what is said of them.
+/// Fields that describe the stored bytes. A 304 has no bytes, so it cannot change these fields.
 fn describes_stored_body(name: &HeaderName) -> bool {
     static CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
     static CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");

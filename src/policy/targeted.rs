@@ -1,4 +1,4 @@
-//! Targeted cache control (RFC 9213): `CDN-Cache-Control` and its like.
+//! Targeted cache control (RFC 9213): `CDN-Cache-Control` and similar fields.
 
 use http::HeaderMap;
 use http::header::HeaderName;

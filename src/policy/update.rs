@@ -17,7 +17,7 @@ use crate::policy::stored_fields::{complete_fields, dropped, update_fields};
 use crate::policy::times::Times;
 use crate::policy::{groups, trailers};
 
-/// What becomes of a stored response that was freshened.
+/// The result of freshening a stored response.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Update {
@@ -34,9 +34,9 @@ pub struct Update {
 pub enum UpdateAction {
     /// Store its new head.
     Write,
-    /// Leave it as it is: it is this request, or the newer response to it, that must not be stored.
+    /// Leave it unchanged: this request, or the newer response to it, must not be stored.
     Leave,
-    /// Remove it: with the new fields it must not be kept.
+    /// Remove it: with the new fields it must not be stored.
     Remove,
 }
 

@@ -1,4 +1,4 @@
-//! What a response to HEAD says of stored responses to GET (RFC 9111 section 4.3.5).
+//! What a response to HEAD says about stored responses to GET (RFC 9111 section 4.3.5).
 
 use http::header;
 use http::{HeaderMap, Method, StatusCode, response};
@@ -21,10 +21,10 @@ pub enum HeadUpdate {
     Outdated(usize, StoredHead),
 }
 
-/// What a 2xx response to HEAD says of the stored responses.
+/// What a 2xx response to HEAD says about the stored responses.
 ///
 /// "If the Content-Length, ETag and Last-Modified of the HEAD response agree with a stored response, it is updated;
-/// else it SHOULD be considered stale" (4.3.5). Only a 200 speaks of the representation that GET would get.
+/// else it SHOULD be considered stale" (4.3.5). Only a 200 is about the representation that GET would get.
 #[must_use]
 pub fn updated_by_head(
     policy: &Policy,

@@ -23,7 +23,7 @@ use crate::policy::validators::{etag, is_strong, same_representation, strongly_e
 pub enum Validated {
     /// 304: these stored responses have new heads; the client is answered from `serve`, with its new head.
     Freshened {
-        /// What becomes of each response that the 304 speaks of.
+        /// What to do with each response that the 304 is about.
         updates: Vec<Update>,
         /// Which one answers.
         serve: usize,
@@ -138,7 +138,7 @@ fn not_modified(
     Validated::Freshened { updates: updates.collect(), serve: latest }
 }
 
-/// 4.3.4: which stored responses a 304 speaks of; "the first (if any)" of its rules that applies.
+/// 4.3.4: which stored responses a 304 is about; "the first (if any)" of its rules that applies.
 fn identified<'a, I>(
     request: &RequestInfo<'_>,
     candidates: impl Fn() -> I,
@@ -188,7 +188,7 @@ fn latest_of<'a>(candidates: impl Iterator<Item = (usize, &'a StoredHead)>) -> O
         .map(|(index, _)| index)
 }
 
-/// The 304 speaks of nothing that is stored: "the cache MUST NOT use [it] to update any stored responses".
+/// The 304 is about no stored response: "the cache MUST NOT use [it] to update any stored responses".
 fn nothing_identified(
     request: &RequestInfo<'_>,
     stored: &[StoredResponse],

@@ -1,4 +1,4 @@
-//! What is asked of the origin about stored responses (RFC 9111 section 4.3.1).
+//! The validation request for stored responses (RFC 9111 section 4.3.1).
 
 use http::Method;
 use http::header::{self, HeaderMap, HeaderValue};
@@ -13,7 +13,7 @@ use crate::policy::settings::Policy;
 use crate::policy::validators::{self, etag, strong_validator};
 use crate::status::Fwd;
 
-/// A validation to be made.
+/// A validation to make.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Validation {
     /// Why the request goes forward.
@@ -22,7 +22,7 @@ pub struct Validation {
     pub selected: Option<usize>,
     /// All stored responses whose validators are sent.
     pub candidates: Vec<usize>,
-    /// The part to ask for, where the selected response is partial and the whole is wanted (section 3.4).
+    /// The part to request, if the selected response is partial and the client asked for the whole (section 3.4).
     pub missing: Option<Missing>,
 }
 
@@ -99,7 +99,7 @@ pub(crate) fn validation_of(
     Validation { fwd, selected, candidates, missing: None }
 }
 
-/// The validation that makes the most recent part whole, together with others of its representation, where a strong
+/// The validation that completes the most recent part, together with others of its representation, where a strong
 /// validator allows it (section 3.4) and the whole is what the client asked for.
 pub(crate) fn completion(request: &RequestInfo<'_>, parts: &[Chosen<'_>]) -> Option<Validation> {
     let for_origin = request.conditions.range || request.conditions.only_for_origin;

@@ -8,7 +8,7 @@ use crate::key::RequestHead;
 use crate::policy::groups_of_uri;
 use crate::storage::{StorageError, StorageErrorKind};
 
-/// Invalidates all that is stored for this URI, and removes it. Returns how many responses and redirects that were.
+/// Invalidates everything that is stored for this URI, and removes it. Returns the number of responses and redirects.
 pub(crate) async fn purge(config: &Config, uri: &Uri) -> Result<u64, StorageError> {
     // What is stored names the URI as it was sent.
     let sent = config.make_key.rewrite(uri);

@@ -15,12 +15,12 @@ use crate::policy::stored_fields::{dropped, update_fields};
 /// The most parts of one variant that are stored. If there are more, the least recently received are removed.
 const MOST_PARTS: usize = 8;
 
-/// What a part that has just been stored means for what is stored beside it.
+/// The consequences of a part that has just been stored for the other stored responses.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Combination {
     /// The parts that become one.
     pub union: Option<Union>,
-    /// Stored responses that are no longer of use.
+    /// Stored responses that are no longer useful.
     pub superfluous: Vec<usize>,
 }
 
@@ -31,7 +31,7 @@ pub struct Union {
     pub head: StoredHead,
     /// Its body, in order. Where parts overlap, the newest counts.
     pub slices: Vec<Slice>,
-    /// The parts that it takes the place of.
+    /// The parts that it replaces.
     pub replaces: Vec<usize>,
 }
 

@@ -1,4 +1,4 @@
-//! What stored parts lack of their representation.
+//! Which bytes of their representation the stored parts do not have.
 
 use crate::entry::StoredHead;
 use crate::policy::parts::same::are_same;

@@ -1,4 +1,4 @@
-//! What a backend hands the suite.
+//! What a backend passes to the suite.
 
 use std::any::Any;
 use std::fmt;
@@ -26,7 +26,7 @@ pub struct Fixture {
     kept: Vec<Box<dyn Any + Send + Sync>>,
 }
 
-/// A way to damage what is stored behind a storage's back.
+/// A way to damage stored bytes without the storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Damage {
@@ -43,7 +43,7 @@ pub enum Damage {
 }
 
 impl Fixture {
-    /// A fixture with an empty storage that nobody else uses.
+    /// A fixture with an empty storage without other users.
     pub fn new(storage: impl Storage) -> Self {
         Self::shared(Arc::new(storage))
     }

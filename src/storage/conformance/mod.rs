@@ -1,9 +1,9 @@
 //! A suite that checks the sentences of the [storage contract](super::contract), for the backends here and
 //! for your own.
 //!
-//! Each requirement is an async function of its own, named after what it demands; its documentation quotes the
-//! contract. A backend's tests hand over a [`Fixture`]: an empty storage that nobody else uses, and whatever else
-//! the suite may do with it.
+//! Each requirement is a separate async function. Its name says what it requires, and its documentation quotes the
+//! contract. A backend's tests pass a [`Fixture`]: an empty storage without other users, and what else the suite may do
+//! with it.
 //!
 //! ```
 //! use larder::storage::MemoryStorage;
@@ -25,8 +25,8 @@
 //! [`conformance_tests!`](crate::conformance_tests) makes one `#[tokio::test]` of each requirement, so that
 //! `cargo test` lists them; [`run`] runs them one after the other and names all that fail.
 //!
-//! The suite proves what it tries, not the absence of faults: kill the process, fill the disk and cut the
-//! connection in tests of your own.
+//! The suite does not prove the absence of faults. Kill the process, fill the disk and cut the connection in your own
+//! tests.
 
 #![allow(
     clippy::unwrap_used,
@@ -68,7 +68,7 @@ use std::pin::Pin;
 pub struct Requirement {
     /// Its name: `publishing::a_response_is_invisible_until_it_is_published`.
     pub name: &'static str,
-    /// Checks it; panics when the storage does not keep it.
+    /// Checks it. Panics if the storage does not meet it.
     pub check: fn(Fixture) -> Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
@@ -221,7 +221,7 @@ macro_rules! __larder_requirements {
 ///
 /// The argument is an expression that is awaited anew in every test and gives a
 /// [`Fixture`](crate::storage::conformance::Fixture). The tests are in modules named after their subject; call the
-/// macro inside a module of its own where several backends are tested in one file. Your crate needs `tokio` with
+/// macro in a separate module if one file tests several backends. Your crate needs `tokio` with
 /// `macros` and `rt-multi-thread`.
 #[macro_export]
 macro_rules! conformance_tests {

@@ -2,7 +2,7 @@
 //!
 //! # How a backend uses it
 //!
-//! **A body in.** [`Cutter`] counts, limits, hashes and cuts; the backend stores what comes out.
+//! **Writing a body.** [`Cutter`] counts, limits, hashes and cuts. The backend stores the chunks.
 //!
 //! ```text
 //! begin:    Cutter::begin(NAME, &head, Sizes { inline, chunk, max_body })?
@@ -14,13 +14,13 @@
 //! ```
 //!
 //! A [`Chunk`] has its number and its [checksum](chunk_checksum). A backend with a column for the checksum uses `data`
-//! and `checksum`; one with plain values stores [`Chunk::framed`], the checksum before the bytes. Where a row turns out
-//! too long for an inline body, [`Cutter::spill`] makes chunks of it after all.
+//! and `checksum`; one with plain values stores [`Chunk::framed`], the checksum before the bytes. If a row becomes
+//! too long with an inline body, [`Cutter::spill`] makes chunks of the body.
 //!
-//! **After a publication** [`settle`] says what becomes of the chunks: a publication whose answer was lost may still be
-//! carried out, and its head must not find its body gone.
+//! **After a publication** [`settle`] decides about the chunks. A publication whose answer was lost may still be carried
+//! out, and then its head must find its body.
 //!
-//! **A body out.** [`Verified`] checks what the backend fetches, and hands out what is right.
+//! **Reading a body.** [`Verified`] checks what the backend fetches, and returns the correct bytes.
 //!
 //! ```text
 //! open:     let mut body = Verified::new(NAME, &head);
@@ -28,13 +28,13 @@
 //!           body.pop()
 //! ```
 //!
-//! `add`, `add_framed`, `add_inline` and `add_missing` report no error: [`Verified::pop`] does, after everything that is
-//! right was handed out. A fetch that finds nothing calls `add_missing`.
+//! `add`, `add_framed`, `add_inline` and `add_missing` report no error. [`Verified::pop`] does, after it has returned all
+//! correct bytes. A fetch that finds nothing calls `add_missing`.
 //!
 //! **A row.** [`row::response`], [`row::alias`] and [`row::head`] decode the contents of a row into a [`Row`]: found,
 //! garbage (remove it), or of another version (leave it).
 //!
-//! **An option** with a value that cannot be is an error of [`options`], with the same words everywhere.
+//! **An option** with an impossible value is an error of [`options`], with the same words everywhere.
 //!
 //! SQLite and the filesystem have writers and readers of their own, for speed.
 

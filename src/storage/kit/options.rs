@@ -1,4 +1,4 @@
-//! Options with values that cannot be: each is an error that names the option, its value and what is possible.
+//! Options with impossible values: each is an error that names the option, its value and the possible values.
 
 use std::fmt::{Debug, Display};
 use std::ops::RangeInclusive;
@@ -10,7 +10,7 @@ use crate::storage::{StorageError, StorageErrorKind};
 #[allow(dead_code, reason = "for options that are names; not every set of features has them")]
 pub(in crate::storage) const HIDDEN: &str = "an impossible value";
 
-/// The error for an option with a value that cannot be.
+/// The error for an option with an impossible value.
 pub(in crate::storage) fn impossible(
     backend: &'static str,
     option: &str,

@@ -1,4 +1,4 @@
-//! What becomes of a body after the publication of its head.
+//! What to do with a body after the publication of its head.
 
 use crate::storage::{Published, StorageError, StorageErrorKind};
 
@@ -13,9 +13,9 @@ pub(in crate::storage) enum Body {
 
 /// Decides about a body after its publication, for stores without transactions over head and body.
 ///
-/// A publication that failed may have been carried out, its answer lost: `withdraw` takes the head back, if it is there.
+/// A failed publication may have been carried out although its answer was lost. `withdraw` then removes the head again.
 /// A server that did not answer in time, or went away, may also carry it out later, when the head has been withdrawn
-/// already. Then the body stays: a head that appears late must not find it gone.
+/// already. Then the body stays: a head that appears late must find its body.
 pub(in crate::storage) async fn settle(
     published: &Result<Published, StorageError>,
     withdraw: impl Future<Output = Result<(), StorageError>>,

@@ -1,4 +1,4 @@
-//! A body on its way out: read ahead, and verified before a chunk of it is handed out.
+//! Reading a body: it is read ahead, and each chunk is verified before it is returned.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,7 +11,7 @@ use crate::storage::{StorageError, StorageErrorKind};
 
 /// What was read of one body, and what is left of it.
 ///
-/// Nothing that is added makes an error at once: what was right before it is handed out first.
+/// An error is not reported at once: the correct bytes before it are returned first.
 pub(in crate::storage) struct Verified {
     backend: &'static str,
     id: EntryId,
@@ -81,7 +81,7 @@ impl Verified {
         self.add(checksum, value);
     }
 
-    /// Adds the whole body, which stood with its head. It takes the place of what was missing.
+    /// Adds the whole body, which was stored with its head. It replaces what was missing.
     pub(in crate::storage) fn add_inline(&mut self, body: Bytes) {
         if BodySummary::of(&body) != self.summary {
             self.failed = Some(StorageErrorKind::Corrupt);
@@ -92,7 +92,7 @@ impl Verified {
         self.ready.extend((!body.is_empty()).then_some(body));
     }
 
-    /// Says that the next chunk is not there.
+    /// Records that the next chunk is missing.
     pub(in crate::storage) fn add_missing(&mut self) {
         if self.unread > 0 {
             self.failed.get_or_insert(StorageErrorKind::Missing);
