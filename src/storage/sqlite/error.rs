@@ -1,4 +1,4 @@
-//! What SQLite says, in the storage's words.
+//! From an error of SQLite to a `StorageError`.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ pub(super) struct Fault {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Code {
-    /// Somebody else holds a lock.
+    /// Another process holds a lock.
     Busy,
     Other,
 }
@@ -30,7 +30,7 @@ impl Fault {
         Self { kind, detail: detail.into(), code: None }
     }
 
-    /// Whether somebody else holds a lock: worth another try where waiting is allowed.
+    /// Whether another process holds a lock. If waiting is allowed, the call is tried again.
     pub(super) fn is_busy(&self) -> bool {
         self.code == Some(Code::Busy)
     }
@@ -47,7 +47,7 @@ impl Fault {
 
     /// The error of the call that was doing `action` with the database at `place`.
     ///
-    /// The message says everything once, so the error has no source: SQLite's would say it again.
+    /// The message contains everything, so the error has no source: SQLite's error would repeat it.
     pub(super) fn during(self, action: &str, place: &Path) -> StorageError {
         let place = place.display();
         // SQLite also names the file that it cannot open.

@@ -1,8 +1,8 @@
 //! Keeping the limits: eviction of what was not used recently, without a write per use.
 //!
-//! Entries stand in the order of their row numbers, which is the order they were stored in, and a hand moves along:
-//! an entry that was used since the hand last came by is spared and its mark taken away, another one is evicted
-//! (SIEVE). A use is marked in memory; the marks reach the file with the next eviction, or now and then.
+//! This is SIEVE. Entries are in the order of their row numbers, which is the order of storing, and a hand moves along
+//! them. If an entry was used since the hand last passed it, the hand removes its mark and moves on. Otherwise the entry is
+//! evicted. A use is marked in memory. The marks reach the file with the next eviction, or from time to time.
 
 use std::sync::atomic::Ordering;
 
@@ -12,7 +12,7 @@ use super::error::Fault;
 use super::layout::MOST;
 use super::session::Session;
 
-/// At most so many entries are evicted in one transaction; more follow in the next.
+/// At most this many entries are evicted in one transaction. More follow in the next one.
 const STEP: usize = 1024;
 
 /// Brings the marks to the file.
@@ -53,7 +53,7 @@ pub(super) fn make_room(session: &Session<'_>) -> Result<bool, Fault> {
     Ok(evicted > 0)
 }
 
-/// What is stored at present, by everybody who shares the file.
+/// What is stored at present, by all processes that share the file.
 struct Fill {
     responses: u64,
     response_bytes: u64,

@@ -7,7 +7,7 @@ use super::layout::hash;
 use crate::key::CacheKey;
 use crate::storage::{Fence, Keyspace};
 
-/// So many removals are remembered by their keys; fills from before that are refused whatever their key.
+/// This many removals are remembered by their keys. Fills from before them are refused for all keys.
 const FENCES: i64 = 4096;
 
 /// Whether a removal came between the lookup that handed out the fence and now.
@@ -57,7 +57,7 @@ pub(super) fn raise_fence(connection: &Connection, key: &CacheKey) -> Result<(),
     Ok(())
 }
 
-/// Fences off all fills in a keyspace.
+/// Refuses all fills under way in a keyspace.
 pub(super) fn raise_floor(connection: &Connection, keyspace: Keyspace) -> Result<(), Fault> {
     let fence = next_fence(connection)?;
     let floor = match keyspace {

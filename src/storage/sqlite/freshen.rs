@@ -1,4 +1,4 @@
-//! Freshening: a head takes the place of another one (RFC 9111 section 3.2).
+//! Freshening: a new head replaces the stored one (RFC 9111 section 3.2).
 
 use rusqlite::params;
 
@@ -21,7 +21,7 @@ pub(super) fn freshen(session: &Session<'_>, head: &StoredHead, fence: Fence) ->
         _ => None,
     });
     let Some((entry, stored)) = stored else { return Ok(false) };
-    // The body is the one that was stored, whatever the new head says of it.
+    // The body stays the stored one, even if the new head says otherwise.
     let head = StoredHead { body: stored.body, ..head.clone() };
     let encoded = codec::encode(&head);
     connection

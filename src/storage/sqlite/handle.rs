@@ -19,8 +19,8 @@ use super::sweep::{self, Sweep};
 use crate::key::CacheKey;
 use crate::storage::{Lookup, StorageError, StorageErrorKind};
 
-/// The fields are dropped in this order: the last connection closed is the writing one, because only that can take
-/// away the log, and a temporary file goes when nobody has it open any more.
+/// The fields are dropped in this order: the last connection closed is the writing one, because only that can remove
+/// the log, and a temporary file is deleted when it is no longer open.
 #[derive(Debug)]
 pub(super) struct Handle {
     pub(super) pool: Arc<Pool>,

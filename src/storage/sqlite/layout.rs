@@ -1,4 +1,4 @@
-//! The tables, their version, and whose they are.
+//! The tables, their version, and which program they belong to.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -1,4 +1,4 @@
-//! Listing what is stored, and how much it is.
+//! Listing what is stored, and counting it.
 
 use bytes::Bytes;
 use rusqlite::{Connection, Row, params};
@@ -12,7 +12,7 @@ use crate::storage::{Cursor, Page, StorageError, StorageErrorKind, Usage};
 /// A page of a listing is never longer.
 const PAGE: usize = 1000;
 
-/// The row a listing goes on behind.
+/// The row after which a listing continues.
 pub(super) fn after(cursor: Option<&Cursor>) -> Result<i64, StorageError> {
     let Some(Cursor(bytes)) = cursor else { return Ok(i64::MIN) };
     let bytes = bytes.as_ref().try_into().map_err(|_| {

@@ -54,7 +54,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let Self::Temporary(path) = self else { return };
-        // What is left behind here is the temporary directory's to clean.
+        // What remains here is cleaned with the temporary directory.
         for suffix in ["", "-wal", "-shm", "-journal"] {
             let _ = std::fs::remove_file(beside(path, suffix));
         }
@@ -131,7 +131,7 @@ pub(super) fn user_cache_file(app_name: &str) -> Result<PathBuf, StorageError> {
     Ok(directory.join("larder.db"))
 }
 
-/// Too little to take a dependency for.
+/// This is too little for a dependency.
 fn user_cache_dir() -> Option<PathBuf> {
     let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     if cfg!(windows) {

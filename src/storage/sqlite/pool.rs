@@ -1,4 +1,4 @@
-//! Reading: on the spot while that is quick, on a blocking thread when it is not.
+//! Reading: on the caller's thread while that is quick, otherwise on a blocking thread.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -87,7 +87,7 @@ impl Pool {
             (None, Some(connection)) => connection.lock().unwrap_or_else(PoisonError::into_inner),
             (None, None) => return Err(Fault::new(StorageErrorKind::Other, "there is no connection")),
         };
-        // Only here may SQLite sleep until somebody else's lock is gone.
+        // Only here may SQLite sleep until the lock of another process is released.
         connection.busy_timeout(self.busy_timeout)?;
         let result = work(&connection);
         connection.busy_timeout(Duration::ZERO)?;
@@ -115,7 +115,7 @@ struct Pace {
 impl Pace {
     /// What a blocking thread would have cost, several times over.
     const SLOW: Duration = Duration::from_micros(250);
-    /// So many quick reads in a row restore the trust.
+    /// After this many quick reads in a row, reads are done on the caller's thread again.
     const ROW: u32 = 16;
 
     fn is_quick(&self) -> bool {

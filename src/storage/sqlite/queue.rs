@@ -16,7 +16,7 @@ use super::{evict, reclaim, repair};
 use crate::storage::StorageErrorKind;
 use crate::storage::kit::backlog::Backlog;
 
-/// At most so many jobs are done in one transaction; and what can be done without is not queued behind more.
+/// At most this many jobs are done in one transaction. Optional work is not queued behind more than that.
 const BATCH: usize = 64;
 /// A database that was found sound is not examined again sooner.
 const EXAMINED: Duration = Duration::from_secs(60);
@@ -65,7 +65,7 @@ impl Queue {
         Ok(Self { jobs: Some(queue), len, thread: Some(thread), backlog })
     }
 
-    /// Has `work` done in a transaction, together with whatever else is queued, and returns once it is committed.
+    /// Has `work` done in a transaction, together with everything else that is queued. Returns once it is committed.
     ///
     /// The work may be done more than once, each time after the time before was rolled back.
     pub(super) async fn write<T, F>(&self, work: F) -> Result<T, Fault>
@@ -94,7 +94,7 @@ impl Queue {
         answer(self.enqueue(Manner::Alone, work)?).await
     }
 
-    /// Has `work` done some time, or never when the queue is long: for what will be caught up with later.
+    /// Has `work` done at some time, or never if the queue is long. It is for work that a later job can catch up with.
     pub(super) fn nudge<F>(&self, work: F)
     where
         F: Fn(&Session<'_>) -> Result<(), Fault> + Send + 'static,
@@ -146,7 +146,7 @@ enum Manner {
     Alone,
 }
 
-/// A piece of work with somebody who waits for it.
+/// A job that a caller waits for.
 trait Job: Send {
     fn manner(&self) -> Manner;
     fn run(&mut self, session: &Session<'_>) -> Result<(), Fault>;
@@ -185,7 +185,7 @@ where
 
     fn finish(self: Box<Self>, outcome: Result<(), Fault>) {
         let Self { value, waiter, .. } = *self;
-        // Nobody may be waiting any more.
+        // The caller may no longer be waiting.
         let _ = waiter.send(outcome.and_then(|()| value.ok_or_else(ended)));
     }
 }
@@ -216,7 +216,7 @@ fn run(connection: &SharedConnection, state: &State, mut jobs: mpsc::UnboundedRe
         tidy(&jobs);
     }
     with(connection, state, |session| {
-        // The last words of a storage; what they would have changed can be done without.
+        // The storage is being closed. The changes of these jobs are optional.
         let _ = transact(session, |session| {
             evict::remember(session)?;
             reclaim::give_up_all(session)
@@ -275,7 +275,7 @@ fn transact<T>(
     Ok(value)
 }
 
-/// Catches up with a bounded piece of what can wait: after each batch, and again while nobody else wants to write.
+/// Does a bounded amount of work that can wait: after each batch, and again while the queue is empty.
 /// Returns whether there may be more.
 fn tidy(session: &Session<'_>) -> bool {
     let due = reclaim::is_due(session) || evict::is_due(session);

@@ -1,4 +1,4 @@
-//! A body out: read chunk by chunk.
+//! Reading a body, chunk by chunk.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub struct SqliteReader {
     hash: i64,
     id: EntryId,
     body: i64,
-    /// Pieces read already.
+    /// Chunks that were read already.
     ready: VecDeque<Bytes>,
     /// The next chunk, and how many bytes are still to come after what is ready.
     seq: i64,

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// At most so many marks are kept in memory; uses beyond them go unmarked until the next eviction.
+/// At most this many marks are kept in memory. Further uses are not marked until the next eviction.
 const MARKS: usize = 1 << 16;
 /// How often marks are brought to the file for other processes when nothing is stored.
 const INTERVAL: Duration = Duration::from_secs(60);

@@ -1,4 +1,4 @@
-//! Taking back the room of bodies that nobody can reach any more.
+//! Reclaiming the room of bodies that no head names any more.
 //!
 //! Deleting a response condemns its chunks: they go afterwards in steps of bounded size, and not while this process
 //! still reads them. A body that is being written is on record as pending, so that what a killed writer leaves is
@@ -13,9 +13,9 @@ use super::error::Fault;
 use super::session::Session;
 use crate::clock::{Clock, SystemClock};
 
-/// At most so many chunks, 8 MiB, are deleted in one transaction.
+/// At most this many chunks, 8 MiB, are deleted in one transaction.
 const STEP: usize = 64;
-/// A pending body that did not grow for so long is given up: ten minutes, in milliseconds.
+/// A pending body that did not grow for this long is given up: ten minutes, in milliseconds.
 const PATIENCE: i64 = 10 * 60 * 1000;
 
 /// Puts on record that the body grows. Returns whether it may: not when it was given up meanwhile.
@@ -36,7 +36,7 @@ pub(super) fn record(session: &Session<'_>, body: i64, first: bool) -> Result<bo
     Ok(changed > 0)
 }
 
-/// Strikes a body off the record because a head leads to it now. Returns whether it was there.
+/// Removes a body from the record because a head now names it. Returns whether it was there.
 pub(super) fn forget(connection: &Connection, body: i64) -> Result<bool, Fault> {
     Ok(connection.prepare_cached("DELETE FROM pending WHERE body = ?1")?.execute([body])? > 0)
 }

@@ -12,7 +12,7 @@ use crate::entry::EntryId;
 use crate::key::CacheKey;
 use crate::storage::{Keyspace, StorageError};
 
-/// Deletes everything under a key and fences off the fills under way.
+/// Deletes everything under a key, and leaves a fence that refuses the fills under way.
 pub(super) fn remove(session: &Session<'_>, key: &CacheKey) -> Result<bool, Fault> {
     let connection = session.connection;
     raise_fence(connection, key)?;

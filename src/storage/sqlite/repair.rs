@@ -7,8 +7,8 @@ use super::error::Fault;
 use super::layout::{MOST, ensure};
 use crate::storage::StorageErrorKind;
 
-/// Whether the numbers of the table `state` are ones that a cache reaches. Another program wrote others, and SQLite makes
-/// a number that overflows a float: nothing could be stored any more.
+/// Whether a cache can reach the numbers of the table `state`. Higher ones are from another program. SQLite turns a number
+/// that overflows into a float, and then nothing could be stored any more.
 fn has_sound_numbers(connection: &Connection) -> Result<bool, Fault> {
     let mut statement = connection.prepare(
         "SELECT count(*) FROM state
