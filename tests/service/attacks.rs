@@ -193,7 +193,7 @@ async fn an_invalidation_during_the_lookup_does_not_hide_that_of_another_process
         }
         Ok(response(200, &[FRESH], "two"))
     });
-    let (cache, other) = (CacheLayer::new(remote).layer(origin.clone()), other.layer(origin));
+    let (cache, other) = (CacheLayer::new(remote).layer(origin), other.layer(origin));
     ask(&cache, get("http://example.com/any")).await;
     let first = ask(&cache, request("POST", PAGE, &[("x-slow", "1")]));
     let others = async {
