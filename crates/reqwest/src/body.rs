@@ -40,6 +40,6 @@ impl<B: Body> Body for Shareable<B> {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.hint.clone()
+        self.hint
     }
 }
