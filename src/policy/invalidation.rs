@@ -72,7 +72,7 @@ pub(crate) fn target_groups(policy: &Policy, request: &RequestInfo<'_>, uri: &Ur
     ids_of(policy, request, &targets)
 }
 
-/// Everything that is stored for a URI, whatever the method. Empty where the URI is not absolute.
+/// Everything that is stored for a URI, for all methods. Empty if the URI is not absolute.
 pub(crate) fn groups_of_uri(uri: &Uri) -> Vec<GroupId> {
     let targets = target_uri(uri).map(|target| spellings(&target)).unwrap_or_default();
     let of_target = |target: &String| {

@@ -1,4 +1,4 @@
-//! Removing everything that is stored for a URI, whatever its keys.
+//! Removing everything that is stored for a URI, under all keys.
 
 use std::pin::Pin;
 

@@ -33,7 +33,7 @@ pub async fn an_alias_is_found_with_its_target_and_body(fixture: Fixture) {
     }
 }
 
-/// "Stores or replaces the alias under its key."
+/// "Stores or replaces the alias under `alias.response.head.key`."
 pub async fn an_alias_replaces_the_one_before(fixture: Fixture) {
     let (storage, from) = (&*fixture.storage, key("from"));
     put_alias(storage, alias(&from, &key("first"), "first")).await;
@@ -44,7 +44,7 @@ pub async fn an_alias_replaces_the_one_before(fixture: Fixture) {
     assert_eq!(storage.usage().await.expect("usage").aliases, 1);
 }
 
-/// "Everything stored under the key, in both keyspaces, in one trip."
+/// "Returns everything that is stored under `key`, in both keyspaces, in one round trip."
 pub async fn both_keyspaces_are_found_in_one_lookup(fixture: Fixture) {
     let (storage, both) = (&*fixture.storage, key("both"));
     let head = store_at(storage, &both, 1, 100).await;
@@ -69,7 +69,7 @@ pub async fn the_keyspaces_do_not_replace_each_other(fixture: Fixture) {
     assert_eq!(lookup(storage, &both).await.alias.expect("the alias").target, key("other"));
 }
 
-/// "Stores or replaces the alias under its key, of whatever kind either is": a redirect, or a record of `No-Vary-Search`.
+/// "Stores or replaces the alias under `alias.response.head.key`. The kinds of the two may differ.": a redirect, or a record of `No-Vary-Search`.
 pub async fn an_alias_of_one_kind_replaces_one_of_another(fixture: Fixture) {
     let (storage, from) = (&*fixture.storage, key("from"));
     let equivalent = |target| {
@@ -91,7 +91,7 @@ pub async fn an_alias_of_one_kind_replaces_one_of_another(fixture: Fixture) {
     }
 }
 
-/// "The body comes with it: it is not streamed."
+/// "The alias contains its body: it is not `Streamed`."
 pub async fn an_alias_without_its_body_is_refused(fixture: Fixture) {
     let (storage, from) = (&*fixture.storage, key("from"));
     let mut streamed = alias(&from, &key("target"), "moved");

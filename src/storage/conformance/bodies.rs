@@ -43,7 +43,7 @@ pub async fn a_big_body_streams_through(fixture: Fixture) {
     survives(&*fixture.storage, limit.min(64 * MIB)).await;
 }
 
-/// "Pieces may have any size, 0 included."
+/// "`data` may have any length, also 0."
 pub async fn pieces_of_any_size_and_empty_ones(fixture: Fixture) {
     let storage = &*fixture.storage;
     for len in [700, 400_000] {
@@ -64,7 +64,7 @@ pub async fn pieces_of_any_size_and_empty_ones(fixture: Fixture) {
     }
 }
 
-/// "`None` after exactly as many bytes as the head's summary says", whatever length had been announced or not.
+/// "`None` after exactly as many bytes as the head's `BodySummary` says", with any announced length and without one.
 pub async fn the_summary_is_of_what_was_written(fixture: Fixture) {
     let storage = &*fixture.storage;
     for len in [0, 500, 250_000] {

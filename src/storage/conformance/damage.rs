@@ -36,12 +36,12 @@ pub async fn a_flipped_bit_in_a_large_body_is_never_handed_out(fixture: Fixture)
     is_noticed(fixture, 1_000_000, Damage::FlipBody).await;
 }
 
-/// "... or an error; never ... a short body."
+/// "... or an error. It never returns other bytes or a short body."
 pub async fn a_lost_body_is_an_error_and_never_short(fixture: Fixture) {
     is_noticed(fixture, 1_000_000, Damage::LoseBody).await;
 }
 
-/// "Bytes that do not decode are no error of lookup: the entry is skipped."
+/// "Bytes that do not decode are not an error of `lookup`. It skips the entry and should remove it."
 pub async fn a_garbled_head_is_a_miss(fixture: Fixture) {
     let storage = &*fixture.storage;
     for len in [100, 300_000] {
@@ -61,8 +61,8 @@ pub async fn a_garbled_head_is_a_miss(fixture: Fixture) {
     }
 }
 
-/// "What another version of a format wrote is a miss too, and stays": neither a lookup, nor a listing, nor maintenance,
-/// nor a response that is stored under the same key takes it away.
+/// "An entry that another version of a format wrote is a miss too, but it stays": a lookup, a listing, maintenance and a
+/// response that is stored under the same key do not remove it.
 pub async fn what_another_version_wrote_is_a_miss_and_stays(fixture: Fixture) {
     let storage = &*fixture.storage;
     for len in [100, 300_000] {

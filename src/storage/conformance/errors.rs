@@ -12,7 +12,7 @@ use crate::storage::{AnyReader, StorageError, StorageErrorKind};
 
 const MIB: usize = 1024 * 1024;
 
-/// `Missing` "when the body is gone", at the latest with the first piece.
+/// `Missing` "when the body no longer exists", at the latest with the first bytes.
 pub async fn opening_an_unknown_body_is_missing(fixture: Fixture) {
     let storage = &*fixture.storage;
     let stored = store_at(storage, &key("known"), 1, 300_000).await;
@@ -32,7 +32,7 @@ async fn first_error(mut reader: AnyReader) -> StorageError {
     reader.next().await.expect_err("there is no body")
 }
 
-/// `TooLarge` "when a body of the announced length will not be taken".
+/// `TooLarge` "when the announced length is over the limit".
 pub async fn an_announced_body_over_the_limit_is_too_large(fixture: Fixture) {
     let (storage, key) = (&*fixture.storage, key("announced"));
     let Some(limit) = fixture.max_body else {
@@ -47,7 +47,7 @@ pub async fn an_announced_body_over_the_limit_is_too_large(fixture: Fixture) {
     check_only(storage, &store_at(storage, &key, 2, 10).await).await;
 }
 
-/// `TooLarge` "when the limit for one body is passed. After an error the writer can only be aborted."
+/// `TooLarge` "when the body exceeds the limit. After an error the writer can only be aborted."
 pub async fn a_written_body_over_the_limit_is_too_large(fixture: Fixture) {
     let (storage, key) = (&*fixture.storage, key("written"));
     let Some(limit) = fixture.max_body else {

@@ -38,7 +38,7 @@ pub async fn a_removal_after_the_lookup_refuses_the_fill(fixture: Fixture) {
     }
 }
 
-/// ... at whatever moment of the fill the removal comes.
+/// ... at any moment of the fill.
 pub async fn a_removal_while_the_body_is_written_refuses_the_fill(fixture: Fixture) {
     let (storage, key) = (&*fixture.storage, key("meanwhile"));
     for len in [10, 200_000] {
@@ -105,7 +105,7 @@ pub async fn a_lookup_after_the_removal_may_fill(fixture: Fixture) {
     }
 }
 
-/// "Refusing too often is allowed, too seldom is not": however a storage remembers removals, it may not forget.
+/// "A storage may refuse too often, but never too seldom": however a storage remembers removals, it may not forget.
 pub async fn an_older_removal_is_not_forgotten_among_many(fixture: Fixture) {
     let (storage, key) = (Arc::clone(&fixture.storage), key("early"));
     let fence = fence(&*storage, &key).await;

@@ -23,7 +23,7 @@ fn freshened(head: &StoredHead) -> StoredHead {
     fresh
 }
 
-/// "The body is not touched. Returns whether there was such a response."
+/// "The body is not touched. Returns whether the head was replaced."
 pub async fn the_head_is_replaced_and_the_body_is_not_touched(fixture: Fixture) {
     let storage = &*fixture.storage;
     for len in [0, 100, 300_000] {
@@ -85,7 +85,7 @@ pub async fn a_head_that_does_not_know_its_body_is_refused(fixture: Fixture) {
     }
 }
 
-/// "A fence from before a removal or clearing that covers the key never freshens what that removed."
+/// "With a fence from before a removal or clearing that covers the key, it never freshens a removed response."
 pub async fn a_fence_from_before_a_removal_freshens_nothing(fixture: Fixture) {
     let (storage, key) = (&*fixture.storage, key("fenced"));
     for clearing in [false, true] {
@@ -117,7 +117,7 @@ pub async fn a_replaced_response_is_not_freshened(fixture: Fixture) {
     assert!(!only(storage, &key).await.head.headers.contains_key("x-added"));
 }
 
-/// "Removal fences off fills", freshening included.
+/// "A removal refuses earlier fills", freshening included.
 pub async fn a_removed_response_is_not_freshened(fixture: Fixture) {
     let (storage, key) = (&*fixture.storage, key("gone"));
     for len in [100, 300_000] {

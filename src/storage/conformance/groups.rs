@@ -48,7 +48,7 @@ pub async fn all_groups_of_one_call_are_invalidated(fixture: Fixture) {
     }
 }
 
-/// "... the target URI": whatever key it is stored under.
+/// The target URI: under all keys.
 pub async fn everything_stored_for_a_target_is_marked_when_it_is_invalidated(fixture: Fixture) {
     let storage = &*fixture.storage;
     for (name, uri) in [
@@ -67,7 +67,7 @@ pub async fn everything_stored_for_a_target_is_marked_when_it_is_invalidated(fix
     assert!(!only(storage, &key("other-query")).await.invalidated);
 }
 
-/// "... whatever is stored or freshened as its consequence carries it": times mean nothing.
+/// "Every response that is stored or freshened as a consequence of this lookup carries it": times mean nothing.
 pub async fn what_is_stored_after_the_invalidation_is_not_marked(fixture: Fixture) {
     let storage = &*fixture.storage;
     invalidate(storage, "g").await;
@@ -148,7 +148,7 @@ pub async fn aliases_are_marked_too(fixture: Fixture) {
     assert!(lookup(storage, &key("from")).await.alias.expect("the alias").response.invalidated);
 }
 
-/// "... and what is kept of it is bounded": invalidating ever new targets does not grow the storage without end.
+/// "... and the storage bounds what it remembers": invalidating ever new targets does not grow the storage without end.
 pub async fn invalidating_what_is_not_stored_takes_bounded_room(fixture: Fixture) {
     let storage = &*fixture.storage;
     store(storage, member("kept", &["g"])).await;

@@ -95,7 +95,7 @@ pub async fn repeated_and_empty_and_raw_fields_survive_in_order(fixture: Fixture
     survives(&*fixture.storage, &head).await;
 }
 
-/// "Publishes the response with the body written so far as its whole body, and these trailer fields."
+/// "Its body is what was written so far. `end` has ... the trailer fields."
 pub async fn trailers_survive_apart(fixture: Fixture) {
     let storage = &*fixture.storage;
     for len in [10, 200_000] {
@@ -117,7 +117,7 @@ pub async fn trailers_survive_apart(fixture: Fixture) {
     }
 }
 
-/// Whatever was answered is kept as it was.
+/// An answered head stays as it was.
 pub async fn odd_versions_methods_and_statuses_survive(fixture: Fixture) {
     let storage = &*fixture.storage;
     for (number, (version, method, status)) in [
@@ -150,7 +150,7 @@ pub async fn many_fields_survive(fixture: Fixture) {
 }
 
 /// Heads that are larger than what the codec decodes are [too large](StorageErrorKind::TooLarge), or come back as they were.
-/// They are never stored as something that nobody can read.
+/// They are never stored in a form that cannot be read.
 pub async fn heads_over_the_limit_are_refused_or_survive(fixture: Fixture) {
     let storage = &*fixture.storage;
     for name in ["lines", "bytes"] {

@@ -75,7 +75,7 @@ pub async fn the_boundary_between_parts_counts(fixture: Fixture) {
     are_kept_apart(&*fixture.storage, &keys).await;
 }
 
-/// "What is stored under another canonical key, whatever its hash, is never returned": keys that agree in 32 bits of
+/// "A lookup never returns an entry of another canonical key, even if the hashes are equal": keys that agree in 32 bits of
 /// a hash stand side by side. (Longer agreement cannot be found by trying; a storage that indexes by less than the
 /// whole key should test that itself with a hash that always agrees.)
 pub async fn look_alike_hashes_are_told_apart(fixture: Fixture) {

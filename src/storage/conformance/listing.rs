@@ -54,7 +54,7 @@ async fn fill(storage: &dyn DynStorage) -> BTreeSet<EntryId> {
     stored
 }
 
-/// "Everything else is seen exactly once", whatever the page's size.
+/// "All others appear exactly once", with any size of the pages.
 pub async fn every_page_size_sees_every_response_once(fixture: Fixture) {
     let storage = &*fixture.storage;
     let stored = fill(storage).await;
@@ -97,7 +97,7 @@ pub async fn an_empty_storage_lists_nothing(fixture: Fixture) {
     assert_eq!((usage.responses, usage.aliases), (0, 0));
 }
 
-/// "What is stored or removed meanwhile may or may not be seen; everything else is seen exactly once."
+/// "Entries that are stored or removed during the listing may or may not appear. All others appear exactly once."
 pub async fn a_removal_between_pages_loses_nothing_else(fixture: Fixture) {
     let storage = &*fixture.storage;
     let stored = fill(storage).await;

@@ -55,7 +55,7 @@ pub async fn what_is_usable_stays(fixture: Fixture) {
     assert_nothing(storage, &usual.key).await;
 }
 
-/// "What is not usable any more at `now` is removed even if the clock says otherwise", to the millisecond.
+/// "`now` may be any time; it decides even if the clock differs", to the millisecond.
 pub async fn the_time_that_is_given_decides(fixture: Fixture) {
     let storage = &*fixture.storage;
     let stored = store_at(storage, &key("usual"), 1, 100).await;
@@ -65,7 +65,7 @@ pub async fn the_time_that_is_given_decides(fixture: Fixture) {
     assert_nothing(storage, &stored.key).await;
 }
 
-/// "What it wrote is reclaimed at the latest by maintain."
+/// "The storage reclaims what it wrote, at the latest in `maintain`."
 pub async fn remains_of_dropped_writers_are_reclaimed(fixture: Fixture) {
     let storage = &*fixture.storage;
     let stays = store_at(storage, &key("stays"), 1, 300_000).await;

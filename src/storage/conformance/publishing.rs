@@ -74,7 +74,7 @@ pub async fn a_published_response_replaces_the_one_before(fixture: Fixture) {
     }
 }
 
-/// "Two writers of one key have two ids; a reader sees all of one body."
+/// "Two writers of one key have two ids. A reader sees one whole body."
 pub async fn two_interleaved_writers_never_mix_and_the_last_publication_wins(fixture: Fixture) {
     let (storage, key) = (&*fixture.storage, key("interleaved"));
     for len in [600, 300_000] {

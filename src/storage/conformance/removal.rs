@@ -7,7 +7,7 @@ use super::sample::{
 use crate::entry::EntryId;
 use crate::storage::Keyspace;
 
-/// "Removes everything under the key in both keyspaces."
+/// "Removes everything under `key` in both keyspaces."
 pub async fn remove_takes_both_keyspaces_of_one_key(fixture: Fixture) {
     let (storage, gone, stays) = (&*fixture.storage, key("gone"), key("stays"));
     store(storage, variant(&gone, "de", SampleBody { seed: 1, len: 10 })).await;
@@ -24,7 +24,7 @@ pub async fn remove_takes_both_keyspaces_of_one_key(fixture: Fixture) {
     assert_eq!((usage.responses, usage.aliases), (1, 1));
 }
 
-/// "Returns whether there was anything."
+/// "Returns whether there was an entry."
 pub async fn remove_says_whether_there_was_anything(fixture: Fixture) {
     let storage = &*fixture.storage;
     assert!(!storage.remove(&key("never")).await.expect("remove"));

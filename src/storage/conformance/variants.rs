@@ -75,7 +75,7 @@ pub async fn a_different_range_is_a_different_variant(fixture: Fixture) {
     assert!(found.contains(&again.id) && !found.contains(&heads[2].id));
 }
 
-/// "The order of the responses is from the most recently published on."
+/// "The most recently published response is the first."
 pub async fn the_most_recently_published_comes_first(fixture: Fixture) {
     let (storage, key) = (&*fixture.storage, key("order"));
     let mut expected = Vec::new();
@@ -89,7 +89,7 @@ pub async fn the_most_recently_published_comes_first(fixture: Fixture) {
     }
 }
 
-/// "... up to a limit of the storage's own; beyond it the least recently published go."
+/// "... up to a limit of the storage. Beyond this limit the least recently published ones are removed."
 pub async fn the_number_of_variants_is_bounded_and_the_oldest_go(fixture: Fixture) {
     let (storage, key) = (&*fixture.storage, key("bounded"));
     let mut published = Vec::new();

@@ -12,7 +12,8 @@ use crate::storage::{StorageError, StorageErrorKind};
 
 use super::error::error;
 
-/// So many of the runtime's blocking threads are taken at a time, whatever the disk does: it has 512 for the whole program.
+/// At most this many of the runtime's blocking threads are used at a time, even with a slow disk: it has 512 for the whole
+/// program.
 const READS: usize = 64;
 /// The same for work on the directory as a whole, which can wait for locks.
 const MAINTENANCE: usize = 4;

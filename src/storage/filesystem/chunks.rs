@@ -101,7 +101,7 @@ impl Written {
     }
 }
 
-/// Reads a body from its file, verified chunk by chunk. The open file keeps its bytes whatever becomes of its name.
+/// Reads a body from its file, verified chunk by chunk. The open file keeps its bytes even if its name is removed.
 #[derive(Debug)]
 pub(super) struct ChunkReader {
     body: File,

@@ -1,8 +1,8 @@
-//! Staying within the limits: what was not used for the longest goes first.
+//! Keeping the limits: what was not used for the longest time is removed first.
 //!
-//! Nothing is kept in memory for it. How much is stored is known from the counters that all processes share; who
-//! goes is chosen by the access times of the files in as many fan-out directories, from a random one
-//! on, as hold a few thousand entries: exact for a small cache, an estimate for a large one.
+//! This needs no memory. Counters that all processes share say how much is stored. The access times of the files decide
+//! what is evicted. Only some fan-out directories are read, beginning with a random one, until they hold a few thousand
+//! entries. So the order is exact for a small cache and an estimate for a large one.
 
 use std::sync::{Arc, TryLockError};
 
@@ -132,8 +132,8 @@ fn collect(root: &Root, keyspace: Keyspace, fan: u8, candidates: &mut Vec<Candid
     Ok(())
 }
 
-/// Evicts what is under one key, unless somebody else is at work there: what he holds is in use, and should he be
-/// stopped, the limits hold without him. So nobody waits while he evicts, and many who evict at once do not queue up.
+/// Evicts what is under one key, unless another process holds its lock: that key is in use, and the limits hold without
+/// it, even if that process was stopped. So an eviction never waits, and concurrent evictions do not queue up.
 fn evict(shared: &Shared, root: &Arc<Root>, keyspace: Keyspace, name: &Name) -> Result<Gone, StorageError> {
     let Some(locked) = shared.locks.try_take(root, name.fan())? else { return Ok(Gone::default()) };
     take_away(Change::begin(&locked)?, keyspace, name)

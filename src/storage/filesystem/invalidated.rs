@@ -41,7 +41,7 @@ pub(super) struct Counted {
 }
 
 impl Counted {
-    /// What is handed out with a lookup. Where nobody knows, it is 0, which is before all of them.
+    /// The count that a lookup returns. If it is unknown, it is 0, which is before all invalidations.
     pub(super) fn as_of(self) -> u64 {
         self.count.unwrap_or(0)
     }
@@ -57,7 +57,7 @@ pub(super) struct Invalidations {
 }
 
 impl Invalidations {
-    /// A file for a directory in which nothing is stored, or for one of which nobody knows what was invalidated.
+    /// A file for a directory in which nothing is stored, or whose invalidations are unknown.
     pub(super) fn initial(new: bool) -> Vec<u8> {
         let start = start();
         let floor = if new { 0 } else { start };
@@ -108,7 +108,7 @@ impl Invalidations {
         }
         let Counted { count: Some(count), floor: Some(floor) } = counted else { return Ok(true) };
         if !(floor..=count).contains(&head.as_of) {
-            // Nobody who could still be heard was handed this number: it is from before the file was lost.
+            // No current lookup returned this number: it is from before the file was lost.
             return Ok(true);
         }
         if head.as_of == count {
@@ -129,7 +129,7 @@ impl Invalidations {
             Counted { count: Some(count), .. } => count.saturating_add(1),
             Counted { count: None, .. } => return Err(io::ErrorKind::UnexpectedEof.into()),
         };
-        // The count first: who reads it asks the origin after this moment, and what is stored then is of after it.
+        // The count first: a reader of it asks the origin after this moment, and stores what is from after it.
         self.put(COUNT_AT, number)?;
         for group in groups {
             self.put(slot_at(group.slot(SLOTS)), number)?;
@@ -171,7 +171,7 @@ impl Invalidations {
     }
 }
 
-/// A number that nobody was handed before, exact in every reader of JSON.
+/// A number that no lookup returned before. It is exact in every reader of JSON.
 fn start() -> u64 {
     fastrand::u64(1..=1 << 52)
 }

@@ -25,8 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_secs(60);
 
 const FIRST_PAUSE: Duration = Duration::from_micros(50);
-/// The longest pause between two attempts, and the same for those who have waited for a while: who waits longer asks more
-/// often, because nothing else puts him before those who have just come.
+/// The longest pause between two attempts, and the longest pause after a while of waiting. A process that has waited longer
+/// asks more often, because nothing else puts it before newer ones.
 const PAUSE: Duration = Duration::from_millis(10);
 const SHORT_PAUSE: Duration = Duration::from_millis(1);
 const A_WHILE: Duration = Duration::from_secs(1);
@@ -38,8 +38,8 @@ struct Lock(Mutex<Waited>);
 /// What the threads of this process know of the other processes at the file.
 #[derive(Debug, Default)]
 struct Waited {
-    /// The turn that somebody waited for in vain: until it ends the next ones do not wait at all, else they would queue
-    /// up behind each other.
+    /// The turn that a thread waited for without success. Until it ends the next threads do not wait at all, because they
+    /// would queue up behind each other.
     in_vain: Option<Turn>,
 }
 
@@ -69,7 +69,7 @@ impl Locks {
         Ok(Locked { root, fan, _file: file, _process: process })
     }
 
-    /// `None` where somebody else has it.
+    /// `None` if another process has it.
     pub(super) fn try_take<'a>(
         &'a self,
         root: &'a Arc<Root>,

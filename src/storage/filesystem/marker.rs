@@ -1,4 +1,4 @@
-//! The file that says whose the directory is, in which version and format.
+//! The file that says that the directory belongs to larder, in which version and format.
 //!
 //! It is the only file that people look at first, and the only one without which nothing else may be touched. So damage
 //! to it alone must not cost everything: whose the directory is can be told from the shared numbers too.

@@ -1,4 +1,4 @@
-//! Files that appear whole, under a name that did not exist, whatever other processes do at the moment.
+//! Files that appear whole, under a name that did not exist, even while other processes work there.
 
 use std::fs::File;
 use std::io::{self, Write};

@@ -1,7 +1,6 @@
-//! The threads that write: what was handed to them is written whatever becomes of the runtime.
+//! The threads that write. They finish their queued jobs even if the runtime ends.
 //!
-//! All changes of one key are made by the same thread, in the order in which they were handed over. How many threads
-//! there are is fixed, whatever they wait for.
+//! One thread makes all changes of one key, in the order in which they were queued. The number of threads is fixed.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};

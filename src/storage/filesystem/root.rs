@@ -18,7 +18,7 @@ use super::new_file::put_new;
 use super::options::Format;
 use super::state::State;
 
-/// An open root with its subdirectories. Everything is reached relative to these, whatever becomes of the path.
+/// An open root with its subdirectories. All files are opened relative to these, even if the path changes.
 #[derive(Debug)]
 pub(super) struct Root {
     path: PathBuf,
@@ -127,7 +127,7 @@ fn open_root(path: &Path) -> Result<File, StorageError> {
 
 /// Opens a file of numbers that all processes share, creating it where it is missing or none.
 ///
-/// Nothing can have been stored without the numbers. But where they were lost, nobody knows what is there: `initial`
+/// Nothing can have been stored without the numbers. But if they were lost, the contents are unknown: `initial`
 /// says how they start.
 fn open_numbers<T>(
     dir: &File,

@@ -1,9 +1,9 @@
 //! The file of numbers that all processes share: fences against late fills, and how much is stored.
 //!
-//! A header, which says whose the directory is and in which format, should the marker be lost; a version with another
-//! layout of the directory has another magic. Then for each fan-out directory its counters and sixteen fences; everything 64-bit little endian at
-//! fixed places, read and written with single small calls. Fences start at random numbers, so that a file
-//! that was lost and made anew matches no fence handed out before. Writing needs the fan-out directory's lock.
+//! The header says which program the directory belongs to and in which format, in case the marker is lost. A version with
+//! another layout of the directory has another magic. Then follow the counters and sixteen fences of each fan-out
+//! directory. Everything is 64-bit little endian at fixed places, read and written with single small calls. Fences start
+//! at random numbers. So a file that was lost and created again matches no earlier fence. Writing needs the fan-out directory's lock.
 
 use std::fs::File;
 use std::io;
@@ -171,7 +171,7 @@ fn format_code(format: Format) -> [u8; 8] {
 }
 
 fn raised(fence: Fence) -> u64 {
-    // 0 is what a zeroed file holds: start anew from a number that nobody was handed.
+    // A zeroed file holds 0: start again from a number that no lookup returned.
     if fence.0 == 0 { fastrand::u64(1..=u64::MAX >> 1) } else { fence.0.wrapping_add(1).max(1) }
 }
 

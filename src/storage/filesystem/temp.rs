@@ -1,4 +1,4 @@
-//! Temporary files: held under a lock while their writer lives, so that the remains of dead writers can be told apart.
+//! Temporary files. Their writer holds a lock on them, so that the remains of dead writers can be recognised.
 
 use std::fs::File;
 use std::io;

@@ -20,7 +20,7 @@ impl Store {
         let doing = "freshening";
         let (key, entry) = (head.key.hex_digest(), head.id.to_string());
         let found = self.under(doing, &key, Fields::All, Some(primary())).await?;
-        // A removal after this makes the document invisible, whatever is written to it.
+        // A removal after this makes the document invisible, even if it is written again.
         if found.refuses(fence_number(fence), false) {
             return Ok(false);
         }

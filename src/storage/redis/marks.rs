@@ -22,7 +22,7 @@ pub(super) struct Marks {
     pub(super) aliases: u64,
     /// How many invalidations were counted.
     pub(super) invalidations: u64,
-    /// Of what was stored as of an earlier count, nobody knows which groups were invalidated: their numbers are lost.
+    /// For entries as of an earlier count it is unknown which groups were invalidated: their numbers are lost.
     pub(super) lost: u64,
     /// Stands in the groups too, unless they were evicted.
     pub(super) groups: Vec<u8>,

@@ -44,7 +44,7 @@ impl Shared {
             _ => return Ok(None),
         };
         if !self.still_in(permit, replies.next(), |marks| marks.responses)? {
-            // Nobody can see it; it only takes room.
+            // It is invisible and only takes room.
             self.remove_entry(record, id).await?;
             return Ok(None);
         }

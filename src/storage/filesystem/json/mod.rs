@@ -1,7 +1,8 @@
-//! The JSON record, made for people: what a response says comes first and reads as it was sent.
+//! The JSON record, made for people: the response's own fields come first, as they were sent.
 //!
-//! Every response carries a checksum of its values, so that damage is found whatever byte it hit; spaces and line
-//! breaks may change. Each says which version wrote it; those of other versions are carried along. Who wants to edit a file by hand takes the `checksum` line of the response out.
+//! Every response has a checksum of its values, so that any damaged byte is found. Spaces and line breaks may change. Each
+//! response names the version that wrote it. Responses of other versions stay in the record. To edit a file by hand, remove
+//! the `checksum` line of the response.
 
 mod body;
 mod head;
