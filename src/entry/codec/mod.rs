@@ -11,7 +11,7 @@
 //! which is why every length is checked before it is used. Names of common fields are one byte; header values
 //! are slices of the decoded bytes. There is no reading of older versions: an entry of another version is a miss.
 //!
-//! What is added to [`StoredHead`](super::StoredHead) or [`Freshness`](super::Freshness) must be added here, in both
+//! What is added to [`StoredHead`] or [`Freshness`](super::Freshness) must be added here, in both
 //! directions; the compiler asks for it. Raise [`VERSION`] then.
 //!
 //! ```

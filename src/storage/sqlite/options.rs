@@ -119,7 +119,7 @@ impl SqliteStorageBuilder {
     }
 
     /// How long a write waits for another process's write before it fails as
-    /// [unavailable](StorageErrorKind::Unavailable), at most 24 days. Default: 5 s.
+    /// [unavailable](crate::storage::StorageErrorKind::Unavailable), at most 24 days. Default: 5 s.
     pub const fn busy_timeout(mut self, timeout: Duration) -> Self {
         self.busy_timeout = timeout;
         self
@@ -154,7 +154,7 @@ impl SqliteStorageBuilder {
     }
 
     /// Whether to open an existing file for reading alone. Everything that would write fails with
-    /// [`StorageErrorKind::ReadOnly`].
+    /// [`StorageErrorKind::ReadOnly`](crate::storage::StorageErrorKind::ReadOnly).
     pub const fn read_only(mut self, read_only: bool) -> Self {
         self.read_only = read_only;
         self
@@ -162,7 +162,8 @@ impl SqliteStorageBuilder {
 
     /// Whether to open a file that others could have prepared: one that belongs to another user, that everyone may write
     /// to, or that a symbolic link leads to. Default: off. Such a file is refused with
-    /// [`StorageErrorKind::Denied`], because who can write to it decides what your requests are answered with.
+    /// [`StorageErrorKind::Denied`](crate::storage::StorageErrorKind::Denied), because who can write to it decides what
+    /// your requests are answered with.
     ///
     /// Has no effect where there are no such owners, as on Windows.
     pub const fn trust_file(mut self, trust: bool) -> Self {
