@@ -160,8 +160,8 @@ async fn who_may_only_read_can_read() {
 #[tokio::test]
 async fn what_cannot_be_is_refused_at_once() {
     for (url, expected) in [
-        ("dynamodb://", "table name"),
-        ("dynamodb://a%b?region=x", "table name"),
+        ("dynamodb://", "table"),
+        ("dynamodb://a%b?region=x", "table"),
         ("dynamodb://table?region=x&namespace=a/b", "namespace"),
         ("dynamodb://table?region=x&namespace=", "namespace"),
         ("dynamodb://table?inline=1", "inline_threshold"),
