@@ -64,9 +64,11 @@ fn as_of(mut head: StoredHead, as_of: u64) -> StoredHead {
     head
 }
 
-/// Replaces a head as of a lookup of this moment.
-pub(crate) async fn freshen(storage: &SqliteStorage, head: StoredHead) -> bool {
+/// Replaces a head as of a lookup of this moment. Its body stays the stored one.
+pub(crate) async fn freshen(storage: &SqliteStorage, mut head: StoredHead) -> bool {
     let found = storage.lookup(&head.key).await.unwrap();
+    let stored = found.responses.first().and_then(|response| response.head.body);
+    head.body = head.body.or(stored).or_else(|| Some(BodySummary::of(b"")));
     storage.freshen(as_of(head, found.as_of), found.fence).await.unwrap()
 }
 
