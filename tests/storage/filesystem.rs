@@ -48,7 +48,9 @@ fn renumber(path: &PathBuf, [from, to]: [u8; 2]) -> std::io::Result<()> {
     let mut bytes = std::fs::read(path)?;
     if bytes.starts_with(b"{") {
         let text = String::from_utf8(bytes).unwrap();
-        let (from, to) = (format!("\"format\": {from},"), format!("\"format\": {to},"));
+        // A response in JSON has a format of its own, one further than a head's.
+        let json = |version: u8| if version == 2 { 3 } else { version };
+        let (from, to) = (format!("\"format\": {},", json(from)), format!("\"format\": {},", json(to)));
         assert!(text.contains(&from), "{text}");
         return std::fs::write(path, text.replace(&from, &to));
     }
